@@ -1,0 +1,188 @@
+"""How many weights each layer keeps, and which: exact counts, deterministic ties, nested in what is still kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from winsome.densities import check_density
+from winsome.errors import WinsomeError
+from winsome.scores import Scores, check_scores
+
+Kept = dict[str, Tensor]
+Allocate = Callable[[Scores, float, Mapping[str, Tensor]], Kept]
+Keys = Callable[[NDArray[Any]], NDArray[Any]]
+
+CHUNK = 1 << 20  # weights ranked at once: what a search for the threshold needs beside the scores stays a few megabytes
+
+
+def globally(scores: Scores, density: float, kept: Mapping[str, Tensor]) -> Kept:
+    """Keep the round(density * total) weights of highest score over all layers together.
+
+    Args:
+        scores: by parameter name, any shape and floating dtype.
+        density: fraction of *all* prunable weights kept, in (0, 1].
+        kept: which weights are still kept (bool, same shapes); the result is nested in it.
+
+    Returns:
+        Which weights are kept now. Of equal scores the earlier weight (parameter order, then flat index) is kept.
+
+    Raises:
+        WinsomeError: the density is out of range or above what is still kept, or a kept weight's score is NaN.
+    """
+    count = _count(scores, density, kept)
+    return _keep_highest(scores, kept, count)
+
+
+def uniformly(scores: Scores, density: float, kept: Mapping[str, Tensor]) -> Kept:
+    """Every layer keeps the same fraction of its weights; arguments, result and errors as `globally`."""
+    return _by_layer(scores, density, kept, {name: float(score.numel()) for name, score in scores.items()})
+
+
+def erdos_renyi_kernel(scores: Scores, density: float, kept: Mapping[str, Tensor]) -> Kept:
+    """Layer densities proportional to (sum of the weight's sides) / (their product), capped at 1 (arXiv:1911.11134, section 3).
+
+    Arguments, result and errors as `globally`.
+    """
+    return _by_layer(scores, density, kept, {name: float(sum(score.shape)) for name, score in scores.items()})
+
+
+def balanced(scores: Scores, density: float, kept: Mapping[str, Tensor]) -> Kept:
+    """Every layer keeps the same *number* of weights, small layers all of theirs (arXiv:2402.19262, section 4).
+
+    Arguments, result and errors as `globally`.
+    """
+    return _by_layer(scores, density, kept, dict.fromkeys(scores, 1.0))
+
+
+def shares(weights: Sequence[float], caps: Sequence[int], count: int) -> list[int]:
+    """Split `count` over layers in proportion to `weights`, none above its cap; the parts add up to `count` exactly.
+
+    Layers at their cap give what is left over to the others in proportion, and fractions go to the largest remainders,
+    the earlier layer first.
+    """
+    if count > sum(caps):
+        raise WinsomeError(f"{count} weights are to be kept, only {sum(caps)} are left")
+    full = [cap == 0 for cap in caps]
+    while True:
+        rest = count - sum(cap for cap, is_full in zip(caps, full, strict=True) if is_full)
+        weight = sum(w for w, is_full in zip(weights, full, strict=True) if not is_full)
+        ideal = [
+            float(cap) if is_full else (rest * w / weight if weight else 0.0)
+            for w, cap, is_full in zip(weights, caps, full, strict=True)
+        ]
+        over = [not is_full and part >= cap for part, cap, is_full in zip(ideal, caps, full, strict=True)]
+        if not any(over):
+            break
+        full = [a or b for a, b in zip(full, over, strict=True)]
+    parts = [int(part) for part in ideal]
+    by_remainder = sorted(range(len(parts)), key=lambda layer: parts[layer] - ideal[layer])
+    while (missing := count - sum(parts)) > 0:
+        for layer in [layer for layer in by_remainder if parts[layer] < caps[layer]][:missing]:
+            parts[layer] += 1
+    return parts
+
+
+def _count(scores: Scores, density: float, kept: Mapping[str, Tensor]) -> int:
+    check_density(density)
+    check_scores(scores, kept)
+    count = round(density * sum(score.numel() for score in scores.values()))
+    left = sum(int(torch.count_nonzero(keep)) for keep in kept.values())
+    if count > left:
+        raise WinsomeError(f"density {density:g} keeps {count} weights, only {left} are left: densities must not grow")
+    return count
+
+
+def _by_layer(scores: Scores, density: float, kept: Mapping[str, Tensor], weights: Mapping[str, float]) -> Kept:
+    count = _count(scores, density, kept)
+    caps = [int(torch.count_nonzero(kept[name])) for name in scores]
+    parts = shares([weights[name] for name in scores], caps, count)
+    result: Kept = {}
+    for (name, score), part in zip(scores.items(), parts, strict=True):
+        result.update(_keep_highest({name: score}, {name: kept[name]}, part))
+    return result
+
+
+def _keep_highest(scores: Scores, kept: Mapping[str, Tensor], count: int) -> Kept:
+    """Exactly the `count` highest scores among the kept weights; ties go to the earlier weight."""
+    keys_of = _key_function(scores)
+    result = {name: kept[name].detach().to("cpu", torch.bool, copy=True).contiguous() for name in scores}
+    if count == sum(int(torch.count_nonzero(keep)) for keep in result.values()):
+        return result
+    if count == 0:
+        return {name: torch.zeros_like(keep) for name, keep in result.items()}
+    threshold, n_at_threshold = _threshold(scores, result, count, keys_of)
+    for name, score in scores.items():
+        flat = result[name].view(-1).numpy()
+        for start, keys in _chunks(score, keys_of):
+            alive = flat[start : start + len(keys)]  # a view: the result is written in place
+            at_threshold = np.flatnonzero(alive & (keys == threshold))
+            alive &= keys > threshold
+            alive[at_threshold[:n_at_threshold]] = True
+            n_at_threshold -= min(n_at_threshold, len(at_threshold))
+    return result
+
+
+def _threshold(scores: Scores, kept: Mapping[str, Tensor], count: int, keys_of: Keys) -> tuple[int, int]:
+    """The key of the lowest score that is kept, and how many weights with exactly this key are kept.
+
+    A radix select: keys are counted by their upper 16 bits, then by the next 16 among those in the bin that holds the
+    threshold, until none is left. It is exact, needs no copy of the scores, and equal scores do not slow it down.
+    """
+    flat = {name: None if bool(keep.all()) else keep.view(-1).numpy() for name, keep in kept.items()}
+    bits = 64 if _is_wide(scores) else 32
+    prefix, wanted = 0, count
+    for shift in range(bits - 16, -1, -16):
+        histogram = np.zeros(1 << 16, dtype=np.int64)
+        for name, score in scores.items():
+            alive = flat[name]
+            for start, keys in _chunks(score, keys_of):
+                if alive is not None:
+                    keys = keys[alive[start : start + len(keys)]]
+                if shift < bits - 16:
+                    keys = keys[(keys >> (shift + 16)) == prefix]
+                histogram += np.bincount(((keys >> shift) & 0xFFFF).astype(np.int64), minlength=1 << 16)
+        from_top = np.cumsum(histogram[::-1])
+        place = int(np.searchsorted(from_top, wanted))
+        wanted -= int(from_top[place - 1]) if place else 0
+        prefix = (prefix << 16) | (0xFFFF - place)
+    return prefix, wanted
+
+
+def _is_wide(scores: Scores) -> bool:
+    return any(score.dtype == torch.float64 for score in scores.values())
+
+
+def _key_function(scores: Scores) -> Keys:
+    """How a chunk of scores becomes unsigned integers of the same order, alike for all layers.
+
+    The bits of non-negative floats are in order as they stand; only where a sign bit is set are they rearranged.
+    """
+    dtype, unsigned = (np.float64, np.uint64) if _is_wide(scores) else (np.float32, np.uint32)
+    top = unsigned(1) << unsigned(np.dtype(unsigned).itemsize * 8 - 1)
+
+    def plain(values: NDArray[Any]) -> NDArray[Any]:
+        return values.astype(dtype, copy=False).view(unsigned)
+
+    def rearranged(values: NDArray[Any]) -> NDArray[Any]:
+        bits: NDArray[Any] = np.add(values, 0, dtype=dtype).view(unsigned)  # -0 + 0 is +0: both zeros are equal
+        return np.asarray(np.where(bits & top, ~bits, bits | top))
+
+    signed = any(bool(np.signbit(values).any()) for score in scores.values() for _, values in _chunks(score, lambda v: v))
+    return rearranged if signed else plain
+
+
+def _chunks(score: Tensor, keys_of: Keys) -> Iterator[tuple[int, NDArray[Any]]]:
+    """The score's values in flat order, `CHUNK` at a time: (start, keys)."""
+    flat = score.detach().reshape(-1)
+    for start in range(0, flat.numel(), CHUNK):
+        part = flat[start : start + CHUNK].to("cpu")
+        yield start, keys_of((part if part.dtype in (torch.float32, torch.float64) else part.float()).numpy())
+
+
+ALLOCATIONS: dict[str, Allocate] = {f.__name__: f for f in (globally, uniformly, erdos_renyi_kernel, balanced)}

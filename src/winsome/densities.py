@@ -1,0 +1,60 @@
+"""How fast weights are removed: the density of every level."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from winsome.errors import WinsomeError
+
+
+def check_density(density: float) -> float:
+    """The density itself if it is in (0, 1].
+
+    Raises:
+        WinsomeError: it is not; a number above 1 reads as a percentage, and the error says so.
+    """
+    if isinstance(density, bool) or not 0 < density <= 1:  # NaN compares false too
+        remedy = f"; {density:g} % kept is density {density / 100:g}" if 1 < density <= 100 else ""
+        if 50 <= density < 100:
+            remedy += f", {density:g} % sparsity is density {1 - density / 100:.4g}"
+        raise WinsomeError(f"density must be in (0, 1], got {density:g}{remedy}")
+    return float(density)
+
+
+def check_densities(densities: Sequence[float]) -> tuple[float, ...]:
+    """The densities of a search, each in (0, 1] and none above the one before it.
+
+    Raises:
+        WinsomeError: there is none, one is out of range, or they grow.
+    """
+    checked = tuple(check_density(density) for density in densities)
+    if not checked:
+        raise WinsomeError("a method needs at least one density, for example geometric(15)")
+    for earlier, later in pairwise(checked):
+        if later > earlier:
+            raise WinsomeError(f"densities must not grow from level to level, got {earlier:g} then {later:g}")
+    return checked
+
+
+def geometric(levels: int, rate: float = 0.2) -> tuple[float, ...]:
+    """Levels 0..levels that each remove the fraction `rate` of what is left: (1, 0.8, 0.64, ...) (arXiv:1803.03635).
+
+    Raises:
+        WinsomeError: fewer than 0 levels, or a rate outside (0, 1).
+    """
+    if levels < 0:
+        raise WinsomeError(f"levels must be 0 or more, got {levels}")
+    if not 0 < rate < 1:
+        raise WinsomeError(f"rate is the fraction removed per level, in (0, 1), got {rate:g}")
+    return tuple((1 - rate) ** level for level in range(levels + 1))
+
+
+def one_shot(density: float) -> tuple[float, ...]:
+    """Train dense, then prune once to `density`."""
+    return (1.0, check_density(density))
+
+
+def at_initialisation(density: float) -> tuple[float, ...]:
+    """Prune to `density` before any training: a first density below 1 is pruning at initialisation."""
+    return (check_density(density),)

@@ -1,0 +1,22 @@
+"""The one error that means: what was asked for cannot be done, and here is the remedy."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class WinsomeError(ValueError):
+    """A mistake in what was asked for, said in a sentence that names the thing and the remedy (exit code 2)."""
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> WinsomeError:
+    """The error for a name that stands for nothing: says the nearest names, or all of them."""
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    remedy = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(names)}"
+    return WinsomeError(f"unknown {kind} {name!r}; {remedy}")
+
+
+class Diverged(RuntimeError):
+    """A training whose loss became NaN or infinite (exit code 1)."""

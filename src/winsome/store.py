@@ -1,0 +1,170 @@
+"""The run folder of a search: finished levels, the early network and one checkpoint, each written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from winsome import ticket_file
+from winsome.errors import WinsomeError
+from winsome.rewinding import State
+from winsome.ticket import Ticket
+
+log = logging.getLogger("winsome")
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file so that it is there whole or as it was before: a temporary file, flushed to disk, then renamed.
+
+    Raises:
+        WinsomeError: the disk is full or read-only; the path is named, nothing half-written stays.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise WinsomeError(
+            f"cannot write {path}: {error.strerror or error}; free space or choose another folder, then run the same "
+            "command again: what is finished is kept"
+        ) from error
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a JSON file whole or not at all."""
+    write_whole(path, (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode())
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        WinsomeError: it is no JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise WinsomeError(f"{path} cannot be read ({error}); delete it to compute it again") from error
+
+
+def write_state(path: Path, state: Mapping[str, Tensor], **metadata: str) -> None:
+    """Write tensors as safetensors. Shared tensors are written under each of their names."""
+    tensors = {name: value.detach().to("cpu").contiguous().clone() for name, value in state.items()}
+    write_whole(path, save(tensors, metadata=metadata or None))
+
+
+def read_state(path: Path) -> tuple[State, dict[str, str]]:
+    """Tensors and metadata of a safetensors file.
+
+    Raises:
+        WinsomeError: the file is truncated or no safetensors file.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise WinsomeError(f"{path} is damaged ({error}); delete it to compute it again") from error
+
+
+def claim_folder(folder: Path, config: Mapping[str, Any]) -> None:
+    """Take a folder for one configuration: write it down there, or compare with what is written.
+
+    Raises:
+        WinsomeError: the folder was made with another configuration; every difference is listed.
+    """
+    path = folder / "config.json"
+    config = json.loads(json.dumps(config))
+    if not path.exists():
+        write_json(path, config)
+        return
+    differences = list(_differences("", read_json(path), config))
+    if differences:
+        raise WinsomeError(
+            f"{folder} was made with another configuration: {'; '.join(differences)}; "
+            "choose another folder, or the same settings to continue"
+        )
+
+
+def _differences(place: str, there: Any, here: Any) -> list[str]:
+    if isinstance(there, dict) and isinstance(here, dict):
+        keys = [*there, *(key for key in here if key not in there)]
+        return [
+            line for key in keys for line in _differences(f"{place}.{key}" if place else key, there.get(key), here.get(key))
+        ]
+    return [] if there == here else [f"{place} was {json.dumps(there)}, is now {json.dumps(here)}"]
+
+
+class RunFolder:
+    """What one search has computed, in one folder.
+
+    `config.json`, `initial.safetensors`, `early.safetensors` (where a method rewinds to a later step), and for every
+    finished level `level-NN.safetensors` (weights), `level-NN.ticket` and, written last, `level-NN.json`: a level is finished
+    if and only if the latter is there. `checkpoint.safetensors` belongs to the level under way.
+    """
+
+    def __init__(self, folder: Path, config: Mapping[str, Any]) -> None:
+        self.folder = folder
+        claim_folder(folder, config)
+
+    def _level(self, number: int, kind: str) -> Path:
+        return self.folder / f"level-{number:02d}.{kind}"
+
+    def read_level(self, number: int) -> tuple[State, Ticket, dict[str, Any]] | None:
+        """State, ticket and record of a level, or None where it is not finished."""
+        if not self._level(number, "json").exists():
+            return None
+        record = read_json(self._level(number, "json"))
+        state, _ = read_state(self._level(number, "safetensors"))
+        return state, ticket_file.read(self._level(number, "ticket")), record
+
+    def write_level(self, number: int, state: State, ticket: Ticket, record: Mapping[str, Any]) -> None:
+        """Finish a level: its record is written last, and the checkpoint inside the level goes."""
+        write_state(self._level(number, "safetensors"), state)
+        ticket_file.write(ticket, self._level(number, "ticket"))
+        write_json(self._level(number, "json"), record)
+        (self.folder / "checkpoint.safetensors").unlink(missing_ok=True)
+
+    def read_named(self, name: str) -> State | None:
+        """A network kept under a name ("initial", "early"), or None."""
+        path = self.folder / f"{name}.safetensors"
+        return read_state(path)[0] if path.exists() else None
+
+    def write_named(self, name: str, state: State) -> None:
+        """Keep a network under a name."""
+        write_state(self.folder / f"{name}.safetensors", state)
+
+    def read_checkpoint(self, number: int) -> tuple[State, dict[str, Any]] | None:
+        """Tensors and record of the checkpoint inside level `number`, or None; one that is damaged counts as none."""
+        path = self.folder / "checkpoint.safetensors"
+        if not path.exists():
+            return None
+        try:
+            tensors, metadata = read_state(path)
+            record = json.loads(metadata["record"])
+        except (WinsomeError, KeyError, ValueError) as error:
+            log.warning("the checkpoint of level %d is not used: %s", number, error)
+            return None
+        return (tensors, record) if record["level"] == number else None
+
+    def write_checkpoint(self, tensors: State, record: Mapping[str, Any]) -> None:
+        """Keep where the level under way stands; the one before it is replaced."""
+        write_state(self.folder / "checkpoint.safetensors", tensors, record=json.dumps(record))
+
+
+def full_state(model: torch.nn.Module) -> State:
+    """A copy of the model's state_dict on the CPU."""
+    return {name: value.detach().to("cpu", copy=True) for name, value in model.state_dict().items()}

@@ -1,0 +1,63 @@
+"""A ticket is data: the signed mask, the signs of what is not pruned, and where it came from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from winsome.prunable import unpruned_signed
+from winsome.signed_mask import SignedMask
+
+
+@dataclass(frozen=True, eq=False)
+class Ticket:
+    """What a search found, ready to be planted in any initialisation of the same architecture (arXiv:2504.05357).
+
+    Attributes:
+        mask: the signed mask of every prunable parameter.
+        signs: int8 signs (-1, +1) of unpruned weights and biases (classifier, biases of convolutions and linear layers).
+        norms: trained normalisation parameters, float; empty unless asked for. Planting them too is the paper's "phi only".
+        provenance: where the ticket came from, JSON values only (method, network, data, seed, level, metrics, versions).
+    """
+
+    mask: SignedMask
+    signs: Mapping[str, Tensor] = field(default_factory=dict)
+    norms: Mapping[str, Tensor] = field(default_factory=dict)
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def density(self) -> float:
+        """Fraction of prunable weights kept, in [0, 1]."""
+        return self.mask.density
+
+    def with_provenance(self, **more: Any) -> Ticket:
+        """The same ticket with more said about where it came from."""
+        return replace(self, provenance={**self.provenance, **more})
+
+    def with_norms(self, norms: Mapping[str, Tensor]) -> Ticket:
+        """The same ticket with trained normalisation parameters, for planting "phi only"."""
+        return replace(self, norms={name: value.detach().to("cpu", copy=True) for name, value in norms.items()})
+
+
+def signs_of(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The sign of every value as int8 -1 or +1; an exact zero counts as positive."""
+    return {name: 1 - 2 * (value.detach().to("cpu") < 0).to(torch.int8) for name, value in values.items()}
+
+
+def ticket_of(model: nn.Module, prunable_names: Sequence[str], kept: Mapping[str, Tensor], **provenance: Any) -> Ticket:
+    """The ticket that a trained model holds: the signs of its kept weights, of its classifier and of its biases.
+
+    Args:
+        model: the trained network.
+        prunable_names: names of its prunable parameters.
+        kept: which of their weights are kept, bool by parameter name.
+        provenance: what to record of where it came from; JSON values.
+    """
+    parameters = dict(model.named_parameters())
+    mask = SignedMask.of({name: parameters[name] for name in prunable_names}, {name: kept[name] for name in prunable_names})
+    signs = signs_of({name: parameters[name] for name in unpruned_signed(model, prunable_names)})
+    return Ticket(mask, signs, provenance=provenance)

@@ -1,0 +1,1 @@
+"""Training as the papers do it: one visible loop, its settings, and how networks are evaluated."""

@@ -1,0 +1,93 @@
+"""How a network is judged: test accuracy and loss, with BatchNorm statistics re-estimated where the stored ones mislead."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from winsome.data.batches import evaluation_batches, statistics_batches
+from winsome.data.images import ImageData
+from winsome.training.precision import FP32, Precision
+
+
+@contextmanager
+def _mode(network: nn.Module) -> Iterator[None]:
+    """Give the network's modules back their training or evaluation mode afterwards."""
+    modes = [(module, module.training) for module in network.modules()]
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+@torch.no_grad()
+def evaluate(
+    network: nn.Module, data: ImageData, *, members: int | None = None, precision: Precision = FP32
+) -> tuple[Tensor, Tensor]:
+    """Accuracy in [0, 1] and mean cross-entropy on the test split, every image once.
+
+    Args:
+        network: a network, or a stack of `members` of them.
+        data: on the network's device.
+        members: S for a stack, None for a single network.
+        precision: bf16 and channels_last, or neither.
+
+    Returns:
+        Two float64 tensors on the CPU: [S], or [1] for a single network.
+    """
+    device = data.test.labels.device
+    correct = torch.zeros(members or 1, dtype=torch.float64, device=device)
+    loss = torch.zeros_like(correct)
+    with _mode(network):
+        network.eval()
+        for inputs, labels in evaluation_batches(data.test, data, channels_last=precision.channels_last):
+            with precision.autocast(device):
+                logits = network(inputs if members is None else inputs.expand(members, *inputs.shape)).float()
+            logits = logits.view(len(correct), len(labels), -1)
+            correct += (logits.argmax(-1) == labels).sum(1)
+            everyone = labels.expand(len(correct), -1)
+            loss += F.cross_entropy(logits.flatten(0, 1), everyone.flatten(), reduction="none").view(everyone.shape).sum(1)
+    return (correct / len(data.test)).cpu(), (loss / len(data.test)).cpu()
+
+
+@torch.no_grad()
+def re_estimate_statistics(
+    network: nn.Module,
+    data: ImageData,
+    *,
+    members: int | None = None,
+    images: int = 1000,
+    batch_size: int = 250,
+    seed: int = 0,
+    precision: Precision = FP32,
+) -> None:
+    """Replace the running statistics of every BatchNorm, in place, by the mean over batches of training images.
+
+    A search's stored statistics belong to the networks that it passed through: those of AWS average over alpha, and its
+    networks read as chance with them. Only BatchNorm layers are in training mode meanwhile; nothing else is drawn or moved.
+    """
+    layers = [m for m in network.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
+    if not layers:
+        return
+    device = data.train.labels.device
+    momenta = [layer.momentum for layer in layers]
+    with _mode(network):
+        network.eval()
+        for layer in layers:
+            layer.reset_running_stats()
+            layer.momentum = None  # a plain mean over the batches
+            layer.train()
+        batches = statistics_batches(
+            data, batch_size=batch_size, seed=seed, images=images, channels_last=precision.channels_last
+        )
+        for inputs, _ in batches:
+            with precision.autocast(device):
+                network(inputs if members is None else inputs.expand(members, *inputs.shape))
+    for layer, momentum in zip(layers, momenta, strict=True):
+        layer.momentum = momentum

@@ -1,0 +1,108 @@
+"""The training loop: one network, or a stack of networks of one shape, over batches that lie on the device."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.optim import Optimizer
+
+from winsome.data.batches import Batches, stacked_batches, steps_per_epoch, training_batches
+from winsome.data.images import ImageData
+from winsome.errors import Diverged
+from winsome.training.precision import FP32, Precision
+from winsome.training.settings import Training
+
+OnEpoch = Callable[[int, Tensor], None]  # (epochs done, mean loss of the last one, by member)
+
+
+def train(
+    network: nn.Module,
+    data: ImageData,
+    training: Training,
+    optimizer: Optimizer,
+    steps: Iterable[int],
+    *,
+    seeds: Sequence[int],
+    stacked: bool = False,
+    precision: Precision = FP32,
+    on_epoch: OnEpoch | None = None,
+) -> Tensor:
+    """Train a network on the given steps; the host waits for the device once an epoch.
+
+    Args:
+        network: a network, or a stack of them (inputs [S, B, ...], logits [S, B, K]), on the data's device.
+        data: on the device.
+        training: the settings; the optimizer is its own argument, for a checkpoint may have to restore it.
+        optimizer: over the network's parameters.
+        steps: global step numbers, consecutive; a resumed training starts above 0 and sees the same batches.
+        seeds: one for each member; order and augmentation follow from it.
+        stacked: whether the network is a stack, even of one.
+        precision: bf16 and channels_last, or neither.
+        on_epoch: called after every epoch.
+
+    Returns:
+        The mean training loss of the last epoch by member: [S].
+
+    Raises:
+        Diverged: the loss became NaN or infinite; names the member's seed, the step and the learning rate.
+    """
+    per_epoch = steps_per_epoch(data, training.batch_size)
+    last = training.epochs * per_epoch
+    device = data.train.labels.device
+    losses = torch.zeros(per_epoch, len(seeds), device=device)
+    mean_loss = losses[0]
+    batches = None
+    network.train()
+    for step in steps:
+        if batches is None:
+            batches = _batches(data, seeds, training, precision, stacked=stacked, first_step=step, last_step=last)
+        inputs, labels = next(batches)
+        for group in optimizer.param_groups:
+            group["lr"] = training.rate(step, per_epoch)
+        with precision.autocast(device):
+            logits = network(inputs)
+        # The sum over a stack's members of each one's mean: every member gets the gradient that it would get alone.
+        by_image = F.cross_entropy(logits.flatten(0, -2).float(), labels.flatten(), reduction="none").view(len(seeds), -1)
+        by_member = by_image.mean(1)
+        optimizer.zero_grad(set_to_none=True)
+        by_member.sum().backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        losses[step % per_epoch] = by_member.detach()
+        if (step + 1) % per_epoch == 0:
+            mean_loss = losses.mean(0)
+            _refuse_nan(losses, step + 1 - per_epoch, seeds, training, per_epoch)
+            if on_epoch is not None:
+                on_epoch((step + 1) // per_epoch, mean_loss)
+    return mean_loss
+
+
+def _batches(
+    data: ImageData,
+    seeds: Sequence[int],
+    training: Training,
+    precision: Precision,
+    *,
+    stacked: bool,
+    first_step: int,
+    last_step: int,
+) -> Batches:
+    size, layout = training.batch_size, precision.channels_last
+    first, last = first_step, last_step
+    if stacked:
+        return stacked_batches(data, seeds, batch_size=size, first_step=first, last_step=last, channels_last=layout)
+    return training_batches(data, seed=seeds[0], batch_size=size, first_step=first, last_step=last, channels_last=layout)
+
+
+def _refuse_nan(losses: Tensor, first_step: int, seeds: Sequence[int], training: Training, per_epoch: int) -> None:
+    if math.isfinite(float(losses.sum())):
+        return
+    step, member = (~torch.isfinite(losses)).nonzero()[0].tolist()
+    rate = training.rate(first_step + step, per_epoch)
+    raise Diverged(
+        f"the loss became {float(losses[step, member])} at step {first_step + step} (learning rate {rate:g}, seed "
+        f"{seeds[member]}); try a lower learning rate, warm-up epochs, or training without bf16"
+    )

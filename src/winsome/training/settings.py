@@ -1,0 +1,122 @@
+"""The settings of a training: epochs, batch, optimizer, learning-rate schedule."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+
+from winsome.errors import WinsomeError
+
+
+class Schedule(Protocol):
+    """The learning rate over a training, as a factor of its peak."""
+
+    def __call__(self, epoch: float, epochs: int) -> float:
+        """The factor at `epoch` (a fraction counts steps within it) of `epochs`."""
+        ...
+
+
+@dataclass(frozen=True)
+class Constant:
+    """The learning rate stays as it is (the searches of arXiv:2504.05357)."""
+
+    def __call__(self, epoch: float, epochs: int) -> float:
+        """Always 1."""
+        del epoch, epochs
+        return 1.0
+
+
+@dataclass(frozen=True)
+class StepDecay:
+    """The learning rate is multiplied by `factor` at each of these fractions of the training."""
+
+    at: tuple[float, ...] = (0.5, 0.75)  # fractions of the epochs, in (0, 1)
+    factor: float = 0.1
+
+    def __call__(self, epoch: float, epochs: int) -> float:
+        """factor ** (how many of the fractions have passed)."""
+        return self.factor ** sum(epoch >= round(place * epochs) for place in self.at)
+
+
+@dataclass(frozen=True)
+class Cosine:
+    """Half a cosine from 1 down to `final`."""
+
+    final: float = 1e-3
+
+    def __call__(self, epoch: float, epochs: int) -> float:
+        """Between 1 at epoch 0 and `final` at the end."""
+        return self.final + (1 - self.final) * (1 + math.cos(math.pi * epoch / epochs)) / 2
+
+
+@dataclass(frozen=True)
+class SGD:
+    """Stochastic gradient descent with momentum; weight decay on all parameters, as in both papers."""
+
+    learning_rate: float = 0.1
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+
+    def __call__(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        """A fresh optimizer; fused, which is fastest on CPUs and GPUs alike."""
+        trained = [p for p in parameters if p.requires_grad]
+        return torch.optim.SGD(
+            trained, lr=self.learning_rate, momentum=self.momentum, weight_decay=self.weight_decay, fused=True
+        )
+
+
+@dataclass(frozen=True)
+class Adam:
+    """Adam with L2 weight decay (the ImageNet settings of arXiv:2504.05357)."""
+
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-5
+
+    def __call__(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        """A fresh optimizer; fused."""
+        trained = [p for p in parameters if p.requires_grad]
+        return torch.optim.Adam(trained, lr=self.learning_rate, weight_decay=self.weight_decay, fused=True)
+
+
+@dataclass(frozen=True)
+class Training:
+    """How one network is trained.
+
+    Raises:
+        WinsomeError: zero epochs, an empty batch, or a learning rate that is not positive.
+    """
+
+    epochs: int
+    batch_size: int = 128
+    optimizer: SGD | Adam = SGD()
+    schedule: Constant | StepDecay | Cosine = StepDecay()
+    warmup_epochs: int = 0  # of linear growth from 0, before the schedule
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1:
+            raise WinsomeError(f"epochs must be 1 or more, got {self.epochs}: nothing would be trained")
+        if self.batch_size < 1:
+            raise WinsomeError(f"batch_size must be 1 or more, got {self.batch_size}")
+        if not self.optimizer.learning_rate > 0:
+            raise WinsomeError(f"the learning rate must be above 0, got {self.optimizer.learning_rate:g}")
+        if not 0 <= self.warmup_epochs <= self.epochs:
+            raise WinsomeError(f"warm-up must take 0 to {self.epochs} epochs, got {self.warmup_epochs}")
+
+    def rate(self, step: int, steps_per_epoch: int) -> float:
+        """The learning rate of a training step."""
+        peak = self.optimizer.learning_rate
+        warmup = self.warmup_epochs * steps_per_epoch
+        if step < warmup:
+            return peak * (step + 1) / warmup
+        return peak * self.schedule(step / steps_per_epoch, self.epochs)
+
+    def record(self) -> dict[str, Any]:
+        """The settings as JSON values."""
+        kinds = {"optimizer": type(self.optimizer).__name__, "schedule": type(self.schedule).__name__}
+        fields = asdict(self)
+        return fields | {key: {"kind": kind, **fields[key]} for key, kind in kinds.items()}

@@ -1,0 +1,158 @@
+"""Plant a ticket in another initialisation: its mask alone, its signs, or its signs and trained normalisation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import torch
+from torch import Tensor, fx, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from winsome.errors import WinsomeError
+from winsome.prunable import WEIGHT_LAYERS
+from winsome.signed_mask import SignedMask, matching_parameters
+from winsome.ticket import Ticket
+
+Keep = Callable[[Ticket], Ticket]  # what of a ticket is planted: a smaller ticket
+
+
+def mask_only(ticket: Ticket) -> Ticket:
+    """Only which weights are kept; every sign is the initialisation's own."""
+    unsigned = SignedMask({name: ticket.mask.kept(name).to(torch.int8) for name in ticket.mask})
+    return replace(ticket, mask=unsigned, signs={}, norms={})
+
+
+def signs(ticket: Ticket) -> Ticket:
+    """The signed mask and the signs of classifier and biases: |theta_0| * s (arXiv:2504.05357)."""
+    return replace(ticket, norms={})
+
+
+def signs_and_norms(ticket: Ticket) -> Ticket:
+    """The signs and the trained normalisation parameters: "phi only" is drawn anew (arXiv:2504.05357, motivation).
+
+    Raises:
+        WinsomeError: the ticket has no normalisation parameters.
+    """
+    if not ticket.norms:
+        raise WinsomeError("the ticket carries no normalisation parameters; add the trained ones with ticket.with_norms(...)")
+    return ticket
+
+
+@torch.no_grad()
+def plant(ticket: Ticket, model: nn.Module, *, keep: Keep = signs) -> SignedMask:
+    """Put a ticket on a freshly initialised model, in place: theta = |theta_0| * s.
+
+    Weights are found by parameter name and checked by shape. The unpruned weights and biases whose signs the ticket knows
+    (classifier, biases) become |theta_0| * sign. Normalisation stays fresh unless `keep` says otherwise. Train inside
+    `with plant(ticket, model).enforced_on(model):` so that pruned weights stay zero.
+
+    Args:
+        ticket: what to plant.
+        model: a fresh network of the ticket's architecture; it is changed.
+        keep: `signs` (the default), `mask_only`, or `signs_and_norms`.
+
+    Returns:
+        The signed mask of the model as it now starts.
+
+    Raises:
+        WinsomeError: lists what is missing, surplus or of another shape.
+    """
+    kept = keep(ticket)
+    wanted: dict[str, Tensor] = {**{name: kept.mask[name] for name in kept.mask}, **kept.signs, **kept.norms}
+    parameters = matching_parameters(wanted, model)
+    _refuse_surplus(ticket, model)
+    signed = keep is not mask_only
+    for name in kept.mask:
+        weight, sign = parameters[name], kept.mask[name].to(parameters[name].device, parameters[name].dtype)
+        weight.copy_(weight.abs() * sign if signed else weight * sign)
+    for name, sign in kept.signs.items():
+        parameters[name].copy_(parameters[name].abs() * sign.to(parameters[name].device, parameters[name].dtype))
+    for name, value in kept.norms.items():
+        parameters[name].copy_(value)
+    return SignedMask.of(parameters, {name: kept.mask.kept(name) for name in kept.mask})
+
+
+def _refuse_surplus(ticket: Ticket, model: nn.Module) -> None:
+    """A network with convolutions or linear layers that the ticket does not know is another architecture."""
+    known = {*ticket.mask, *ticket.signs}
+    layer_parameters = {id(p) for m in model.modules() if isinstance(m, WEIGHT_LAYERS) for p in m.parameters(recurse=False)}
+    surplus = [name for name, p in model.named_parameters() if id(p) in layer_parameters and name not in known]
+    if ticket.signs and surplus:
+        raise WinsomeError(
+            f"the model has layers that the ticket does not know: {', '.join(surplus)}; "
+            "a ticket fits only the architecture that it was found in"
+        )
+
+
+@torch.no_grad()
+def shuffled(mask: SignedMask, generator: torch.Generator) -> SignedMask:
+    """A random mask of the same layer densities: the entries of every layer in random places, signs going along."""
+    return SignedMask(
+        {
+            name: sign.view(-1)[torch.randperm(sign.numel(), generator=generator)].view(sign.shape)
+            for name, sign in ((name, mask[name]) for name in mask)
+        }
+    )
+
+
+def norm_pairs(model: nn.Module) -> dict[str, str]:
+    """Which layer feeds which normalisation alone: {weight layer's name: normalisation's name}.
+
+    Pairs for which turning the sign of an output channel and of gamma changes nothing: BatchNorm, or RMSNorm on a linear
+    layer, whose only input is a convolution's or linear layer's output that nothing else uses. Found by tracing.
+
+    Raises:
+        WinsomeError: the model cannot be traced by `torch.fx`; name the pairs yourself.
+    """
+    try:
+        graph = fx.symbolic_trace(model).graph
+    except Exception as error:
+        raise WinsomeError(
+            f"the model cannot be traced ({error}); give the pairs of layer and normalisation by name"
+        ) from error
+    modules = dict(model.named_modules())
+    pairs: dict[str, str] = {}
+    for node in graph.nodes:
+        if node.op != "call_module" or not node.args or not isinstance(node.args[0], fx.Node):
+            continue
+        source = node.args[0]
+        if source.op != "call_module" or len(source.users) != 1:
+            continue
+        layer, norm = modules[str(source.target)], modules[str(node.target)]
+        turns = isinstance(norm, _BatchNorm) or (isinstance(norm, nn.RMSNorm) and isinstance(layer, nn.Linear))
+        if isinstance(layer, WEIGHT_LAYERS) and turns and norm.weight is not None:
+            pairs[str(source.target)] = str(node.target)
+    return pairs
+
+
+@torch.no_grad()
+def absorb_norm_signs(model: nn.Module, pairs: Mapping[str, str] | None = None) -> int:
+    """Make every gamma non-negative in place by turning the signs of the channels that feed it; the function stays the same.
+
+    Where gamma < 0, W -> -W (its bias and the running mean too) and gamma -> |gamma|: an exact reparametrisation. The signs
+    read after it are those that a network with fresh gamma = 1 would need.
+
+    Args:
+        model: a trained network; it is changed.
+        pairs: {layer's name: normalisation's name}; found by `norm_pairs` if not given.
+
+    Returns:
+        How many channels were turned.
+    """
+    modules = dict(model.named_modules())
+    turned = 0
+    for layer_name, norm_name in (norm_pairs(model) if pairs is None else pairs).items():
+        layer, norm = modules[layer_name], modules[norm_name]
+        weight, gamma = layer.get_parameter("weight"), norm.get_parameter("weight")
+        sign = 1 - 2 * (gamma < 0).to(weight.dtype)
+        weight.mul_(sign.view(-1, *[1] * (weight.ndim - 1)))
+        gamma.mul_(sign)
+        for value in (layer.bias, getattr(norm, "running_mean", None)):
+            if isinstance(value, Tensor):
+                value.mul_(sign)
+        turned += int((sign < 0).sum())
+    return turned
+
+
+KEEPS: dict[str, Keep] = {"signs": signs, "mask": mask_only, "phi": signs_and_norms}

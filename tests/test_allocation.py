@@ -1,0 +1,153 @@
+"""Counts are exact and ties deterministic, in the cases in which every peer miscounts."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from winsome import WinsomeError
+from winsome.allocation import ALLOCATIONS, globally, shares
+from winsome.scores import SCORES
+
+Shapes = {"a": (8, 4, 3, 3), "b": (16, 8), "c": (2, 2), "d": (1,)}
+
+
+def everything(scores: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: torch.ones(score.shape, dtype=torch.bool) for name, score in scores.items()}
+
+
+def brute_force(scores: dict[str, Tensor], count: int, kept: dict[str, Tensor]) -> set[tuple[str, int]]:
+    """Sort all kept weights by falling score; Python's sort is stable, so ties keep parameter and flat order."""
+    entries = [
+        (float(value), name, index)
+        for name, score in scores.items()
+        for index, (value, alive) in enumerate(zip(score.flatten(), kept[name].flatten(), strict=True))
+        if alive
+    ]
+    return {(name, index) for _, name, index in sorted(entries, key=lambda entry: -entry[0])[:count]}
+
+
+def as_set(kept: dict[str, Tensor]) -> set[tuple[str, int]]:
+    return {(name, int(index)) for name, keep in kept.items() for index in keep.flatten().nonzero().flatten()}
+
+
+def draws(kind: str, dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
+    draw = torch.Generator().manual_seed(0)
+    weights = {name: torch.randn(shape, generator=draw) for name, shape in Shapes.items()}
+    if kind == "bf16 grid":
+        weights = {name: w.bfloat16().float() for name, w in weights.items()}
+    if kind == "int8 grid":
+        weights = {name: (w * 20).round() / 20 for name, w in weights.items()}
+    if kind == "30 % zero":
+        weights = {name: w * (torch.rand(w.shape, generator=draw) > 0.3) for name, w in weights.items()}
+    if kind == "all equal":
+        weights = {name: torch.full_like(w, 0.7) for name, w in weights.items()}
+    if kind == "all zero":
+        weights = {name: torch.zeros_like(w) for name, w in weights.items()}
+    if kind == "signed scores":
+        return {name: w.to(dtype) for name, w in weights.items()}
+    return {name: w.abs().to(dtype) for name, w in weights.items()}
+
+
+KINDS = ["normal", "bf16 grid", "int8 grid", "30 % zero", "all equal", "all zero", "signed scores"]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("kind", KINDS)
+def test_global_choice_against_sorting_level_by_level(kind: str, dtype: torch.dtype) -> None:
+    scores = draws(kind, dtype)
+    total = sum(score.numel() for score in scores.values())
+    kept = everything(scores)
+    for density in (1.0, 0.8, 0.512, 0.1, 4 / total, 1 / total):
+        expected = brute_force(scores, round(density * total), kept)
+        kept = globally(scores, density, kept)
+        assert as_set(kept) == expected
+
+
+def test_pruned_zeros_beside_kept_zeros_stay_pruned() -> None:
+    scores = {"w": torch.tensor([0.0, 0.0, 3.0, 0.0, 0.0, 2.0])}
+    kept = {"w": torch.tensor([True, False, True, False, True, True])}
+    assert globally(scores, 0.5, kept)["w"].tolist() == [True, False, True, False, False, True]
+    assert globally(scores, 4 / 6, kept)["w"].tolist() == kept["w"].tolist()
+
+
+@pytest.mark.parametrize("name", ALLOCATIONS)
+@settings(max_examples=40, deadline=None)
+@given(first=st.floats(0.01, 1), second=st.floats(0.01, 1), seed=st.integers(0, 9), kind=st.sampled_from(KINDS))
+def test_every_allocation_is_exact_nested_and_repeatable(name: str, first: float, second: float, seed: int, kind: str) -> None:
+    allocate = ALLOCATIONS[name]
+    high, low = max(first, second), min(first, second)
+    scores = draws(kind)
+    total = sum(score.numel() for score in scores.values())
+    order = torch.Generator().manual_seed(seed)
+    scores = {n: s.flatten()[torch.randperm(s.numel(), generator=order)].view(s.shape) for n, s in scores.items()}
+    one = allocate(scores, high, everything(scores))
+    two = allocate(scores, low, one)
+    for density, kept in ((high, one), (low, two)):
+        assert sum(int(keep.sum()) for keep in kept.values()) == round(density * total)
+    assert as_set(two) <= as_set(one)
+    assert as_set(allocate(scores, low, one)) == as_set(two)
+    for layer in scores:  # inside a layer the highest scores are kept, whatever the allocation
+        inside = brute_force({layer: scores[layer]}, int(two[layer].sum()), {layer: one[layer]})
+        assert as_set({layer: two[layer]}) == inside
+
+
+def test_layer_counts_against_their_definitions() -> None:
+    scores = {"a": torch.rand(40, 10), "b": torch.rand(10, 10), "c": torch.rand(2, 5)}
+    counts = {
+        name: {layer: int(keep.sum()) for layer, keep in allocate(scores, 0.2, everything(scores)).items()}
+        for name, allocate in ALLOCATIONS.items()
+    }
+    assert counts["uniformly"] == {"a": 80, "b": 20, "c": 2}
+    assert counts["balanced"] == {"a": 46, "b": 46, "c": 10}  # 102 kept: c is full, the rest is shared
+    # densities proportional to 50/400, 20/100, 7/10: of 102 weights 66.2, 26.5 and 9.3
+    assert counts["erdos_renyi_kernel"] == {"a": 66, "b": 27, "c": 9}
+
+
+@given(st.lists(st.tuples(st.floats(0.01, 10), st.integers(0, 50)), min_size=1, max_size=8), st.floats(0, 1))
+def test_shares_add_up_and_respect_caps(layers: list[tuple[float, int]], fraction: float) -> None:
+    weights, caps = [w for w, _ in layers], [cap for _, cap in layers]
+    count = math.floor(fraction * sum(caps))
+    parts = shares(weights, caps, count)
+    assert sum(parts) == count
+    assert all(0 <= part <= cap for part, cap in zip(parts, caps, strict=True))
+
+
+def test_nan_scores_are_refused_by_name_unless_pruned_already() -> None:
+    scores = {"good": torch.rand(4), "bad": torch.tensor([1.0, float("nan"), 2.0])}
+    with pytest.raises(WinsomeError, match="1 of the scores of 'bad' are NaN"):
+        globally(scores, 0.5, everything(scores))
+    kept = {"good": torch.ones(4, dtype=torch.bool), "bad": torch.tensor([True, False, True])}
+    assert globally(scores, 6 / 7, kept)["bad"].tolist() == [True, False, True]
+
+
+def test_densities_that_cannot_be_are_refused() -> None:
+    scores = {"w": torch.rand(10)}
+    with pytest.raises(WinsomeError, match=r"90 % sparsity is density 0\.1"):
+        globally(scores, 90, everything(scores))
+    half = globally(scores, 0.5, everything(scores))
+    with pytest.raises(WinsomeError, match="only 5 are left"):
+        globally(scores, 0.6, half)
+
+
+def test_chunks_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    scores = draws("int8 grid")
+    expected = as_set(globally(scores, 0.3, everything(scores)))
+    monkeypatch.setattr("winsome.allocation.CHUNK", 7)
+    assert as_set(globally(scores, 0.3, everything(scores))) == expected
+
+
+@pytest.mark.parametrize("name", SCORES)
+def test_every_score_has_the_weights_names_and_shapes_and_repeats(name: str) -> None:
+    model = torch.nn.Linear(5, 3)
+    weights = {"weight": model.weight}
+    one, two = (SCORES[name](weights, model, None, torch.Generator().manual_seed(3)) for _ in range(2))
+    assert one["weight"].shape == model.weight.shape
+    assert torch.equal(one["weight"], two["weight"])
+    if name == "magnitude":
+        assert torch.equal(one["weight"], torch.abs(model.weight))
