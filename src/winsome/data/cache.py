@@ -1,0 +1,85 @@
+"""Decoded images on disk: decoded once, then mapped into memory, one copy for all processes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import torch
+
+from winsome.data.encoded import DecodedSet
+from winsome.data.images import ImageSet
+
+# Part of every key: raise it when decoding or the layout of the file changes.
+_FORMAT = "1"
+
+
+def cache_folder() -> Path:
+    """Where decoded images are kept unless told otherwise: $WINSOME_CACHE, or ~/.cache/winsome."""
+    return Path(os.environ.get("WINSOME_CACHE") or Path.home() / ".cache" / "winsome").expanduser()
+
+
+def files_key(files: Iterable[Path], folder: Path) -> str:
+    """What tells one state of a folder's files from another: their names, sizes and times of change."""
+    facts = []
+    for file in files:
+        status = file.stat()
+        facts.append(f"{file.relative_to(folder)} {status.st_size} {status.st_mtime_ns}")
+    return "\n".join([str(folder.resolve()), *facts])
+
+
+def cached(name: str, key: str, decode: Callable[[], DecodedSet], *, folder: Path, say: Callable[[str], None]) -> DecodedSet:
+    """The decoded set of a key: read from the cache folder, or decoded and then written there.
+
+    A file that cannot be read is made anew. A folder that cannot be written to is said, and costs the next run its time.
+    """
+    digest = hashlib.sha256(f"{_FORMAT}\n{key}".encode()).hexdigest()[:16]
+    file = folder / "images" / f"{name}-{digest}.safetensors"
+    if file.exists():
+        try:
+            return _read(file)
+        except Exception as error:  # safetensors' own error, a missing key, JSON that is none, tensors of a wrong shape
+            say(f"{file} is damaged ({error}); decoding again")
+    decoded = decode()
+    try:
+        _write(file, decoded)
+    except Exception as error:  # safetensors raises an error of its own for a full disk
+        say(f"cannot keep the decoded images in {folder} ({error}); the next run decodes again")
+        return decoded
+    # Read back: the mapped file is memory that other processes share, and that the system may drop and load again.
+    return _read(file)
+
+
+def _read(file: Path) -> DecodedSet:
+    from safetensors import safe_open
+
+    with safe_open(file, framework="pt") as stored:
+        facts = stored.metadata()
+        classes = tuple(str(name) for name in json.loads(facts["classes"]))
+        train, test = (
+            ImageSet(stored.get_tensor(f"{split}.pixels").permute(0, 3, 1, 2), stored.get_tensor(f"{split}.labels"))
+            for split in ("train", "test")
+        )
+    return DecodedSet(train, test, classes)
+
+
+def _write(file: Path, decoded: DecodedSet) -> None:
+    """Write beside the file and rename: another process sees all of it or nothing."""
+    from safetensors.torch import save_file
+
+    tensors: dict[str, torch.Tensor] = {}
+    for split, images in (("train", decoded.train), ("test", decoded.test)):
+        tensors |= {f"{split}.pixels": images.pixels, f"{split}.labels": images.labels}
+    file.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        save_file(tensors, unfinished, metadata={"classes": json.dumps(decoded.classes)})
+        with unfinished.open("rb+") as written:
+            os.fsync(written.fileno())
+        unfinished.chmod(0o644)  # safetensors writes for the owner alone; a cache may serve several users
+        unfinished.replace(file)
+    finally:
+        unfinished.unlink(missing_ok=True)

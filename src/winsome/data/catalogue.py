@@ -1,0 +1,112 @@
+"""The data sets that have a name, and the one way to load them or a folder of one's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from winsome.data.cache import cache_folder, cached, files_key
+from winsome.data.decoding import decode
+from winsome.data.digits import read_digits
+from winsome.data.encoded import DecodedSet, EncodedSet
+from winsome.data.folders import image_files, read_folder
+from winsome.data.hub import read_hub
+from winsome.data.images import Augmentation, ImageData, image_data
+from winsome.data.parquet import parquet_files, read_parquet
+from winsome.errors import WinsomeError, unknown
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """A data set with a name: what it is, where it comes from, and whether its images may be mirrored."""
+
+    description: str  # one line
+    key: str  # tells what is read from everything else in the cache
+    read: Callable[[], EncodedSet | DecodedSet]
+    flip: bool = True
+
+
+def on_hub(hub_id: str, description: str, *, flip: bool = True) -> DataSet:
+    """A data set on the Hugging Face Hub, with an image column (img, image) and an integer label column (label ...).
+
+    Once decoded it is read from the cache by its id, without asking the Hub again: offline too, and always the same images.
+    Delete the cached file to fetch a newer version.
+    """
+    return DataSet(description, f"hub {hub_id}", partial(read_hub, hub_id), flip)
+
+
+def load(
+    name_or_folder: str,
+    *,
+    data_dir: Path | None = None,
+    image_size: int | None = None,
+    cache: Path | None = None,
+    say: Say = lambda _: None,
+) -> ImageData:
+    """A data set by its name in `DATA_SETS`, or the one in a folder of parquet or image files, decoded.
+
+    `data_dir` is a folder to read a named set from, in place of the Hub. `image_size` (pixels) resizes every image. Decoded
+    images are kept in `cache` (default: $WINSOME_CACHE or ~/.cache/winsome). `say` hears what takes long.
+    The augmentation is the usual one: crops of the image padded by an eighth of its size (4 for 32 pixels, 8 for 64), and
+    mirror images, for all but `digits`. For Tiny-ImageNet paper A (arXiv:2504.05357) takes RandomResizedCrop(64, (0.5, 1));
+    padded crops are used here, for they are indexed views.
+    """
+    source = _source(name_or_folder, data_dir, say)
+    name = name_or_folder if name_or_folder in DATA_SETS else Path(name_or_folder).expanduser().resolve().name
+
+    def decoded() -> DecodedSet:
+        content = source.read()
+        if isinstance(content, EncodedSet):
+            return decode(content, image_size=image_size, say=say)
+        if image_size is not None:
+            raise WinsomeError(f"{name} comes decoded and cannot be resized; leave image_size out")
+        return content
+
+    key = f"{source.key}\nimage size {image_size}"
+    content = cached(name, key, decoded, folder=(cache or cache_folder()).expanduser(), say=say)
+    height, width = content.train.images.shape[2:]
+    augmentation = Augmentation(pad=min(height, width) // 8, flip=source.flip)
+    return image_data(name, content.train, content.test, content.classes, augmentation=augmentation)
+
+
+def _source(name_or_folder: str, data_dir: Path | None, say: Say) -> DataSet:
+    """What to read: a folder where one is given, else the named set."""
+    named = DATA_SETS.get(name_or_folder)
+    if data_dir is not None:
+        if named is None:
+            raise _unknown(name_or_folder)
+        if named.key == "digits":
+            raise WinsomeError("digits comes with scikit-learn and is read from no folder; leave data_dir (--data-dir) out")
+        return _in_folder(data_dir.expanduser(), say, flip=named.flip)
+    if named is not None:
+        return named
+    folder = Path(name_or_folder).expanduser()
+    if not folder.is_dir():
+        raise _unknown(name_or_folder)
+    return _in_folder(folder, say)
+
+
+def _in_folder(folder: Path, say: Say, *, flip: bool = True) -> DataSet:
+    """The data set in a folder: of parquet files if there are any, else of image files."""
+    if not folder.is_dir():
+        raise WinsomeError(f"no folder {folder}; give one with train*.parquet and test*.parquet, or with images by class")
+    if files := parquet_files(folder):
+        return DataSet("parquet files", files_key(files, folder), partial(read_parquet, folder), flip)
+    files = image_files(folder)
+    return DataSet("image files", files_key(files, folder), partial(read_folder, folder, say=say), flip)
+
+
+def _unknown(name: str) -> WinsomeError:
+    return WinsomeError(f"{unknown('data set', name, DATA_SETS)} (a data set of your own: the path of its folder)")
+
+
+DATA_SETS: dict[str, DataSet] = {
+    "digits": DataSet("1,797 handwritten digits, 8x8 grey, 10 classes; embedded", "digits", read_digits, flip=False),
+    "cifar10": on_hub("uoft-cs/cifar10", "60,000 photographs, 32x32 colour, 10 classes"),
+    "cifar100": on_hub("uoft-cs/cifar100", "60,000 photographs, 32x32 colour, 100 classes"),
+    "tiny_imagenet": on_hub("zh-plus/tiny-imagenet", "110,000 photographs, 64x64 colour, 200 classes"),
+}

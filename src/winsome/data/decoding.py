@@ -1,0 +1,104 @@
+"""Decode encoded images into uint8 tensors, in parallel threads."""
+
+from __future__ import annotations
+
+import io
+import os
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from winsome.data.encoded import DecodedSet, EncodedSet, EncodedSplit
+from winsome.data.images import ImageSet
+from winsome.errors import WinsomeError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+_GREY = {"1", "L", "LA"}
+
+
+def decode(encoded: EncodedSet, *, image_size: int | None, say: Callable[[str], None]) -> DecodedSet:
+    """All images of both splits in one shape: grey if every image is grey, else RGB; transparency is dropped.
+
+    With `image_size` (pixels), the middle square of each image, resized bilinearly and antialiased. Without it, all images
+    must have the size of the first.
+    """
+    if image_size is not None and image_size < 1:
+        raise WinsomeError(f"image_size must be 1 or more pixels, got {image_size}")
+    splits = (encoded.train, encoded.test)
+    n_images = sum(len(split.images) for split in splits)
+    say(f"decoding {n_images:,} images")
+    begin = time.perf_counter()
+    with _opened(encoded.train, 0) as first:
+        size = first.size if image_size is None else (image_size, image_size)
+    # `any` stops at the first colour image, mostly the first of all.
+    mode = "RGB" if any(not _is_grey(split, row) for split in splits for row in range(len(split.images))) else "L"
+    train, test = (_decode_split(split, mode, size, resize=image_size is not None) for split in splits)
+    say(f"decoded {n_images:,} images in {time.perf_counter() - begin:.1f} s")
+    return DecodedSet(train, test, encoded.classes)
+
+
+def _decode_split(split: EncodedSplit, mode: str, size: tuple[int, int], *, resize: bool) -> ImageSet:
+    """One split in a PIL mode ("L" or "RGB") and a size (width, height)."""
+    width, height = size
+    n_images, channels = len(split.images), len(mode)
+    pixels_NHWC = np.empty((n_images, height, width, channels), dtype=np.uint8)
+
+    def decode_some(rows: range) -> None:
+        for row in rows:
+            with _opened(split, row) as image:
+                if not resize and image.size != size:
+                    raise WinsomeError(_other_size(split, row, image.size, size))
+                pixels = np.asarray(_fitted(image, mode, size))
+            pixels_NHWC[row] = pixels.reshape(height, width, channels)
+
+    # Some hundred images at a time: handing small images out one by one would cost as much as decoding them.
+    parts = [range(start, min(start + 250, n_images)) for start in range(0, n_images, 250)]
+    with ThreadPoolExecutor(max_workers=min(16, os.cpu_count() or 1)) as threads:
+        for _ in threads.map(decode_some, parts):
+            pass
+    return ImageSet(torch.from_numpy(pixels_NHWC).permute(0, 3, 1, 2), torch.tensor(split.labels, dtype=torch.int64))
+
+
+def _fitted(image: Image, mode: str, size: tuple[int, int]) -> Image:
+    """The image in a mode and size; of an image in another shape the middle is taken."""
+    from PIL import ImageOps
+    from PIL.Image import Resampling
+
+    if image.mode != mode:
+        image = image.convert(mode)
+    return image if image.size == size else ImageOps.fit(image, size, Resampling.BILINEAR)
+
+
+def _is_grey(split: EncodedSplit, row: int) -> bool:
+    with _opened(split, row) as image:
+        return image.mode in _GREY
+
+
+@contextmanager
+def _opened(split: EncodedSplit, row: int) -> Iterator[Image]:
+    """The image of a row, its header read; whatever goes wrong with it is an error that names the image."""
+    import PIL.Image
+
+    encoded = split.images[row]
+    try:
+        with PIL.Image.open(encoded if isinstance(encoded, Path) else io.BytesIO(encoded)) as image:
+            if image.mode[0] in "IF":
+                raise WinsomeError(f"{split.origin(row)}: more than 8 bits per channel ({image.mode}); save it with 8 bits")
+            yield image
+    except WinsomeError:
+        raise
+    except Exception as error:  # PIL's plugins raise OSError, SyntaxError, ValueError, struct.error, IndexError ...
+        raise WinsomeError(f"{split.origin(row)}: not a readable image ({error}); repair or remove it") from error
+
+
+def _other_size(split: EncodedSplit, row: int, size: tuple[int, int], expected: tuple[int, int]) -> str:
+    sizes = f"{size[0]}x{size[1]} pixels, the first image has {expected[0]}x{expected[1]}"
+    return f"{split.origin(row)}: {sizes}; give image_size (--image-size 32) to bring all images to one size"

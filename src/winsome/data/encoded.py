@@ -1,0 +1,67 @@
+"""Image sets as they lie in files: encoded images, labels, class names, and where each image comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from winsome.data.images import ImageSet
+from winsome.errors import WinsomeError
+
+
+@dataclass(frozen=True)
+class EncodedSplit:
+    """Images of one split, as bytes in a known format (JPEG, PNG ...) or as paths of files, and their labels."""
+
+    images: Sequence[bytes | Path]
+    labels: Sequence[int]
+    files: tuple[tuple[str, int], ...]  # what holds the images, and how many rows of them, in order
+
+    def __post_init__(self) -> None:
+        """Check that there is something, and a label for each image."""
+        if len(self.images) == 0:
+            raise WinsomeError(f"no images in {', '.join(name for name, _ in self.files) or 'the split'}")
+        if len(self.images) != len(self.labels):
+            raise ValueError(f"{len(self.images)} images but {len(self.labels)} labels")
+
+    def origin(self, row: int) -> str:
+        """Where an image comes from, for error messages: a path, or a file and the row in it, counted from 0."""
+        image = self.images[row]
+        if isinstance(image, Path):
+            return str(image)
+        for name, rows in self.files:
+            if row < rows:
+                return f"{name}, row {row}"
+            row -= rows
+        raise IndexError(f"no row {row} in the split")
+
+
+@dataclass(frozen=True)
+class EncodedSet:
+    """Train and test split, not decoded yet, and the names of the classes that the labels count."""
+
+    train: EncodedSplit
+    test: EncodedSplit
+    classes: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        """Check that every label has a class."""
+        if len(self.classes) < 2:
+            raise WinsomeError(f"only {len(self.classes)} class ({', '.join(self.classes)}); classification needs 2 or more")
+        for split in (self.train, self.test):
+            for row, label in enumerate(split.labels):
+                if not 0 <= label < len(self.classes):
+                    hint = "; labels below 0 mark images without a known class" if label < 0 else ""
+                    raise WinsomeError(
+                        f"{split.origin(row)}: label {label} is none of the {len(self.classes)} classes, counted from 0{hint}"
+                    )
+
+
+@dataclass(frozen=True)
+class DecodedSet:
+    """Train and test split, decoded, and the names of the classes."""
+
+    train: ImageSet
+    test: ImageSet
+    classes: tuple[str, ...]

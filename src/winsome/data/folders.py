@@ -1,0 +1,67 @@
+"""Image sets as folders of image files: FOLDER/train/CLASS/… beside FOLDER/test/CLASS/…, or FOLDER/CLASS/… alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from winsome.data.encoded import EncodedSet, EncodedSplit
+from winsome.data.splits import stratified
+from winsome.errors import WinsomeError
+
+IMAGE_ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
+TEST_FOLDERS = ("test", "val", "valid", "validation")  # the first that is there
+TEST_SHARE = 5  # one image in five, where the folder has no test part of its own
+
+
+def image_files(folder: Path) -> list[Path]:
+    """Every image file below a folder, sorted; what is hidden (a name that begins with a dot) is left out."""
+    files = (file for file in folder.rglob("*") if file.suffix.lower() in IMAGE_ENDINGS)
+    visible = (file for file in files if not any(part.startswith(".") for part in file.relative_to(folder).parts))
+    return sorted(file for file in visible if file.is_file())
+
+
+def read_folder(folder: Path, *, say: Callable[[str], None]) -> EncodedSet:
+    """The image set in a folder, not decoded yet; the names of the class folders are the classes.
+
+    A folder without a train part is split in a fixed way, class by class: 80 % to train on, 20 % to test on.
+    """
+    if not (folder / "train").is_dir():
+        images, labels, classes = _labelled(folder)
+        test, train = stratified(labels, len(images) // TEST_SHARE, seed=0, purpose="test folder")
+        say(f"{folder} has no train and test folders: a fixed fifth of each class is the test split")
+        train_part, test_part = (_part(folder, images, labels, rows.tolist()) for rows in (train, test))
+        return EncodedSet(train_part, test_part, classes)
+    test_folder = next((folder / name for name in TEST_FOLDERS if (folder / name).is_dir()), None)
+    if test_folder is None:
+        there = ", ".join(sorted(entry.name for entry in folder.iterdir())[:8])
+        raise WinsomeError(f"{folder}: no test part; looked for the folders {', '.join(TEST_FOLDERS)}, found {there}")
+    images, labels, classes = _labelled(folder / "train")
+    test_images, test_labels, test_classes = _labelled(test_folder)
+    if surplus := sorted(set(test_classes) - set(classes)):
+        raise WinsomeError(f"{test_folder}: no images to train on for the classes {', '.join(surplus[:8])}")
+    number = {name: label for label, name in enumerate(classes)}
+    test_labels = [number[test_classes[label]] for label in test_labels]
+    return EncodedSet(
+        EncodedSplit(images, labels, ((str(folder / "train"), len(images)),)),
+        EncodedSplit(test_images, test_labels, ((str(test_folder), len(test_images)),)),
+        classes,
+    )
+
+
+def _labelled(folder: Path) -> tuple[list[Path], list[int], tuple[str, ...]]:
+    """Files, labels and class names of the class folders in a folder; a folder without images is no class."""
+    files = image_files(folder)
+    if not files:
+        raise WinsomeError(f"{folder}: no images; looked for files that end in {', '.join(sorted(IMAGE_ENDINGS))}")
+    for file in files:
+        if file.parent == folder:
+            raise WinsomeError(f"{file}: an image without a label; put each image into the folder of its class")
+    owners = [file.relative_to(folder).parts[0] for file in files]
+    classes = tuple(sorted(set(owners)))
+    number = {name: label for label, name in enumerate(classes)}
+    return list(files), [number[owner] for owner in owners], classes
+
+
+def _part(folder: Path, images: Sequence[Path], labels: Sequence[int], rows: Sequence[int]) -> EncodedSplit:
+    return EncodedSplit([images[row] for row in rows], [labels[row] for row in rows], ((str(folder), len(rows)),))

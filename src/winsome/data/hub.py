@@ -1,0 +1,42 @@
+"""Image sets on the Hugging Face Hub, through `datasets`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from winsome.data.encoded import EncodedSet, EncodedSplit
+from winsome.data.tables import class_names, encoded_split, image_and_label_columns
+from winsome.errors import WinsomeError
+
+TEST_SPLITS = ("test", "valid", "validation", "val")  # the first that is there
+
+
+def read_hub(hub_id: str) -> EncodedSet:
+    """The image set of an id such as "uoft-cs/cifar10", downloaded where `datasets` has no copy of it, not decoded yet."""
+    import datasets
+
+    try:
+        splits: Any = datasets.load_dataset(hub_id)
+    except Exception as error:  # the network's, the Hub's and the file system's errors share no class
+        reason = str(error).strip().split("\n")[0]
+        raise WinsomeError(
+            f"cannot load {hub_id} from the Hugging Face Hub ({type(error).__name__}: {reason}); without network access, "
+            "pass data_dir (--data-dir) with a folder that holds its train*.parquet and test*.parquet files"
+        ) from error
+    test_split = next((name for name in TEST_SPLITS if name in splits), None)
+    if "train" not in splits or test_split is None:
+        raise WinsomeError(f"{hub_id}: needs the split train and one of {', '.join(TEST_SPLITS)}; it has {', '.join(splits)}")
+    train, train_names = _read_split(splits["train"], f"{hub_id}, split train")
+    test, _ = _read_split(splits[test_split], f"{hub_id}, split {test_split}")
+    return EncodedSet(train, test, class_names(train_names, train, test))
+
+
+def _read_split(dataset: Any, name: str) -> tuple[EncodedSplit, list[str] | None]:
+    """The rows of a `datasets.Dataset` with its images left encoded, and its class names."""
+    import datasets
+
+    image_column, label_column = image_and_label_columns(dataset.column_names, name)
+    names = getattr(dataset.features[label_column], "names", None)
+    encoded = dataset.select_columns([image_column, label_column])
+    encoded = encoded.cast_column(image_column, datasets.Image(decode=False)).with_format("arrow")
+    return encoded_split([(name, encoded[:])]), names

@@ -1,0 +1,71 @@
+"""Image sets in a folder of parquet files: train*.parquet beside test*.parquet or valid*.parquet."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from winsome.data.encoded import EncodedSet, EncodedSplit
+from winsome.data.tables import class_names, encoded_split, image_and_label_columns
+from winsome.errors import WinsomeError
+
+TRAIN_FILES = ("train*.parquet",)
+TEST_FILES = ("test*.parquet", "valid*.parquet", "val*.parquet")  # the first that is there
+
+
+def parquet_files(folder: Path) -> list[Path]:
+    """The parquet files of a folder or, if it has none, of the folders in it (a copy of a Hub repository has data/)."""
+    return sorted(folder.glob("*.parquet")) or sorted(folder.glob("*/*.parquet"))
+
+
+def read_parquet(folder: Path) -> EncodedSet:
+    """The image set in a folder's parquet files, not decoded yet."""
+    files = parquet_files(folder)
+    train, train_names = _read_split(_chosen(folder, files, "train", TRAIN_FILES))
+    test, test_names = _read_split(_chosen(folder, files, "test", TEST_FILES))
+    if train_names and test_names and train_names != test_names:
+        raise WinsomeError(f"{folder}: the train and the test files name different classes; their labels do not match")
+    return EncodedSet(train, test, class_names(train_names or test_names, train, test))
+
+
+def _chosen(folder: Path, files: list[Path], split: str, patterns: tuple[str, ...]) -> list[Path]:
+    for pattern in patterns:
+        if chosen := [file for file in files if file.match(pattern)]:
+            return chosen
+    there = ", ".join(file.name for file in files[:8]) + (" ..." if len(files) > 8 else "")
+    raise WinsomeError(f"{folder}: no {split} file; looked for {' or '.join(patterns)}, found {there or 'no parquet files'}")
+
+
+def _read_split(files: list[Path]) -> tuple[EncodedSplit, list[str] | None]:
+    """The rows of some files, and the class names that the first of them gives."""
+    tables: list[tuple[str, Any]] = []
+    names: list[str] | None = None
+    for file in files:
+        table = _read_columns(file)
+        tables.append((file.name, table))
+        names = names or _names_in(table.schema, image_and_label_columns(table.column_names, file.name)[1])
+    return encoded_split(tables), names
+
+
+def _read_columns(file: Path) -> Any:
+    """The image and the label column of a file as a pyarrow.Table."""
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(file) as opened:
+            columns = image_and_label_columns(opened.schema_arrow.names, file.name)
+            return opened.read(columns=list(columns))
+    except WinsomeError:
+        raise
+    except (OSError, ValueError) as error:  # pyarrow's ArrowInvalid is a ValueError
+        raise WinsomeError(f"{file}: not a readable parquet file ({error}); fetch it again") from error
+
+
+def _names_in(schema: Any, label_column: str) -> list[str] | None:
+    """The class names that `datasets` writes into a file's metadata, where there are any."""
+    try:
+        features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
+        return [str(name) for name in features[label_column]["names"]]
+    except (KeyError, TypeError, ValueError):
+        return None

@@ -1,0 +1,148 @@
+"""The arms of a study: what is trained or judged, and the claims that compare them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from winsome.study.transplants import (
+    Transplant,
+    plant_absorbed_signs,
+    plant_mask,
+    plant_phi,
+    plant_random_mask,
+    plant_signs,
+)
+
+
+@dataclass(frozen=True)
+class Dense:
+    """The dense network, trained from the same fresh starts as the planted ones."""
+
+    name: str = "dense"
+    label: str = "dense"
+    explanation: str = "The dense network trained from scratch: what tickets are measured against."
+    method: None = None
+    kind: str = "dense"
+
+
+@dataclass(frozen=True)
+class Network:
+    """The trained network of a search itself, judged as it is or with psi set back to psi_init."""
+
+    name: str
+    label: str
+    explanation: str
+    method: str  # name of the search in the study
+    reset_norms: bool = False
+    kind: str = "network"
+
+
+@dataclass(frozen=True)
+class Planted:
+    """A transplant from a search to a fresh start, trained from scratch."""
+
+    name: str
+    label: str
+    explanation: str
+    method: str  # name of the search in the study
+    transplant: Transplant = plant_signs
+    kind: str = "planted"
+
+
+Arm = Dense | Network | Planted
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A statement about arms: a contrast of their accuracies that should be positive.
+
+    Attributes:
+        text: the claim, a sentence.
+        source: where it is made.
+        contrast: coefficient of each arm's accuracy; the claim says that the sum is above 0.
+        meaning: what the contrast is in words, for "meaning: +2.5 points".
+    """
+
+    text: str
+    source: str
+    contrast: Mapping[str, float]
+    meaning: str
+
+
+PAPER_A_ARMS: tuple[Arm, ...] = (
+    Dense(),
+    Network("network_lrr", "LRR network", "The sparse network at the end of the LRR search.", "lrr"),
+    Network("network_aws", "AWS network", "The sparse network at the end of the AWS search.", "aws"),
+    Network("network_lrr_psi", "LRR network, ψ := ψ_init", "The LRR network, γ = 1 and β = 0 put back.", "lrr", True),
+    Network("network_aws_psi", "AWS network, ψ := ψ_init", "The AWS network, γ = 1 and β = 0 put back.", "aws", True),
+    Planted("planted_aws", "|θ₀|·s_AWS", "AWS's signed mask on a fresh start, trained from scratch.", "aws"),
+    Planted("planted_lrr", "|θ₀|·s_LRR", "LRR's signed mask on a fresh start, trained from scratch.", "lrr"),
+    Planted("mask_only", "θ₀·m (mask only)", "AWS's mask with the fresh start's own signs.", "aws", plant_mask),
+    Planted("random_mask", "random mask", "Random places with AWS's layer densities, own signs.", "aws", plant_random_mask),
+)
+FURTHER_ARMS: tuple[Arm, ...] = (
+    Planted("planted_frozen", "|θ₀|·s_frozen", "The signed mask of LRR with ψ frozen at ψ_init: AWS's control.", "frozen"),
+    Planted(
+        "planted_lrr_absorbed",
+        "|θ₀|·s_LRR, sign(γ) absorbed",
+        "LRR's signed mask read after negative γ were absorbed into the weights.",
+        "lrr",
+        plant_absorbed_signs,
+    ),
+    Planted("planted_lrr_phi", "|θ₀|·s_LRR, ψ kept", "LRR's signed mask and trained ψ on a fresh start.", "lrr", plant_phi),
+    Planted("mask_only_lrr", "θ₀·m_LRR (mask only)", "LRR's mask with the fresh start's own signs.", "lrr", plant_mask),
+)
+ARMS: dict[str, Arm] = {arm.name: arm for arm in (*PAPER_A_ARMS, *FURTHER_ARMS)}
+
+_A = "arXiv:2504.05357"
+CLAIMS: tuple[Claim, ...] = (
+    Claim(
+        "AWS's signed mask trains better from a fresh start than LRR's.",
+        _A,
+        {"planted_aws": 1, "planted_lrr": -1},
+        "|θ₀|·s_AWS minus |θ₀|·s_LRR",
+    ),
+    Claim(
+        "The signs carry it: AWS's signed mask trains better than its mask alone.",
+        _A,
+        {"planted_aws": 1, "mask_only": -1},
+        "|θ₀|·s_AWS minus mask only",
+    ),
+    Claim(
+        "A found mask trains better than a random mask of the same layer densities.",
+        _A,
+        {"mask_only": 1, "random_mask": -1},
+        "mask only minus random mask",
+    ),
+    Claim(
+        "AWS's signed mask comes close to the dense network: it closes more than half of the gap that the mask alone leaves.",
+        _A,
+        {"planted_aws": 1, "mask_only": -0.5, "dense": -0.5},
+        "|θ₀|·s_AWS minus the middle between mask only and dense",
+    ),
+    Claim(
+        "LRR's network leans on its normalisation parameters: with ψ set back to ψ_init it is worse.",
+        _A,
+        {"network_lrr": 1, "network_lrr_psi": -1},
+        "LRR network minus the same with ψ_init",
+    ),
+    Claim(
+        "AWS removes that dependence: setting ψ back costs its network less.",
+        _A,
+        {"network_lrr": 1, "network_lrr_psi": -1, "network_aws": -1, "network_aws_psi": 1},
+        "what ψ_init costs LRR's network minus what it costs AWS's",
+    ),
+    Claim(
+        "Interpolating ψ finds better signs than freezing ψ at ψ_init during the search (a control that the paper lacks).",
+        "control of this project",
+        {"planted_aws": 1, "planted_frozen": -1},
+        "|θ₀|·s_AWS minus |θ₀|·s_frozen",
+    ),
+    Claim(
+        "Absorbing sign(γ) into the weights before reading LRR's signs makes them train better.",
+        "control of this project",
+        {"planted_lrr_absorbed": 1, "planted_lrr": -1},
+        "|θ₀|·s_LRR with sign(γ) absorbed minus without",
+    ),
+)

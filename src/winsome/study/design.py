@@ -1,0 +1,131 @@
+"""A study as data: what is compared, on which data and network, at which levels, over which seeds."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from winsome import data as data_sets
+from winsome.data.images import ImageData, subset, with_validation
+from winsome.errors import WinsomeError
+from winsome.methods import Method
+from winsome.study.arms import Arm, Network, Planted
+from winsome.training.settings import Training
+
+
+@dataclass(frozen=True)
+class DataPlan:
+    """Which images: a data set by name or folder, whole or a stratified part of it."""
+
+    name: str = "digits"
+    data_dir: Path | None = None
+    train_images: int | None = None  # None: all
+    test_images: int | None = None
+    validation: bool = False  # judge on a fifth of the train split instead of the test split: for tuning
+
+    def load(self) -> ImageData:
+        """Load it, on the CPU."""
+        images = data_sets.load(self.name, data_dir=self.data_dir)
+        images = subset(images, train_images=self.train_images, test_images=self.test_images)
+        return with_validation(images, fraction=0.2) if self.validation else images
+
+
+@dataclass(frozen=True)
+class NetworkPlan:
+    """Which network: a name that `winsome.models` knows, and its options."""
+
+    name: str
+    options: tuple[tuple[str, Any], ...] = ()
+
+
+@dataclass(frozen=True)
+class Study:
+    """A comparison of arms.
+
+    Attributes:
+        methods: the searches that arms come from, by name; all have the same densities.
+        search_training: of every level of a search.
+        warmup_epochs: trained before level 0's own epochs, at the same constant rate.
+        training: of dense and planted networks, from scratch.
+        levels: at which levels of the searches the arms are judged.
+        search_seeds: independent searches, the unit of every statistic.
+        starts: fresh starts for each search seed.
+        curve_at: epochs from scratch after which a learning curve is taken.
+        statistics_images: training images from which BatchNorm statistics are re-estimated.
+        workers: 0 leaves it to the machine; not part of what identifies the study.
+    """
+
+    name: str
+    title: str
+    data: DataPlan
+    network: NetworkPlan
+    methods: tuple[tuple[str, Method], ...]
+    search_training: Training
+    warmup_epochs: int
+    training: Training
+    arms: tuple[Arm, ...]
+    levels: tuple[int, ...]
+    search_seeds: tuple[int, ...]
+    starts: tuple[int, ...] = (0,)
+    curve_at: tuple[int, ...] = ()
+    statistics_images: int = 1000
+    fast: bool = True  # bf16 and channels_last where the machine gains from them
+
+    def __post_init__(self) -> None:
+        methods = dict(self.methods)
+        if not self.search_seeds or not self.starts:
+            raise WinsomeError("a study needs at least one search seed and one start")
+        for arm in self.arms:
+            if arm.method is not None and arm.method not in methods:
+                raise WinsomeError(f"the arm {arm.name!r} needs a search {arm.method!r}; the study has {', '.join(methods)}")
+        if len({method.densities for method in methods.values()}) > 1:
+            raise WinsomeError("the searches of a study must have the same densities")
+        deepest = len(self.all_densities) - 1
+        for level in self.levels:
+            if not 0 <= level <= deepest:
+                raise WinsomeError(f"level {level} is not searched: levels go from 0 to {deepest}")
+
+    @property
+    def all_densities(self) -> tuple[float, ...]:
+        """The densities of all levels of the searches."""
+        return self.methods[0][1].densities if self.methods else (1.0,)
+
+    @property
+    def densities(self) -> tuple[float, ...]:
+        """The densities at which arms are judged."""
+        return tuple(self.all_densities[level] for level in self.levels)
+
+    @property
+    def deepest(self) -> int:
+        """The last level that any arm needs."""
+        return max(self.levels)
+
+    def level_training(self, number: int) -> Training:
+        """The training of a search's level: level 0 has the warm-up epochs before its own."""
+        extra = self.warmup_epochs if number == 0 else 0
+        return replace(self.search_training, epochs=self.search_training.epochs + extra)
+
+    def needed_methods(self) -> dict[str, Method]:
+        """The searches that the study's arms need."""
+        wanted = {arm.method for arm in self.arms if isinstance(arm, Network | Planted)}
+        return {name: method for name, method in self.methods if name in wanted}
+
+    def record(self) -> dict[str, Any]:
+        """Everything that identifies the study, as JSON values."""
+        data = {key: str(value) if isinstance(value, Path) else value for key, value in asdict(self.data).items()}
+        return {
+            "name": self.name,
+            "data": data,
+            "network": {"name": self.network.name, "options": dict(self.network.options)},
+            "methods": {name: method.record() for name, method in self.needed_methods().items()},
+            "search_training": self.search_training.record() | {"warmup_epochs_before_level_0": self.warmup_epochs},
+            "training": self.training.record(),
+            "arms": [arm.name for arm in self.arms],
+            "levels": list(self.levels),
+            "search_seeds": list(self.search_seeds),
+            "starts": list(self.starts),
+            "curve_at": list(self.curve_at),
+            "statistics_images": self.statistics_images,
+            "fast": self.fast,
+        }

@@ -1,0 +1,240 @@
+"""The jobs of a study: each a pure function of the study that fills its own files and can be run again at any time."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from winsome import models
+from winsome.errors import WinsomeError
+from winsome.norms import reset_norm_parameters
+from winsome.prunable import prunable
+from winsome.search import Search
+from winsome.seeding import generator, stream_seed
+from winsome.signed_mask import SignedMask
+from winsome.store import RunFolder, read_json, write_json
+from winsome.study.arms import Dense, Network, Planted
+from winsome.study.design import Study
+from winsome.study.members import Bench, Metrics, OnFraction, judge, search_together, train_from_scratch
+from winsome.study.transplants import Found
+from winsome.training.precision import FP32, default_device, fast_precision
+
+
+@dataclass(frozen=True)
+class SearchJob:
+    """The searches of one method over some seeds, to the deepest level that the study needs."""
+
+    method: str
+    seeds: tuple[int, ...]
+
+    @property
+    def words(self) -> str:
+        """For progress and errors."""
+        return f"search {self.method}, {_seeds(self.seeds)}"
+
+
+@dataclass(frozen=True)
+class ArmJob:
+    """One arm at one level over some (search seed, start) pairs."""
+
+    arm: Dense | Network | Planted
+    level: int
+    members: tuple[tuple[int, int], ...]
+
+    @property
+    def words(self) -> str:
+        """For progress and errors."""
+        where = "" if isinstance(self.arm, Dense) else f" at level {self.level}"
+        return f"{self.arm.name}{where}, {_seeds(sorted({seed for seed, _ in self.members}))}"
+
+
+Job = SearchJob | ArmJob
+SAVE_EVERY = 200  # training steps between two checkpoints inside a level that is not stacked
+
+
+def _seeds(seeds: Sequence[int]) -> str:
+    return f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {seeds[0]}-{seeds[-1]}"
+
+
+def jobs_of(study: Study, *, at_once: int) -> tuple[Job, ...]:
+    """Everything that a study needs, shared work once, in an order in which it can be run one by one.
+
+    Args:
+        study: what is compared.
+        at_once: networks trained together in one job; where they cannot be stacked, one.
+    """
+    seeds = [study.search_seeds[i : i + at_once] for i in range(0, len(study.search_seeds), at_once)]
+    members = [(seed, start) for seed in study.search_seeds for start in study.starts]
+    groups = [tuple(members[i : i + at_once]) for i in range(0, len(members), at_once)]
+    searches: list[Job] = [SearchJob(method, part) for method in study.needed_methods() for part in seeds]
+    dense: list[Job] = [ArmJob(arm, 0, group) for arm in study.arms if isinstance(arm, Dense) for group in groups]
+    planted: list[Job] = [
+        ArmJob(arm, level, group)
+        for level in sorted(study.levels, reverse=True)
+        for arm in study.arms
+        if isinstance(arm, Planted)
+        for group in groups
+    ]
+    networks: list[Job] = [
+        ArmJob(arm, level, tuple((seed, 0) for seed in study.search_seeds))
+        for level in study.levels
+        for arm in study.arms
+        if isinstance(arm, Network)
+    ]
+    return (*searches, *dense, *planted, *networks)
+
+
+def needs(job: Job, jobs: Sequence[Job]) -> tuple[Job, ...]:
+    """The jobs that must be finished before this one."""
+    if isinstance(job, SearchJob) or isinstance(job.arm, Dense):
+        return ()
+    seeds = {seed for seed, _ in job.members}
+    return tuple(
+        other for other in jobs if isinstance(other, SearchJob) and other.method == job.arm.method and seeds & {*other.seeds}
+    )
+
+
+def cost(job: Job, study: Study) -> float:
+    """Epochs times networks: what the time left is estimated from."""
+    if isinstance(job, SearchJob):
+        return len(job.seeds) * sum(study.level_training(number).epochs for number in range(study.deepest + 1))
+    if isinstance(job.arm, Network):
+        return 0.3 * len(job.members)
+    return len(job.members) * study.training.epochs
+
+
+def search_folder(folder: Path, method: str, seed: int) -> Path:
+    """Where the search of a method and seed lives."""
+    return folder / "searches" / method / f"seed-{seed:02d}"
+
+
+def result_file(folder: Path, job: ArmJob, member: tuple[int, int]) -> Path:
+    """Where the result of one run of an arm lives."""
+    place = "dense" if isinstance(job.arm, Dense) else f"level-{job.level:02d}"
+    return folder / "arms" / job.arm.name / place / f"seed-{member[0]:02d}-start-{member[1]}.json"
+
+
+def is_done(job: Job, study: Study, folder: Path) -> bool:
+    """Whether everything that the job fills is there."""
+    if isinstance(job, SearchJob):
+        last = f"level-{study.deepest:02d}.json"
+        return all((search_folder(folder, job.method, seed) / last).exists() for seed in job.seeds)
+    return all(result_file(folder, job, member).exists() for member in job.members)
+
+
+def run_job(job: Job, study: Study, folder: Path, on_fraction: OnFraction) -> float:
+    """Do a job; what is finished of it is not done again. Returns the seconds that it took."""
+    start = time.perf_counter()
+    bench = bench_of(study)
+    if isinstance(job, SearchJob):
+        _run_search(job, study, folder, bench, on_fraction)
+    else:
+        missing = [member for member in job.members if not result_file(folder, job, member).exists()]
+        if missing:
+            _run_arm(job, missing, study, folder, bench, on_fraction)
+    return time.perf_counter() - start
+
+
+@functools.lru_cache(maxsize=1)
+def bench_of(study: Study) -> Bench:
+    """Data on the device and the precision; made once per process."""
+    device = default_device()
+    data = study.data.load().on(device)
+    probe = _fresh_network(study, data.image_shape, data.n_classes, seed=0)
+    return Bench(data, fast_precision(probe, device) if study.fast else FP32, study.statistics_images)
+
+
+def _fresh_network(study: Study, image_shape: tuple[int, int, int], n_classes: int, *, seed: int) -> nn.Module:
+    options = dict(study.network.options)
+    return models.build(study.network.name, image_shape=image_shape, n_classes=n_classes, seed=seed, **options)
+
+
+def fresh_network(study: Study, bench: Bench, *, seed: int) -> nn.Module:
+    """The study's network, freshly initialised, on the device and in the layout that it trains in."""
+    network = _fresh_network(study, bench.data.image_shape, bench.data.n_classes, seed=seed).to(bench.device)
+    return network.to(memory_format=torch.channels_last) if bench.precision.channels_last else network
+
+
+def search_of(study: Study, bench: Bench, place: Path, method: str, seed: int) -> Search:
+    """The search of one method and seed, in its own folder. Every method starts a seed's search from the same network."""
+    network = fresh_network(study, bench, seed=stream_seed(seed, "search network"))
+    record = models.network_record(
+        study.network.name, bench.data.image_shape, bench.data.n_classes, dict(study.network.options)
+    )
+    config = {
+        "method_name": method,
+        "network": record,
+        "data": study.record()["data"],
+        "training": study.record()["search_training"],
+        "precision": bench.precision.words,
+    }
+    return Search(network, dict(study.methods)[method], save_to=place, seed=seed, config=config)
+
+
+def _run_search(job: SearchJob, study: Study, folder: Path, bench: Bench, on_fraction: OnFraction) -> None:
+    searches = [search_of(study, bench, search_folder(folder, job.method, seed), job.method, seed) for seed in job.seeds]
+    search_together(
+        searches, bench, study.level_training, last_level=study.deepest, on_fraction=on_fraction, save_every=SAVE_EVERY
+    )
+
+
+def found_by(folder: Path, method: str, seed: int, level: int) -> Found:
+    """What a finished search found at a level."""
+    place = search_folder(folder, method, seed)
+    read = RunFolder(place, read_json(place / "config.json")).read_level(level)
+    if read is None:
+        raise WinsomeError(f"{place} has no finished level {level}; run the search to that level first")
+    state, ticket, _ = read
+    return Found(ticket, state)
+
+
+def _run_arm(
+    job: ArmJob, members: Sequence[tuple[int, int]], study: Study, folder: Path, bench: Bench, on_fraction: OnFraction
+) -> None:
+    start = time.perf_counter()
+    arm = job.arm
+    if isinstance(arm, Network):
+        metrics = [_judge_network(arm, job.level, seed, study, folder, bench) for seed, _ in members]
+    else:
+        networks, masks = [], []
+        for seed, fresh_start in members:
+            network = fresh_network(study, bench, seed=stream_seed(seed, "fresh start", fresh_start))
+            if isinstance(arm, Dense):
+                mask = _everything(network)
+            else:
+                found = found_by(folder, arm.method, seed, job.level)
+                mask = arm.transplant(found, network, generator(seed, "transplant", fresh_start))
+            networks.append(network)
+            masks.append(mask)
+        # The same data order for every arm of a start: differences between arms are paired in all but the transplant.
+        seeds = [stream_seed(seed, "scratch order", fresh_start) for seed, fresh_start in members]
+        metrics = train_from_scratch(
+            networks, masks, seeds, bench, study.training, curve_at=study.curve_at, on_fraction=on_fraction
+        )
+    density = 1.0 if isinstance(arm, Dense) else study.all_densities[job.level]
+    seconds = (time.perf_counter() - start) / len(members)
+    for member, result in zip(members, metrics, strict=True):
+        row = {"arm": arm.name, "density": density, "search_seed": member[0], "start": member[1]}
+        write_json(result_file(folder, job, member), {**row, "curve": [], **result, "seconds": seconds})
+
+
+def _judge_network(arm: Network, level: int, seed: int, study: Study, folder: Path, bench: Bench) -> Metrics:
+    network = fresh_network(study, bench, seed=0)
+    network.load_state_dict(found_by(folder, arm.method, seed, level).state)
+    if arm.reset_norms:
+        reset_norm_parameters(network)
+    return judge(network, bench)[0]
+
+
+def _everything(network: nn.Module) -> SignedMask:
+    """The mask that prunes nothing."""
+    parameters = dict(network.named_parameters())
+    names = prunable(network)
+    weights = {name: parameters[name] for name in names}
+    return SignedMask.of(weights, {name: torch.ones(w.shape, dtype=torch.bool) for name, w in weights.items()})

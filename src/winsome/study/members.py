@@ -1,0 +1,226 @@
+"""Train, restart and judge several networks of one shape: as one stack where their layers allow it, else one by one."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from winsome.data.batches import steps_per_epoch
+from winsome.data.images import ImageData
+from winsome.methods import Method
+from winsome.search import Level, Search
+from winsome.seeding import seeded, stream_seed
+from winsome.signed_mask import SignedMask, stack_masks
+from winsome.stacking import can_stack, stack, unstack
+from winsome.training.evaluation import evaluate, re_estimate_statistics
+from winsome.training.loop import train
+from winsome.training.precision import Precision
+from winsome.training.settings import Training
+
+OnFraction = Callable[[float], None]  # of the job's training done, in [0, 1]
+Metrics = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What all networks of a study are trained and judged on."""
+
+    data: ImageData  # on the device
+    precision: Precision
+    statistics_images: int
+
+    @property
+    def device(self) -> torch.device:
+        """Where the data lies."""
+        return self.data.train.labels.device
+
+
+def judge(network: nn.Module, bench: Bench, *, members: int | None = None) -> list[Metrics]:
+    """Accuracy and loss of every member with re-estimated BatchNorm statistics; the network itself is not changed."""
+    judged = copy.deepcopy(network)
+    re_estimate_statistics(judged, bench.data, members=members, images=bench.statistics_images, precision=bench.precision)
+    accuracy, loss = evaluate(judged, bench.data, members=members, precision=bench.precision)
+    return [{"accuracy": a, "loss": b} for a, b in zip(accuracy.tolist(), loss.tolist(), strict=True)]
+
+
+def stackable(networks: Sequence[nn.Module]) -> bool:
+    """Whether training these as a stack pays: several networks of linear layers."""
+    return len(networks) > 1 and can_stack(networks[0])
+
+
+def search_together(
+    searches: Sequence[Search],
+    bench: Bench,
+    training_of: Callable[[int], Training],
+    *,
+    last_level: int,
+    on_fraction: OnFraction,
+    on_level: Callable[[Level], None] = lambda _: None,
+    save_every: int = 0,
+) -> None:
+    """Drive searches of one method side by side to `last_level`; levels that are finished are read back.
+
+    Args:
+        searches: of one method, on networks of one shape.
+        bench: what they train on.
+        training_of: the training of a level, by its number.
+        last_level: where to stop.
+        on_fraction: told how much of the training is done.
+        on_level: told of every level that is finished, or was.
+        save_every: steps between checkpoints inside a level; 0 for none. Stacked levels are short and take none.
+    """
+    total = sum(training_of(number).epochs for number in range(last_level + 1))
+    done = 0
+    for number in range(last_level + 1):
+        training = training_of(number)
+        levels = [search.open(number) for search in searches]
+        pairs = [(s, level) for s, level in zip(searches, levels, strict=True) if not level.finished]
+
+        def on_epoch(epochs: float, before: int = done) -> None:
+            on_fraction((before + epochs) / total)
+
+        if stackable([search.model for search, _ in pairs]):
+            _stacked_level(pairs, bench, training, on_epoch)
+        else:
+            for search, level in pairs:
+                _single_level(search, level, bench, training, on_epoch, save_every=save_every)
+        done += training.epochs
+        on_fraction(done / total)
+        for level in levels:
+            on_level(level)
+
+
+def _stacked_level(
+    pairs: Sequence[tuple[Search, Level]], bench: Bench, training: Training, on_epoch: Callable[[float], None]
+) -> None:
+    start = time.perf_counter()
+    method: Method = pairs[0][1].method
+    models = [search.model for search, _ in pairs]
+    seeds = [level.seed for _, level in pairs]
+    together = stack(models).to(bench.device)
+    mask = stack_masks([level.mask for _, level in pairs])
+    interpolation = [stream_seed(seed, "interpolation") for seed in seeds]
+    with seeded(seeds[0], "training"), mask.enforced_on(together), method.while_training(together, interpolation):
+        last_loss = train(
+            together,
+            bench.data,
+            training,
+            training.optimizer(together.parameters()),
+            range(training.epochs * steps_per_epoch(bench.data, training.batch_size)),
+            seeds=seeds,
+            stacked=True,
+            precision=bench.precision,
+            on_epoch=lambda epoch, _: on_epoch(epoch),
+        )
+    unstack(together, models)
+    metrics = _search_metrics(together, bench, last_loss, members=len(models))
+    seconds = (time.perf_counter() - start) / len(pairs)
+    for (search, level), member in zip(pairs, metrics, strict=True):
+        search.close(level, member, seconds)
+
+
+def _single_level(
+    search: Search,
+    level: Level,
+    bench: Bench,
+    training: Training,
+    on_epoch: Callable[[float], None],
+    *,
+    save_every: int,
+) -> None:
+    start = time.perf_counter()
+    network = search.model
+    with level.training():
+        optimizer = training.optimizer(network.parameters())
+        total = training.epochs * steps_per_epoch(bench.data, training.batch_size)
+        last_loss = train(
+            network,
+            bench.data,
+            training,
+            optimizer,
+            level.steps(total, optimizer=optimizer, save_every=save_every),
+            seeds=[level.seed],
+            precision=bench.precision,
+            on_epoch=lambda epoch, _: on_epoch(epoch),
+        )
+    metrics = _search_metrics(network, bench, last_loss, members=None)
+    search.close(level, metrics[0], time.perf_counter() - start)
+
+
+def _search_metrics(network: nn.Module, bench: Bench, last_loss: torch.Tensor, *, members: int | None) -> list[Metrics]:
+    stored, _ = evaluate(network, bench.data, members=members, precision=bench.precision)
+    judged = judge(network, bench, members=members)
+    return [
+        {**member, "stored_accuracy": accuracy, "train_loss": loss}
+        for member, accuracy, loss in zip(judged, stored.tolist(), last_loss.tolist(), strict=True)
+    ]
+
+
+def train_from_scratch(
+    networks: Sequence[nn.Module],
+    masks: Sequence[SignedMask],
+    seeds: Sequence[int],
+    bench: Bench,
+    training: Training,
+    *,
+    curve_at: Sequence[int],
+    on_fraction: OnFraction,
+) -> list[Metrics]:
+    """Train fresh networks under their masks, in place, and judge them: accuracy, loss and learning curve of each."""
+    if not stackable(networks):
+        metrics = []
+        for index, (network, mask, seed) in enumerate(zip(networks, masks, seeds, strict=True)):
+
+            def part(fraction: float, done: int = index) -> None:
+                on_fraction((done + fraction) / len(networks))
+
+            metrics += _train_one(network, mask, [seed], bench, training, curve_at, part, members=None)
+        return metrics
+    together = stack(networks).to(bench.device)
+    result = _train_one(together, stack_masks(masks), seeds, bench, training, curve_at, on_fraction, members=len(networks))
+    unstack(together, networks)
+    return result
+
+
+def _train_one(
+    network: nn.Module,
+    mask: SignedMask,
+    seeds: Sequence[int],
+    bench: Bench,
+    training: Training,
+    curve_at: Sequence[int],
+    on_fraction: OnFraction,
+    *,
+    members: int | None,
+) -> list[Metrics]:
+    curves: list[list[tuple[int, float]]] = [[] for _ in seeds]
+
+    def on_epoch(epoch: int, _loss: torch.Tensor) -> None:
+        on_fraction(epoch / training.epochs)
+        if epoch in curve_at and epoch < training.epochs:
+            for curve, member in zip(curves, judge(network, bench, members=members), strict=True):
+                curve.append((epoch, member["accuracy"]))
+
+    with seeded(seeds[0], "training"), mask.enforced_on(network):
+        train(
+            network,
+            bench.data,
+            training,
+            training.optimizer(network.parameters()),
+            range(training.epochs * steps_per_epoch(bench.data, training.batch_size)),
+            seeds=seeds,
+            stacked=members is not None,
+            precision=bench.precision,
+            on_epoch=on_epoch,
+        )
+    judged = judge(network, bench, members=members)
+    for curve, member in zip(curves, judged, strict=True):
+        if curve_at:
+            curve.append((training.epochs, member["accuracy"]))
+    return [{**member, "curve": curve} for member, curve in zip(judged, curves, strict=True)]

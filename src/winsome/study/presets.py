@@ -1,0 +1,83 @@
+"""The studies that the command line knows: digits with a residual MLP, digits with convolutions, and colour images."""
+
+from __future__ import annotations
+
+from winsome.methods import aws, learning_rate_rewinding, lrr_with_frozen_norms
+from winsome.study.arms import ARMS, PAPER_A_ARMS
+from winsome.study.design import DataPlan, NetworkPlan, Study
+from winsome.training.settings import SGD, Constant, StepDecay, Training
+
+
+def digits() -> Study:
+    """A residual MLP on scikit-learn's 8x8 digits: 16 search seeds, the whole order of the paper on two cores."""
+    levels, rate = 10, 0.25
+    return Study(
+        name="digits",
+        title="Signed masks on handwritten digits",
+        data=DataPlan("digits"),
+        network=NetworkPlan("residual_mlp"),
+        methods=(
+            ("lrr", learning_rate_rewinding(levels, rate)),
+            ("aws", aws(levels, rate)),
+            ("frozen", lrr_with_frozen_norms(levels, rate)),
+        ),
+        search_training=Training(8, 128, SGD(0.1, 0.9, 1e-3), Constant()),
+        warmup_epochs=10,
+        training=Training(40, 128, SGD(0.05, 0.9, 1e-3), StepDecay((0.5, 0.75), 0.1)),
+        arms=(*PAPER_A_ARMS, ARMS["planted_frozen"], ARMS["planted_lrr_absorbed"]),
+        levels=(5, 10),
+        search_seeds=tuple(range(16)),
+        starts=(0, 1),
+        curve_at=(1, 2, 5, 10, 20),
+    )
+
+
+def digits_conv() -> Study:
+    """A small convolutional ResNet on the digits: what shows there and what does not."""
+    levels, rate = 8, 0.37
+    return Study(
+        name="digits-conv",
+        title="Signed masks on handwritten digits, small convolutional network",
+        data=DataPlan("digits"),
+        network=NetworkPlan("small_conv"),
+        methods=(
+            ("lrr", learning_rate_rewinding(levels, rate)),
+            ("aws", aws(levels, rate)),
+            ("frozen", lrr_with_frozen_norms(levels, rate)),
+        ),
+        search_training=Training(8, 128, SGD(0.2, 0.9, 1e-3), Constant()),
+        warmup_epochs=8,
+        training=Training(30, 128, SGD(0.1, 0.9, 1e-3), StepDecay((0.5, 0.75), 0.1)),
+        arms=PAPER_A_ARMS,
+        levels=(5, 8),
+        search_seeds=tuple(range(4)),
+        starts=(0, 1),
+        curve_at=(1, 2, 5, 10, 20),
+    )
+
+
+def images(name: str) -> Study:
+    """The paper's own set-up for small colour images, on ResNet-20: hours on a GPU, days on a CPU unless made smaller."""
+    levels, rate = 15, 0.2
+    return Study(
+        name=name,
+        title=f"Signed masks on {name}",
+        data=DataPlan(name),
+        network=NetworkPlan("resnet20"),
+        methods=(
+            ("lrr", learning_rate_rewinding(levels, rate)),
+            ("aws", aws(levels, rate)),
+            ("frozen", lrr_with_frozen_norms(levels, rate)),
+        ),
+        search_training=Training(10, 128, SGD(0.1, 0.9, 5e-4), Constant()),
+        warmup_epochs=10,
+        training=Training(100, 128, SGD(0.1, 0.9, 5e-4), StepDecay((0.5, 0.75), 0.1)),
+        arms=PAPER_A_ARMS,
+        levels=(5, 10, 15),
+        search_seeds=(0, 1, 2),
+        starts=(0, 1),
+        curve_at=(),
+    )
+
+
+PRESETS = {"digits": digits, "digits-conv": digits_conv}

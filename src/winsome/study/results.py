@@ -1,0 +1,156 @@
+"""What a study found, gathered from its folder into `results.json`: rows, searches, table, comparisons, verdicts."""
+
+from __future__ import annotations
+
+import datetime
+import importlib.metadata
+import os
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from winsome.store import RunFolder, read_json, write_json
+from winsome.study.arms import CLAIMS, Network
+from winsome.study.design import Study
+from winsome.study.jobs import ArmJob, bench_of, jobs_of, result_file, search_folder
+from winsome.study.statistics import comparison, table, verdict
+
+FORMAT = 1
+REFERENCE_ARM = "planted_aws"
+
+
+def collect(study: Study, folder: Path, *, seconds: Mapping[str, float], command: str) -> dict[str, Any]:
+    """Gather everything that is finished and write `results.json`."""
+    rows = finished_rows(study, folder)
+    searches: list[dict[str, Any]] = [
+        {"method": method, "search_seed": seed, "levels": _levels(study, folder, method, seed)}
+        for method in study.needed_methods()
+        for seed in study.search_seeds
+    ]
+    arms = [arm.name for arm in study.arms]
+    pairs = [(REFERENCE_ARM, arm) for arm in arms if arm != REFERENCE_ARM] if REFERENCE_ARM in arms else []
+    compared = [comparison(rows, a, b, density) for density in study.densities for a, b in pairs]
+    verdicts = [verdict(rows, claim, min(study.densities)) for claim in CLAIMS]
+    results = {
+        "format": FORMAT,
+        "study": _study(study),
+        "environment": environment(study, command),
+        "seconds": dict(seconds),
+        "rows": rows,
+        "searches": searches,
+        "table": table(rows),
+        "comparisons": [entry for entry in compared if entry is not None],
+        "claims": [entry for entry in verdicts if entry is not None],
+        "notes": _notes(study),
+        "warnings": sorted({warning for search in searches for level in search["levels"] for warning in level["warnings"]}),
+    }
+    write_json(folder / "results.json", results)
+    return results
+
+
+def finished_rows(study: Study, folder: Path) -> list[dict[str, Any]]:
+    """The runs that are finished, arm by arm in the study's order."""
+    rows = []
+    jobs = [job for job in jobs_of(study, at_once=1) if isinstance(job, ArmJob)]
+    order = {arm.name: place for place, arm in enumerate(study.arms)}
+    for job in sorted(jobs, key=lambda job: (order[job.arm.name], -study.all_densities[job.level])):
+        rows += [read_json(path) for member in job.members if (path := result_file(folder, job, member)).exists()]
+    return rows
+
+
+def environment(study: Study, command: str) -> dict[str, Any]:
+    """Versions, hardware and command: what a figure needs beside it."""
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    return {
+        "winsome": importlib.metadata.version("winsome"),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "cpu": f"{_cpu_name()}, {len(os.sched_getaffinity(0))} cores",
+        "gpu": gpu,
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "command": command,
+        "precision": bench_of(study).precision.words,
+    }
+
+
+def _cpu_name() -> str:
+    information = Path("/proc/cpuinfo")
+    lines = information.read_text().splitlines() if information.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def _study(study: Study) -> dict[str, Any]:
+    data = bench_of(study).data
+    record = study.record()
+    methods = dict(study.methods)
+    citations = {key for name in study.needed_methods() for key in methods[name].citations}
+    described = {
+        "name": data.name,
+        "train_images": len(data.train),
+        "test_images": len(data.test),
+        "image_shape": list(data.image_shape),
+        "classes": len(data.classes),
+    }
+    arms = [
+        {"name": arm.name, "label": arm.label, "kind": arm.kind, "explanation": arm.explanation, "method": arm.method}
+        for arm in study.arms
+    ]
+    return {
+        "name": study.name,
+        "title": study.title,
+        "network": record["network"],
+        "data": described,
+        "densities": list(study.densities),
+        "search_seeds": list(study.search_seeds),
+        "starts": list(study.starts),
+        "arms": arms,
+        "methods": record["methods"],
+        "search_training": record["search_training"],
+        "training": record["training"],
+        "citations": ["oh2025sign", *sorted(citations - {"oh2025sign"})],
+    }
+
+
+def _levels(study: Study, folder: Path, method: str, seed: int) -> list[dict[str, Any]]:
+    place = search_folder(folder, method, seed)
+    if not (place / "config.json").exists():
+        return []
+    run = RunFolder(place, read_json(place / "config.json"))
+    levels = []
+    for number in range(study.deepest + 1):
+        read = run.read_level(number)
+        if read is None:
+            break
+        _, ticket, record = read
+        layers = {
+            name: {"kept": count.kept, "total": count.total, "positive": count.positive}
+            for name, count in ticket.mask.layers().items()
+        }
+        empty = ticket.mask.empty_layers()
+        where = f"search {method}, seed {seed}, level {number}"
+        warnings = [f"{where}: {name} has lost all its weights" for name in empty]
+        metrics = record["metrics"]
+        levels.append(
+            {"number": number, "density": ticket.density, "seconds": record["seconds"], "layers": layers, "warnings": warnings}
+            | {key: metrics[key] for key in ("accuracy", "stored_accuracy", "loss")}
+        )
+    return levels
+
+
+def _notes(study: Study) -> list[str]:
+    notes = [
+        f"BatchNorm statistics were re-estimated on {study.statistics_images:,} training images before any network was judged: "
+        "the statistics that AWS stores average over its random interpolation and read as chance.",
+        "The search seed is the unit of every interval: fresh starts of one ticket are averaged first, because they are not "
+        "independent of each other. Differences are paired: all arms of a seed share their fresh starts and their data order.",
+        "The test split chose nothing: settings were tuned on a validation part of the train split."
+        if not study.data.validation
+        else "Judged on a validation part of the train split: a tuning run, not a result.",
+    ]
+    if any(isinstance(arm, Network) for arm in study.arms):
+        notes.append("Networks of a search are judged as they ended; planted and dense networks are trained from scratch.")
+    return notes

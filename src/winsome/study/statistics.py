@@ -1,0 +1,139 @@
+"""What a study's runs say: means, paired differences with intervals, and the verdict on every claim.
+
+The search seed is the unit: fresh starts of one ticket are averaged first, for they are not independent of each other.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from winsome.study.arms import Claim
+
+Row = Mapping[str, Any]  # arm, density, search_seed, start, accuracy
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean over search seeds and its 95 % confidence interval (Student's t); no interval from fewer than two seeds."""
+
+    mean: float
+    low: float | None
+    high: float | None
+    n: int
+
+    @property
+    def words(self) -> str:
+        """In percentage points, for a sentence."""
+        if self.low is None or self.high is None:
+            return f"{100 * self.mean:+.1f} points ({self.n} search seed: no interval)"
+        low, high = 100 * self.low, 100 * self.high
+        return f"{100 * self.mean:+.1f} points (95 % interval {low:+.1f} to {high:+.1f}, {self.n} search seeds)"
+
+
+def interval(values: Sequence[float]) -> Interval:
+    """Mean and confidence interval of independent values.
+
+    Raises:
+        ValueError: there is no value.
+    """
+    if not values:
+        raise ValueError("an interval needs at least one value")
+    mean = float(np.mean(values))
+    if len(values) < 2:
+        return Interval(mean, None, None, len(values))
+    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(values) - 1)) * float(np.std(values, ddof=1)) / math.sqrt(len(values))
+    return Interval(mean, mean - half, mean + half, len(values))
+
+
+def by_seed(rows: Sequence[Row], arm: str, density: float) -> dict[int, float]:
+    """Mean accuracy over starts of an arm, by search seed; the dense arm stands beside every density."""
+    groups: dict[int, list[float]] = {}
+    for row in rows:
+        if row["arm"] == arm and (row["density"] == density or row["arm"] == "dense"):
+            groups.setdefault(row["search_seed"], []).append(row["accuracy"])
+    return {seed: float(np.mean(values)) for seed, values in groups.items()}
+
+
+def contrast(rows: Sequence[Row], weights: Mapping[str, float], density: float) -> dict[int, float]:
+    """The weighted sum of arms' accuracies by search seed, over the seeds that all of these arms have."""
+    arms = {arm: by_seed(rows, arm, density) for arm in weights}
+    seeds = sorted(set.intersection(*(set(values) for values in arms.values())))
+    return {seed: sum(weight * arms[arm][seed] for arm, weight in weights.items()) for seed in seeds}
+
+
+def table(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """Mean and standard deviation over search seeds, of every arm at every density, in the order of the rows."""
+    result = []
+    for arm, density in dict.fromkeys((row["arm"], row["density"]) for row in rows):
+        seeds = by_seed(rows, arm, density)
+        values = list(seeds.values())
+        n_runs = sum(row["arm"] == arm and row["density"] == density for row in rows)
+        spread = float(np.std(values, ddof=1)) if len(values) > 1 else None
+        result.append(
+            {
+                "arm": arm,
+                "density": density,
+                "mean": float(np.mean(values)),
+                "std": spread,
+                "n_search_seeds": len(values),
+                "n_runs": n_runs,
+            }
+        )
+    return result
+
+
+def comparison(rows: Sequence[Row], first: str, second: str, density: float) -> dict[str, Any] | None:
+    """The difference of two arms paired by search seed, or None where they share no seed."""
+    differences = contrast(rows, {first: 1, second: -1}, density)
+    if not differences:
+        return None
+    found = interval(list(differences.values()))
+    return {
+        "density": density,
+        "first": first,
+        "second": second,
+        "difference": found.mean,
+        "low": found.low,
+        "high": found.high,
+    } | {
+        "n": found.n,
+        "wins": sum(value > 0 for value in differences.values()),
+    }
+
+
+def verdict(rows: Sequence[Row], claim: Claim, density: float) -> dict[str, Any] | None:
+    """Whether a claim shows in these runs at a density; None where an arm that it compares was not run.
+
+    It shows if the whole interval of its contrast is above 0; from a single search seed nothing is judged.
+    """
+    values = contrast(rows, claim.contrast, density)
+    if not values:
+        return None
+    found = interval(list(values.values()))
+    if found.low is None or found.high is None:
+        shown, words = None, "not judged (one search seed)"
+    elif found.low > 0:
+        shown, words = True, "shown here"
+    elif found.high < 0:
+        shown, words = False, "not shown here, the opposite is"
+    else:
+        shown, words = False, "not shown here (within the spread)"
+    sentence = f"{words} at density {density:.3g}: {claim.meaning} is {found.words}"
+    return {
+        "claim": claim.text,
+        "source": claim.source,
+        "shown": shown,
+        "sentence": sentence,
+        "density": density,
+        "difference": found.mean,
+        "low": found.low,
+        "high": found.high,
+        "n": found.n,
+    }

@@ -1,0 +1,67 @@
+"""What an arm puts on a fresh network: a search's mask, its signs, its normalisation, or a random mask of its densities."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import nn
+
+from winsome.norms import norm_parameters
+from winsome.rewinding import State
+from winsome.signed_mask import SignedMask
+from winsome.ticket import Ticket, ticket_of
+from winsome.transfer import absorb_norm_signs, mask_only, plant, shuffled, signs_and_norms
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What a search found at one level: the ticket, and the trained network's state."""
+
+    ticket: Ticket
+    state: State
+
+
+# Plants on a fresh network, in place; the generator is for transplants that draw. Returns the mask to train under.
+Transplant = Callable[[Found, nn.Module, torch.Generator], SignedMask]
+
+
+def plant_signs(found: Found, network: nn.Module, random: torch.Generator) -> SignedMask:
+    """|theta_0| * s: mask and signs of the search, the classifier's and biases' signs too."""
+    del random
+    return plant(found.ticket, network)
+
+
+def plant_mask(found: Found, network: nn.Module, random: torch.Generator) -> SignedMask:
+    """theta_0 * m: the search's mask with the initialisation's own signs."""
+    del random
+    return plant(found.ticket, network, keep=mask_only)
+
+
+def plant_random_mask(found: Found, network: nn.Module, random: torch.Generator) -> SignedMask:
+    """A random mask of the search's layer densities, with the initialisation's own signs."""
+    return plant(replace(found.ticket, mask=shuffled(found.ticket.mask, random)), network, keep=mask_only)
+
+
+def plant_phi(found: Found, network: nn.Module, random: torch.Generator) -> SignedMask:
+    """|theta_0| * s with the search's trained normalisation parameters: only phi is drawn anew."""
+    del random
+    norms = {name: found.state[name] for name in norm_parameters(network)}
+    return plant(found.ticket.with_norms(norms), network, keep=signs_and_norms)
+
+
+def plant_absorbed_signs(found: Found, network: nn.Module, random: torch.Generator) -> SignedMask:
+    """|theta_0| * s with the signs read after negative gammas were absorbed into the weights that feed them."""
+    del random
+    trained = copy.deepcopy(network)
+    trained.load_state_dict(found.state)
+    absorb_norm_signs(trained)
+    kept = {name: found.ticket.mask.kept(name) for name in found.ticket.mask}
+    return plant(ticket_of(trained, list(kept), kept), network)
+
+
+TRANSPLANTS: dict[str, Transplant] = {
+    f.__name__: f for f in (plant_signs, plant_mask, plant_random_mask, plant_phi, plant_absorbed_signs)
+}
