@@ -144,8 +144,8 @@ def test_chunks_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("name", SCORES)
 def test_every_score_has_the_weights_names_and_shapes_and_repeats(name: str) -> None:
-    model = torch.nn.Linear(5, 3)
-    weights = {"weight": model.weight}
+    model = torch.nn.Linear(5, 3, bias=False)
+    weights = dict(model.named_parameters())
     one, two = (SCORES[name](weights, model, None, torch.Generator().manual_seed(3)) for _ in range(2))
     assert one["weight"].shape == model.weight.shape
     assert torch.equal(one["weight"], two["weight"])

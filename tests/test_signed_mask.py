@@ -6,6 +6,7 @@ import copy
 import pickle
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -142,7 +143,7 @@ def test_gradient_accumulation_and_grad_scaler() -> None:
         for index, (images, labels) in enumerate(batches(8)):
             with torch.autocast("cpu", torch.bfloat16):
                 loss = F.cross_entropy(model(images), labels)
-            scaler.scale(loss).backward()
+            scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
             if index % 2:
                 scaler.unscale_(optimizer)
                 nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -155,16 +156,17 @@ def test_gradient_accumulation_and_grad_scaler() -> None:
 def test_a_compiled_model_is_masked_alike() -> None:
     model, compiled = network(), network()
     mask = random_mask(model)
-    forward = torch.compile(compiled, backend="aot_eager")
+    forward: Any = torch.compile(compiled, backend="aot_eager")
+    plain: Any = model
     with mask.enforced_on(model), mask.enforced_on(compiled):
         pairs = [(m, torch.optim.SGD(m.parameters(), lr=0.1, momentum=0.9, weight_decay=1e-2)) for m in (model, compiled)]
         for images, labels in batches(4):
-            for (m, optimizer), call in zip(pairs, (model, forward), strict=True):
+            for (m, optimizer), call in zip(pairs, (plain, forward), strict=True):
                 optimizer.zero_grad()
                 F.cross_entropy(call(images), labels).backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
                 assert_pruned_are_zero(m, mask)
-    assert torch.allclose(model[0].weight, compiled[0].weight, atol=1e-6)
+    assert torch.allclose(model.get_parameter("0.weight"), compiled.get_parameter("0.weight"), atol=1e-6)
 
 
 def _ddp_worker(rank: int, folder: str) -> None:

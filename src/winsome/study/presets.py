@@ -9,7 +9,7 @@ from winsome.training.settings import SGD, Constant, StepDecay, Training
 
 
 def digits() -> Study:
-    """A residual MLP on scikit-learn's 8x8 digits: 16 search seeds, the whole order of the paper on two cores."""
+    """A residual MLP on scikit-learn's 8x8 digits: 32 search seeds, the whole order of the paper on two cores."""
     levels, rate = 10, 0.25
     return Study(
         name="digits",
@@ -26,8 +26,8 @@ def digits() -> Study:
         training=Training(40, 128, SGD(0.05, 0.9, 1e-3), StepDecay((0.5, 0.75), 0.1)),
         arms=(*PAPER_A_ARMS, ARMS["planted_frozen"], ARMS["planted_lrr_absorbed"]),
         levels=(5, 10),
-        search_seeds=tuple(range(16)),
-        starts=(0, 1),
+        search_seeds=tuple(range(32)),
+        starts=(0,),
         curve_at=(1, 2, 5, 10, 20),
     )
 

@@ -1,0 +1,119 @@
+"""BibTeX of what a run used, so that whoever publishes a number can cite where the method came from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from winsome.errors import unknown
+
+
+def bibtex(keys: Iterable[str]) -> str:
+    """The BibTeX entries of `keys`, each once, in the order given, ready to paste; an unknown key is refused by name."""
+    unique = list(dict.fromkeys(keys))
+    for key in unique:
+        if key not in CITATIONS:
+            raise unknown("citation", key, CITATIONS)
+    return "\n\n".join(CITATIONS[key] for key in unique)
+
+
+CITATIONS: dict[str, str] = {
+    "oh2025sign": """@inproceedings{oh2025sign,
+  title         = {Find A Winning Sign: Sign Is All We Need to Win the Lottery},
+  author        = {Oh, Junghun and Baik, Sungyong and Lee, Kyoung Mu},
+  booktitle     = {International Conference on Learning Representations},
+  year          = {2025},
+  eprint        = {2504.05357},
+  archiveprefix = {arXiv}
+}""",
+    "gadhikar2024masks": """@inproceedings{gadhikar2024masks,
+  title         = {Masks, Signs, And Learning Rate Rewinding},
+  author        = {Gadhikar, Advait and Burkholz, Rebekka},
+  booktitle     = {International Conference on Learning Representations},
+  year          = {2024},
+  eprint        = {2402.19262},
+  archiveprefix = {arXiv}
+}""",
+    "frankle2019lottery": """@inproceedings{frankle2019lottery,
+  title         = {The Lottery Ticket Hypothesis: Finding Sparse, Trainable Neural Networks},
+  author        = {Frankle, Jonathan and Carbin, Michael},
+  booktitle     = {International Conference on Learning Representations},
+  year          = {2019},
+  eprint        = {1803.03635},
+  archiveprefix = {arXiv}
+}""",
+    "renda2020comparing": """@inproceedings{renda2020comparing,
+  title         = {Comparing Rewinding and Fine-tuning in Neural Network Pruning},
+  author        = {Renda, Alex and Frankle, Jonathan and Carbin, Michael},
+  booktitle     = {International Conference on Learning Representations},
+  year          = {2020},
+  eprint        = {2003.02389},
+  archiveprefix = {arXiv}
+}""",
+    "frankle2020linear": """@inproceedings{frankle2020linear,
+  title         = {Linear Mode Connectivity and the Lottery Ticket Hypothesis},
+  author        = {Frankle, Jonathan and Dziugaite, Gintare Karolina and Roy, Daniel M. and Carbin, Michael},
+  booktitle     = {International Conference on Machine Learning},
+  year          = {2020},
+  eprint        = {1912.05671},
+  archiveprefix = {arXiv}
+}""",
+    "frankle2020early": """@inproceedings{frankle2020early,
+  title         = {The Early Phase of Neural Network Training},
+  author        = {Frankle, Jonathan and Schwab, David J. and Morcos, Ari S.},
+  booktitle     = {International Conference on Learning Representations},
+  year          = {2020},
+  eprint        = {2002.10365},
+  archiveprefix = {arXiv}
+}""",
+    "han2015learning": """@inproceedings{han2015learning,
+  title         = {Learning both Weights and Connections for Efficient Neural Networks},
+  author        = {Han, Song and Pool, Jeff and Tran, John and Dally, William J.},
+  booktitle     = {Advances in Neural Information Processing Systems},
+  year          = {2015},
+  eprint        = {1506.02626},
+  archiveprefix = {arXiv}
+}""",
+    "zhou2019deconstructing": """@inproceedings{zhou2019deconstructing,
+  title         = {Deconstructing Lottery Tickets: Zeros, Signs, and the Supermask},
+  author        = {Zhou, Hattie and Lan, Janice and Liu, Rosanne and Yosinski, Jason},
+  booktitle     = {Advances in Neural Information Processing Systems},
+  year          = {2019},
+  eprint        = {1905.01067},
+  archiveprefix = {arXiv}
+}""",
+    "evci2020rigl": """@inproceedings{evci2020rigl,
+  title         = {Rigging the Lottery: Making All Tickets Winners},
+  author        = {Evci, Utku and Gale, Trevor and Menick, Jacob and Castro, Pablo Samuel and Elsen, Erich},
+  booktitle     = {International Conference on Machine Learning},
+  year          = {2020},
+  eprint        = {1911.11134},
+  archiveprefix = {arXiv}
+}""",
+    "gadhikar2023random": """@inproceedings{gadhikar2023random,
+  title         = {Why Random Pruning Is All We Need to Start Sparse},
+  author        = {Gadhikar, Advait and Mukherjee, Sohom and Burkholz, Rebekka},
+  booktitle     = {International Conference on Machine Learning},
+  year          = {2023},
+  eprint        = {2210.02412},
+  archiveprefix = {arXiv}
+}""",
+    "gadhikar2025signin": """@misc{gadhikar2025signin,
+  title         = {Sign-In to the Lottery: Reparameterizing Sparse Training From Scratch},
+  author        = {Gadhikar, Advait and Jacobs, Tom and Zhou, Chao and Burkholz, Rebekka},
+  year          = {2025},
+  eprint        = {2504.12801},
+  archiveprefix = {arXiv}
+}""",
+    "alpaydin1998digits": """@misc{alpaydin1998digits,
+  title        = {Optical Recognition of Handwritten Digits},
+  author       = {Alpaydin, E. and Kaynak, C.},
+  year         = {1998},
+  howpublished = {UCI Machine Learning Repository}
+}""",
+    "krizhevsky2009learning": """@techreport{krizhevsky2009learning,
+  title       = {Learning Multiple Layers of Features from Tiny Images},
+  author      = {Krizhevsky, Alex},
+  institution = {University of Toronto},
+  year        = {2009}
+}""",
+}

@@ -1,0 +1,33 @@
+"""`winsome cite`: the BibTeX of what a run or ticket used."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tyro.conf import Positional
+
+from winsome import ticket_file
+from winsome.citation import bibtex
+from winsome.errors import WinsomeError
+from winsome.store import read_json
+
+
+def cite(run: Positional[Path], /) -> None:
+    """Print the BibTeX entries of the papers behind a run's folder or a ticket file.
+
+    Args:
+        run: The folder of a study or search, or a .ticket file.
+    """
+    print(bibtex(_keys(run)))
+
+
+def _keys(run: Path) -> list[str]:
+    if run.is_file():
+        return list(ticket_file.read(run).provenance.get("citations", []))
+    for name in ("results.json", "config.json"):
+        if (run / name).exists():
+            record = read_json(run / name)
+            keys = record.get("study", {}).get("citations") or record.get("citations")
+            if keys:
+                return list(keys)
+    raise WinsomeError(f"{run} is neither a ticket nor the folder of a study or search: no results.json or config.json in it")

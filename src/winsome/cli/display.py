@@ -1,0 +1,145 @@
+"""What a running study shows: progress with the time left and the table filling up, or lines on a plain pipe."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from winsome.store import read_json
+from winsome.study import run as study_run
+from winsome.study.arms import Dense
+from winsome.study.design import Study
+from winsome.study.jobs import ArmJob, SearchJob, bench_of, cost, is_done, jobs_of, result_file
+from winsome.study.statistics import by_seed
+
+Results = Mapping[str, Any]
+
+
+class Display:
+    """Shows a study while it runs; a context manager whose `watch` is told of progress."""
+
+    def __init__(self, study: Study, folder: Path, console: Console | None = None) -> None:
+        self.study, self.folder = study, folder
+        self.console = console or Console()
+        self.rows: list[dict[str, Any]] = []
+        self.seconds: dict[str, float] = {}
+        self._start, self._done_before = time.monotonic(), -1.0
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f} %"),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[left]}"),
+            console=self.console,
+        )
+        self._task = self._bar.add_task("starting", total=1.0, left="")
+        self._live: Live | None = None
+
+    def __enter__(self) -> Self:
+        bench = bench_of(self.study)
+        data = bench.data
+        self.say(
+            f"{self.study.title}: {self.study.network.name}, {len(data.train):,} training and {len(data.test):,} test images, "
+            f"{len(self.study.search_seeds)} search seeds x {len(self.study.starts)} starts, "
+            f"{bench.precision.words} on {bench.device}"
+        )
+        for job in jobs_of(self.study, at_once=1):
+            if isinstance(job, ArmJob) and is_done(job, self.study, self.folder):
+                self._add(job)
+        if self.console.is_terminal:
+            self._live = Live(self._picture(), console=self.console, refresh_per_second=4)
+            self._live.__enter__()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._live is not None:
+            self._live.__exit__(kind, error, trace)
+
+    def say(self, sentence: str) -> None:
+        """A sentence above the table."""
+        self.console.print(sentence, highlight=False, soft_wrap=True)
+
+    def watch(self, progress: study_run.Progress) -> None:
+        """Take note of a progress."""
+        if self._done_before < 0:
+            self._done_before, self._start = progress.done, time.monotonic()
+        left = self._time_left(progress)
+        job = progress.job
+        if progress.finished and job is not None:
+            kind = "searches" if isinstance(job, SearchJob) else "dense" if isinstance(job.arm, Dense) else job.arm.kind
+            self.seconds[kind] = self.seconds.get(kind, 0.0) + progress.seconds
+            line = job.words
+            if isinstance(job, ArmJob):
+                added = self._add(job)
+                line += f": {100 * np.mean(added):.1f} %" + (f" +- {100 * np.std(added, ddof=1):.1f}" if len(added) > 1 else "")
+                line += f" ({len(added)} run{'s' * (len(added) > 1)})"
+            if self._live is None:
+                share = cost(job, self.study) and progress.done / progress.total
+                self.say(f"[{share:4.0%}] {line}, {progress.seconds:.1f} s{left and ', ' + left}".replace("[", "\\[", 1))
+        self._bar.update(self._task, completed=progress.done / progress.total, left=left)
+        if job is not None:
+            self._bar.update(self._task, description=job.words)
+        if self._live is not None:
+            self._live.update(self._picture())
+
+    def _time_left(self, progress: study_run.Progress) -> str:
+        gained, spent = progress.done - self._done_before, time.monotonic() - self._start
+        if spent < 3 or gained <= 0:
+            return ""
+        seconds = (progress.total - progress.done) * spent / gained
+        return f"{seconds / 60:.0f} min left" if seconds >= 90 else f"{seconds:.0f} s left"
+
+    def _add(self, job: ArmJob) -> list[float]:
+        files = [result_file(self.folder, job, member) for member in job.members]
+        rows = [read_json(path) for path in files]
+        self.rows += rows
+        return [row["accuracy"] for row in rows]
+
+    def _picture(self) -> Group:
+        return Group(accuracy_table(self.study.record(), _labels(self.study), self.study.densities, self.rows), self._bar)
+
+
+def _labels(study: Study) -> dict[str, str]:
+    return {arm.name: arm.label for arm in study.arms}
+
+
+def accuracy_table(
+    record: Results, labels: Mapping[str, str], densities: tuple[float, ...], rows: list[dict[str, Any]]
+) -> Table:
+    """Arms by densities: mean and standard deviation over search seeds, as far as the runs have got."""
+    table = Table(title="test accuracy (%)", title_justify="left")
+    table.add_column("arm")
+    for density in densities:
+        table.add_column(f"density {density:.3g}", justify="right")
+    for name in record["arms"]:
+        cells = []
+        for density in densities:
+            values = [100 * value for value in by_seed(rows, name, density).values()]
+            spread = f" ± {np.std(values, ddof=1):.1f}" if len(values) > 1 else ""
+            cells.append(f"{np.mean(values):.1f}{spread}" if values else "·")
+        table.add_row(labels[name], *cells)
+    return table
+
+
+def print_results(results: Results, page: Path) -> None:
+    """The table, one sentence for each claim, and where the report is."""
+    console = Console()
+    study = results["study"]
+    labels = {arm["name"]: arm["label"] for arm in study["arms"]}
+    record = {"arms": list(labels)}
+    console.print(accuracy_table(record, labels, tuple(study["densities"]), list(results["rows"])))
+    for claim in results["claims"]:
+        mark = {True: "[green]✓[/]", False: "[red]✗[/]", None: "[yellow]?[/]"}[claim["shown"]]
+        console.print(f"{mark} {claim['claim']}\n    {claim['sentence']}", highlight=False, soft_wrap=True)
+    for warning in results["warnings"]:
+        console.print(f"[yellow]warning:[/] {warning}", highlight=False, soft_wrap=True)
+    console.print(f"report: {page}", highlight=False, soft_wrap=True)

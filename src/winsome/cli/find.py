@@ -1,0 +1,119 @@
+"""`winsome find`: one search, level by level, each ending in a ticket file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+from tyro.conf import Positional, UseAppendAction
+
+from winsome.cli import choices
+from winsome.prunable import format_plan, plan
+from winsome.search import Level
+from winsome.study.design import DataPlan, NetworkPlan, Study
+from winsome.study.jobs import SAVE_EVERY, bench_of, search_of
+from winsome.study.members import search_together
+from winsome.training.settings import SGD, Constant, Training
+
+
+def find(
+    data: Positional[str] = "digits",
+    /,
+    *,
+    method: str = "aws",
+    network: str | None = None,
+    network_option: UseAppendAction[tuple[str, ...]] = (),
+    data_dir: Path | None = None,
+    save_to: Path | None = None,
+    levels: int = 15,
+    rate: float = 0.2,
+    rewind_step: int = 0,
+    level_epochs: int = 10,
+    warmup_epochs: int = 10,
+    learning_rate: float = 0.1,
+    weight_decay: float = 5e-4,
+    batch_size: int = 128,
+    train_images: int | None = None,
+    test_images: int | None = None,
+    seed: int = 0,
+    fast: bool = True,
+) -> None:
+    """Search for tickets: train, prune the smallest weights, restart, level by level.
+
+    Every finished level leaves level-NN.ticket, which `winsome plant` puts on a fresh network. Run it again to continue a
+    search that was stopped. Methods:
+      imp                      weights go back to initialisation at every level (arXiv:1803.03635)
+      weight_rewinding         weights go back to training step --rewind-step (arXiv:1912.05671)
+      learning_rate_rewinding  weights stay, the schedule restarts; short: lrr (arXiv:2003.02389)
+      lrr_with_norm_rewinding  LRR, normalisation goes back to --rewind-step (arXiv:2402.19262)
+      aws                      LRR with randomly interpolated normalisation (arXiv:2504.05357)
+      lrr_with_frozen_norms    LRR with normalisation fixed at its start; short: frozen
+
+    Args:
+        data: digits (embedded), cifar10, cifar100, tiny_imagenet, or a folder of images.
+        method: How tickets are searched for; the list is above.
+        network: For example residual_mlp, small_conv, resnet20, resnet18, or any torchvision name.
+        network_option: An option of the network, name=value; may be given several times.
+        data_dir: Folder of local parquet files with the data set, instead of a download.
+        save_to: Folder of the run; by default runs/DATA-NETWORK-METHOD-seed-SEED.
+        levels: Prune-train rounds after the dense level 0.
+        rate: Fraction of the remaining weights removed per level, in (0, 1).
+        rewind_step: Training step that rewinding methods go back to.
+        level_epochs: Epochs per level.
+        warmup_epochs: Epochs before level 0's own.
+        learning_rate: Learning rate, constant within the search.
+        weight_decay: Weight decay on all parameters.
+        batch_size: Images per step.
+        train_images: Train on a stratified part of this many images.
+        test_images: Judge on a stratified part of this many images.
+        seed: Of everything random in the search.
+        fast: bf16 and channels_last where this machine gains from them.
+    """
+    chosen = choices.method(method, levels=levels, rate=rate, rewind_step=rewind_step)
+    default = "residual_mlp" if data == "digits" else "resnet20"
+    options = choices.network_options(network_option)
+    study = Study(
+        name=data,
+        title=f"search by {method} on {data}",
+        data=DataPlan(data, data_dir, train_images, test_images),
+        network=NetworkPlan(network or default, options),
+        methods=((method, chosen),),
+        search_training=Training(level_epochs, batch_size, SGD(learning_rate, 0.9, weight_decay), Constant()),
+        warmup_epochs=warmup_epochs,
+        training=Training(1),
+        arms=(),
+        levels=(len(chosen.densities) - 1,),
+        search_seeds=(seed,),
+        fast=fast,
+    )
+    folder = save_to or Path("runs") / f"{Path(data).name}-{study.network.name}-{method}-seed-{seed}"
+    _search(study, folder, method, seed)
+
+
+def _search(study: Study, folder: Path, method: str, seed: int) -> None:
+    console = Console(highlight=False, soft_wrap=True)
+    bench = bench_of(study)
+    search = search_of(study, bench, folder, method, seed)
+    console.print(format_plan(plan(search.model)), markup=False)
+    console.print(f"{study.title}: {study.network.name}, {bench.precision.words} on {bench.device}", markup=False)
+    with console.status("training") as status:
+
+        def on_level(level: Level) -> None:
+            metrics = level.metrics
+            console.print(
+                f"level {level.number:2d}  density {level.ticket.density:.4f}  accuracy {100 * metrics['accuracy']:.2f} %"
+                f"  loss {metrics['loss']:.3f}  {level.seconds:.1f} s"
+            )
+            for name in level.ticket.mask.empty_layers():
+                console.print(f"  warning: {name} has lost all its weights")
+
+        search_together(
+            [search],
+            bench,
+            study.level_training,
+            last_level=study.deepest,
+            on_fraction=lambda fraction: status.update(f"training: {fraction:.0%}"),
+            on_level=on_level,
+            save_every=SAVE_EVERY,
+        )
+    console.print(f"ticket: {folder / f'level-{study.deepest:02d}.ticket'}")

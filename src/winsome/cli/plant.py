@@ -1,0 +1,146 @@
+"""`winsome plant`: put a ticket on fresh networks, train them from scratch, and say how they do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.console import Console
+from tyro.conf import Positional
+
+from winsome import models, ticket_file
+from winsome.errors import WinsomeError, unknown
+from winsome.norms import norm_parameters
+from winsome.seeding import stream_seed
+from winsome.store import full_state, read_json, read_state, write_json, write_state
+from winsome.study.design import DataPlan
+from winsome.study.members import Bench, train_from_scratch
+from winsome.ticket import Ticket
+from winsome.training.precision import FP32, default_device, fast_precision
+from winsome.training.settings import SGD, StepDecay, Training
+from winsome.transfer import KEEPS
+from winsome.transfer import plant as plant_ticket
+
+
+def plant(
+    ticket: Positional[Path],
+    /,
+    *,
+    seeds: tuple[int, ...] = (0,),
+    keep: str = "signs",
+    epochs: int = 40,
+    learning_rate: float = 0.1,
+    weight_decay: float = 5e-4,
+    batch_size: int = 128,
+    data_dir: Path | None = None,
+    train_images: int | None = None,
+    test_images: int | None = None,
+    save_to: Path | None = None,
+    fast: bool = True,
+) -> None:
+    """Plant a ticket on fresh random initialisations and train them from scratch.
+
+    The ticket file says which network and data set it was found with. The same seed gives the same starting weights on
+    every machine with the same version of torch. Weights after planting and after training are kept as safetensors.
+
+    Args:
+        ticket: A .ticket file.
+        seeds: One fresh network for each.
+        keep: What of the ticket is planted: signs (mask and signs), mask (mask only), or phi (signs and trained normalisation,
+            read from the level's weights beside the ticket).
+        epochs: Epochs from scratch; the learning rate falls tenfold after a half and three quarters of them.
+        learning_rate: Peak learning rate.
+        weight_decay: Weight decay on all parameters.
+        batch_size: Images per step.
+        data_dir: Folder of local parquet files with the data set, where it lies elsewhere than when the ticket was found.
+        train_images: Train on a stratified part of this many images; by default as many as the search had.
+        test_images: Judge on a stratified part of this many images.
+        save_to: Folder for weights and results; by default beside the ticket, named after it.
+        fast: bf16 and channels_last where this machine gains from them.
+    """
+    if keep not in KEEPS:
+        raise unknown("choice for --keep", keep, KEEPS)
+    training = Training(epochs, batch_size, SGD(learning_rate, 0.9, weight_decay), StepDecay())
+    found = ticket_file.read(ticket)
+    record, data_record = found.provenance.get("network"), found.provenance.get("data")
+    if record is None or data_record is None:
+        raise WinsomeError(
+            f"{ticket} does not say which network and data it was found with; "
+            "plant it from Python: winsome.plant(ticket, model)"
+        )
+    if keep == "phi":
+        found = _with_trained_norms(found, ticket, record)
+    stored_dir = Path(data_record["data_dir"]) if data_record["data_dir"] not in (None, "None") else None
+    data_plan = DataPlan(
+        data_record["name"],
+        data_dir or stored_dir,
+        train_images or data_record["train_images"],
+        test_images or data_record["test_images"],
+    )
+    device = default_device()
+    data = data_plan.load().on(device)
+    precision = fast_precision(models.from_record(record, 0), device) if fast else FP32
+    bench = Bench(data, precision, statistics_images=1000)
+    folder = save_to or ticket.parent / f"{ticket.stem}-planted-{keep}"
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(
+        f"{record['name']}, density {found.density:.4g}, {len(data.train):,} training images, {precision.words} on {device}"
+    )
+    accuracies = [_plant_one(found, record, seed, keep, training, bench, folder, console) for seed in seeds]
+    if len(accuracies) > 1:
+        console.print(
+            f"accuracy {100 * np.mean(accuracies):.2f} +- {100 * np.std(accuracies, ddof=1):.2f} % over {len(seeds)} seeds"
+        )
+    console.print(f"results and weights: {folder}")
+
+
+def _plant_one(
+    found: Ticket,
+    record: dict[str, object],
+    seed: int,
+    keep: str,
+    training: Training,
+    bench: Bench,
+    folder: Path,
+    console: Console,
+) -> float:
+    result = folder / f"seed-{seed}.json"
+    settings = {"training": training.record(), "keep": keep, "seed": seed, "mask": found.mask.digest()}
+    if result.exists():
+        done = read_json(result)
+        if done["settings"] != settings:
+            raise WinsomeError(f"{result} was made with other settings; choose another --save-to")
+        console.print(f"seed {seed}: accuracy {100 * done['accuracy']:.2f} % (finished already)")
+        return float(done["accuracy"])
+    network = models.from_record(record, seed).to(bench.device)
+    if bench.precision.channels_last:
+        network = network.to(memory_format=torch.channels_last)
+    mask = plant_ticket(found, network, keep=KEEPS[keep])
+    write_state(folder / f"seed-{seed}-start.safetensors", full_state(network))
+    order = stream_seed(seed, "scratch order")
+    with console.status(f"seed {seed}") as status:
+        metrics = train_from_scratch(
+            [network],
+            [mask],
+            [order],
+            bench,
+            training,
+            curve_at=(),
+            on_fraction=lambda fraction: status.update(f"seed {seed}: {fraction:.0%}"),
+        )[0]
+    write_state(folder / f"seed-{seed}-trained.safetensors", full_state(network))
+    write_json(result, {"settings": settings, "accuracy": metrics["accuracy"], "loss": metrics["loss"]})
+    console.print(f"seed {seed}: accuracy {100 * metrics['accuracy']:.2f} %")
+    return float(metrics["accuracy"])
+
+
+def _with_trained_norms(found: Ticket, path: Path, record: dict[str, object]) -> Ticket:
+    if found.norms:
+        return found
+    weights = path.with_suffix(".safetensors")
+    if not weights.exists():
+        raise WinsomeError(f"--keep phi needs the trained normalisation parameters in {weights}, which is not there")
+    state, _ = read_state(weights)
+    names = norm_parameters(models.from_record(record, 0))
+    return found.with_norms({name: state[name] for name in names})

@@ -1,0 +1,171 @@
+"""`winsome study`: find tickets, plant them, and say what shows."""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+import sys
+import time
+from pathlib import Path
+
+from tyro.conf import Positional, UseAppendAction
+
+from winsome import report
+from winsome.cli import choices
+from winsome.cli.display import Display, print_results
+from winsome.errors import WinsomeError
+from winsome.methods import Method, aws, learning_rate_rewinding, lrr_with_frozen_norms
+from winsome.store import read_json
+from winsome.study import presets
+from winsome.study.design import DataPlan, NetworkPlan, Study
+from winsome.study.jobs import bench_of, is_done, jobs_of
+from winsome.study.results import collect
+from winsome.study.run import jobs_at_once, run
+from winsome.training.settings import Training
+
+
+def study(
+    data: Positional[str] = "digits",
+    /,
+    *,
+    data_dir: Path | None = None,
+    save_to: Path | None = None,
+    network: str | None = None,
+    network_option: UseAppendAction[tuple[str, ...]] = (),
+    arms: tuple[str, ...] = (),
+    levels: int | None = None,
+    rate: float | None = None,
+    at_levels: tuple[int, ...] = (),
+    seeds: int | None = None,
+    starts: int | None = None,
+    level_epochs: int | None = None,
+    warmup_epochs: int | None = None,
+    epochs: int | None = None,
+    search_learning_rate: float | None = None,
+    learning_rate: float | None = None,
+    weight_decay: float | None = None,
+    batch_size: int | None = None,
+    train_images: int | None = None,
+    test_images: int | None = None,
+    validation: bool = False,
+    curve_at: tuple[int, ...] | None = None,
+    workers: int = 0,
+    fast: bool = True,
+    plan_only: bool = False,
+) -> None:
+    """Find winning tickets, plant them on fresh starts, and report which claims of the paper show.
+
+    Searches with LRR and with AWS, puts each signed mask on fresh random initialisations, trains from scratch, and compares
+    with the dense network, the mask alone and a random mask (arXiv:2504.05357). Ends with a table, one sentence for each
+    claim, and report.html. Run it again to continue where it stopped; a finished study only says so.
+
+    Args:
+        data: digits (embedded, the default), digits-conv, cifar10, cifar100, tiny_imagenet, or a folder of images.
+        data_dir: Folder of local parquet files with the data set, instead of a download.
+        save_to: Folder of the study; by default runs/study-DATA.
+        network: For example residual_mlp, small_conv, resnet8, resnet20, resnet18, or any torchvision name.
+        network_option: An option of the network, name=value; may be given several times.
+        arms: Arms to run instead of the default ones; an unknown name lists them all.
+        levels: Prune-train rounds after the dense level 0.
+        rate: Fraction of the remaining weights removed per level, in (0, 1).
+        at_levels: Levels at which tickets are planted; by default the preset's, or the middle and the last one.
+        seeds: Search seeds: independent searches, the unit of every interval.
+        starts: Fresh starts for every ticket.
+        level_epochs: Epochs per level of a search.
+        warmup_epochs: Epochs before level 0's own.
+        epochs: Epochs from scratch.
+        search_learning_rate: Learning rate of the searches (constant).
+        learning_rate: Peak learning rate from scratch.
+        weight_decay: Weight decay of all trainings.
+        batch_size: Images per step.
+        train_images: Train on a stratified part of this many images.
+        test_images: Judge on a stratified part of this many images.
+        validation: Judge on a fifth of the train split instead of the test split: for tuning.
+        curve_at: Epochs from scratch at which a learning curve is taken.
+        workers: Processes side by side; 0 for one per core, 1 for this process.
+        fast: bf16 and channels_last where this machine gains from them.
+        plan_only: Print what would be run, and stop.
+    """
+    base = presets.PRESETS[data]() if data in presets.PRESETS else presets.images(data)
+    chosen = _with_methods(base, levels, rate)
+    levels_at = at_levels or _levels_at(base, len(chosen.all_densities) - 1)
+    plan = DataPlan(base.data.name, data_dir, train_images, test_images, validation)
+    options = choices.network_options(network_option)
+    chosen = dataclasses.replace(
+        chosen,
+        data=plan,
+        network=NetworkPlan(network, options) if network else dataclasses.replace(base.network, options=options),
+        arms=choices.arms(arms) if arms else base.arms,
+        levels=tuple(sorted(set(levels_at))),
+        search_seeds=base.search_seeds if seeds is None else tuple(range(seeds)),
+        starts=base.starts if starts is None else tuple(range(starts)),
+        warmup_epochs=base.warmup_epochs if warmup_epochs is None else warmup_epochs,
+        search_training=_training(base.search_training, level_epochs, search_learning_rate, weight_decay, batch_size),
+        training=_training(base.training, epochs, learning_rate, weight_decay, batch_size),
+        curve_at=base.curve_at if curve_at is None else curve_at,
+        fast=fast,
+    )
+    folder = save_to or Path("runs") / f"study-{chosen.name.strip('/').replace('/', '-')}"
+    if plan_only:
+        _print_plan(chosen)
+        return
+    _run(chosen, folder, workers)
+
+
+def _run(study: Study, folder: Path, workers: int) -> None:
+    command = shlex.join(["winsome", *sys.argv[1:]])
+    finished = folder / "results.json"
+    jobs = jobs_of(study, at_once=jobs_at_once(study))
+    complete = finished.exists() and all(is_done(job, study, folder) for job in jobs)
+    start = time.perf_counter()
+    with Display(study, folder) as display:
+        in_jobs = run(study, folder, workers=workers, watch=display.watch)
+    seconds = {"total": time.perf_counter() - start, "jobs": in_jobs, **display.seconds}
+    if complete:
+        display.say(f"{folder} is finished already; nothing was trained. Choose another --save-to to run it anew.")
+        results = read_json(finished)
+    else:
+        results = collect(study, folder, seconds=seconds, command=command)
+    page = report.write(folder)
+    print_results(results, page)
+
+
+def _with_methods(base: Study, levels: int | None, rate: float | None) -> Study:
+    deepest = len(base.all_densities) - 1 if levels is None else levels
+    if levels is None and rate is None:
+        return base
+    old_rate = 1 - base.all_densities[1] if len(base.all_densities) > 1 else 0.2
+    makers = {"lrr": learning_rate_rewinding, "aws": aws, "frozen": lrr_with_frozen_norms}
+    share = old_rate if rate is None else rate
+    methods: tuple[tuple[str, Method], ...] = tuple((name, makers[name](deepest, share)) for name, _ in base.methods)
+    return dataclasses.replace(base, methods=methods, levels=(deepest,))
+
+
+def _levels_at(base: Study, deepest: int) -> tuple[int, ...]:
+    if deepest == len(base.all_densities) - 1:
+        return base.levels
+    return (deepest,) if deepest < 4 else (deepest // 2, deepest)
+
+
+def _training(
+    base: Training, epochs: int | None, learning_rate: float | None, weight_decay: float | None, batch_size: int | None
+) -> Training:
+    optimizer = base.optimizer
+    if learning_rate is not None:
+        optimizer = dataclasses.replace(optimizer, learning_rate=learning_rate)
+    if weight_decay is not None:
+        optimizer = dataclasses.replace(optimizer, weight_decay=weight_decay)
+    return dataclasses.replace(
+        base,
+        optimizer=optimizer,
+        epochs=base.epochs if epochs is None else epochs,
+        batch_size=base.batch_size if batch_size is None else batch_size,
+    )
+
+
+def _print_plan(study: Study) -> None:
+    bench = bench_of(study)
+    if study.training.batch_size > len(bench.data.train):
+        raise WinsomeError(f"batch_size {study.training.batch_size} exceeds the {len(bench.data.train)} training images")
+    for job in jobs_of(study, at_once=jobs_at_once(study)):
+        print(job.words)

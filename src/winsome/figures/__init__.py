@@ -1,0 +1,14 @@
+"""Figures of a study, as matplotlib figures, as files for a paper, and as SVG inside a page."""
+
+from winsome.figures.accuracy import accuracy_over_density as accuracy_over_density
+from winsome.figures.catalogue import PLATES as PLATES
+from winsome.figures.catalogue import Plate as Plate
+from winsome.figures.catalogue import possible_plates as possible_plates
+from winsome.figures.curves import learning_curves as learning_curves
+from winsome.figures.files import inline_svg as inline_svg
+from winsome.figures.files import save as save
+from winsome.figures.layers import layer_densities as layer_densities
+from winsome.figures.pairs import paired_differences as paired_differences
+from winsome.figures.results import Results as Results
+from winsome.figures.results import read as read
+from winsome.figures.searches import search_progress as search_progress

@@ -1,0 +1,88 @@
+"""Writes the report of a study, or of a folder of studies: `report.html`, and `figures/` in each study's folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from winsome import figures
+from winsome.errors import WinsomeError
+from winsome.figures.results import FILE_NAME, Results
+from winsome.figures.theme import INK, MUTED, ON_DARK, PALETTE, PAPER, RULE
+from winsome.report.sections import Section, section
+from winsome.report.wording import typeset
+
+_HERE = Path(__file__).parent
+_ROLES = {"ink": INK, "muted": MUTED, "rule": RULE, "paper": PAPER}
+
+
+def write(folder: Path | str) -> Path:
+    """Write `report.html` into `folder`, and each study's figures as SVG and PDF into its own `figures/`.
+
+    `folder` is a study's, or one that holds studies at any depth: they become one page. A damaged study among several is
+    named on the page; a folder without any is a WinsomeError that says what was looked for.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise WinsomeError(f"{folder} is not a folder; give the folder of a finished `winsome study`")
+    single = (folder / FILE_NAME).is_file()
+    studies, unread = ([(folder, figures.read(folder))], list[str]()) if single else _find(folder)
+    pages = []
+    for number, (place, results) in enumerate(studies, start=1):
+        _save_figures(place, results)
+        prefix = "" if len(studies) == 1 else f"study-{number}-"
+        pages.append(section(results, prefix, place.relative_to(folder).as_posix()))
+    path = folder / "report.html"
+    # Written whole or not at all: a page cut off by a full disk would pass for a finished one.
+    draft = path.with_name(".report.html.part")
+    draft.write_text(render(pages, unread), encoding="utf-8")
+    draft.replace(path)
+    return path
+
+
+def render(sections: Sequence[Section], unread: Sequence[str] = ()) -> str:
+    """The page of one or several studies; `unread` are sentences on studies that could not be read."""
+    environment = Environment(
+        loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["typeset"] = typeset
+    light = {**_ROLES, **{name: on_light for name, (on_light, _) in PALETTE.items()}}
+    dark = {
+        **{role: ON_DARK[colour] for role, colour in _ROLES.items()},
+        **{name: on_dark for name, (_, on_dark) in PALETTE.items()},
+    }
+    return environment.get_template("report.html.jinja").render(
+        studies=sections,
+        unread=unread,
+        light=light,
+        dark=dark,
+        style=Markup((_HERE / "style.css").read_text(encoding="utf-8")),
+        title=sections[0].title if len(sections) == 1 else f"{len(sections)} studies of winning tickets",
+    )
+
+
+def _find(folder: Path) -> tuple[list[tuple[Path, Results]], list[str]]:
+    studies, unread = [], []
+    for path in sorted(folder.rglob(FILE_NAME)):
+        try:
+            studies.append((path.parent, figures.read(path.parent)))
+        except WinsomeError as error:
+            unread.append(str(error))
+    if unread and not studies:
+        raise WinsomeError(unread[0])
+    if not studies:
+        raise WinsomeError(
+            f"no {FILE_NAME} in {folder} or any folder below it; give the folder of a finished `winsome study`, "
+            "or one that holds several"
+        )
+    return studies, unread
+
+
+def _save_figures(folder: Path, results: Results) -> None:
+    target = folder / "figures"
+    target.mkdir(exist_ok=True)
+    for plate in figures.possible_plates(results):
+        figures.save(plate.draw(results), target / plate.name)

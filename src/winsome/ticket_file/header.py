@@ -1,0 +1,109 @@
+"""The head of a ticket file: whether it is a ticket at all, of which version, and where it came from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from winsome.errors import WinsomeError
+
+FORMAT = "winsome-ticket"  # the one key of the safetensors metadata
+VERSION = 1
+MAX_HEADER_BYTES = 100_000_000  # safetensors' own limit
+MAX_DEPTH = 50  # of nested provenance
+NOT_A_TICKET = "it is no ticket file"
+CONVERT = "`winsome ticket convert` reads the checkpoints of other tools"
+
+
+def metadata_text(provenance: Mapping[str, Any]) -> str:
+    """Version and provenance as JSON text, plain ASCII.
+
+    Raises:
+        WinsomeError: provenance holds something that JSON cannot say unchanged.
+    """
+    return json.dumps({"version": VERSION, "provenance": plain_json(provenance, "provenance")}, separators=(",", ":"))
+
+
+def read_metadata(head: bytes, n_bytes: int) -> str:
+    """The metadata text of a ticket file, from its first bytes (all of the header, or more).
+
+    Args:
+        head: the first bytes of the file.
+        n_bytes: length of the whole file.
+
+    Raises:
+        WinsomeError: the file is no ticket, or is cut off before its header ends.
+    """
+    size = header_bytes(head, n_bytes)
+    try:
+        header = json.loads(head[8:size])
+    except (ValueError, RecursionError) as error:
+        raise WinsomeError(f"{NOT_A_TICKET}: its header is not JSON ({type(error).__name__})") from error
+    metadata = header.get("__metadata__") if isinstance(header, dict) else None
+    text = metadata.get(FORMAT) if isinstance(metadata, dict) else None
+    if not isinstance(text, str):
+        raise WinsomeError(f"{NOT_A_TICKET} but another safetensors file; {CONVERT}")
+    return text
+
+
+def header_bytes(head: bytes, n_bytes: int) -> int:
+    """Length of the safetensors header with its 8 bytes of length, read from the first 9 bytes of a file.
+
+    Raises:
+        WinsomeError: this is no safetensors file, or it is cut off.
+    """
+    if not n_bytes:
+        raise WinsomeError(f"{NOT_A_TICKET}: it is empty")
+    size = int.from_bytes(head[:8], "little")
+    if len(head) < 9 or head[8:9] != b"{" or not 2 <= size <= MAX_HEADER_BYTES:
+        raise WinsomeError(f"{NOT_A_TICKET}: it is not a safetensors file; {CONVERT}")
+    if 8 + size > n_bytes:
+        raise WinsomeError(f"the file is truncated: its header alone takes {8 + size} bytes, it has {n_bytes}; fetch it again")
+    return 8 + size
+
+
+def provenance_of(text: str) -> dict[str, Any]:
+    """The provenance in the metadata text.
+
+    Raises:
+        WinsomeError: a newer Winsome wrote it, or it is damaged.
+    """
+    try:
+        metadata = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise WinsomeError("its metadata is damaged; fetch it again") from error
+    version = metadata.get("version") if isinstance(metadata, dict) else None
+    if type(version) is not int or version < 1:
+        raise WinsomeError("its metadata is damaged: no version number; fetch it again")
+    if version > VERSION:
+        raise WinsomeError(
+            f"it is of ticket version {version}, this Winsome reads versions up to {VERSION}; upgrade: pip install -U winsome"
+        )
+    provenance = metadata.get("provenance")
+    if not isinstance(provenance, dict):
+        raise WinsomeError("its metadata is damaged: no provenance; fetch it again")
+    return provenance
+
+
+def plain_json(value: object, where: str, depth: int = 0) -> Any:
+    """A value as JSON holds it: dicts, lists, strings, numbers, True, False, None (a tuple becomes a list).
+
+    NaN and infinities stay: Python's JSON has words for them, and a diverged run's ticket must still be written.
+
+    Raises:
+        WinsomeError: names the entry that JSON cannot hold.
+    """
+    if depth > MAX_DEPTH:
+        raise WinsomeError(f"{where} is nested deeper than {MAX_DEPTH} levels; record something flatter")
+    if isinstance(value, Mapping):
+        for key in value:
+            if not isinstance(key, str):
+                raise WinsomeError(f"{where} has the key {key!r}; keys must be strings")
+        return {key: plain_json(entry, f"{where}[{key!r}]", depth + 1) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain_json(entry, f"{where}[{index}]", depth + 1) for index, entry in enumerate(value)]
+    if not isinstance(value, str | int | float | bool | None):
+        kind = type(value).__name__
+        raise WinsomeError(f"{where} is a {kind}; record JSON values (numbers, strings, lists, dicts, True, False, None)")
+    return value
