@@ -91,6 +91,8 @@ def glossary(results: Results) -> list[tuple[str, str]]:
         words.append(
             ("AWS", "LRR in which every training step uses ψ drawn at random between the trained and the initial one.")
         )
+    if methods & {"frozen", "lrr_with_frozen_norms"}:
+        words.append(("Frozen norms", "LRR with ψ held at γ = 1, β = 0 through the whole search: the control for AWS."))
     if methods & {"imp", "weight_rewinding"}:
         words.append(("IMP, WR", "Train, prune the smallest weights, set the rest back to an early state, train again."))
     return words

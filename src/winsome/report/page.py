@@ -14,6 +14,7 @@ from winsome.figures.results import FILE_NAME, Results
 from winsome.figures.theme import INK, MUTED, ON_DARK, PALETTE, PAPER, RULE
 from winsome.report.sections import Section, section
 from winsome.report.wording import typeset
+from winsome.store import write_whole
 
 _HERE = Path(__file__).parent
 _ROLES = {"ink": INK, "muted": MUTED, "rule": RULE, "paper": PAPER}
@@ -36,10 +37,7 @@ def write(folder: Path | str) -> Path:
         prefix = "" if len(studies) == 1 else f"study-{number}-"
         pages.append(section(results, prefix, place.relative_to(folder).as_posix()))
     path = folder / "report.html"
-    # Written whole or not at all: a page cut off by a full disk would pass for a finished one.
-    draft = path.with_name(".report.html.part")
-    draft.write_text(render(pages, unread), encoding="utf-8")
-    draft.replace(path)
+    write_whole(path, render(pages, unread).encode())
     return path
 
 
@@ -83,6 +81,12 @@ def _find(folder: Path) -> tuple[list[tuple[Path, Results]], list[str]]:
 
 def _save_figures(folder: Path, results: Results) -> None:
     target = folder / "figures"
-    target.mkdir(exist_ok=True)
-    for plate in figures.possible_plates(results):
-        figures.save(plate.draw(results), target / plate.name)
+    try:
+        target.mkdir(exist_ok=True)
+        for plate in figures.possible_plates(results):
+            figures.save(plate.draw(results), target / plate.name)
+    except OSError as error:
+        raise WinsomeError(
+            f"cannot write figures to {target}: {error.strerror or error}; free space or make the folder writable, "
+            "then run `winsome report` again"
+        ) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import queue
@@ -171,6 +172,7 @@ def _pool(workers: int) -> Iterator[tuple[Executor, Messages]]:
 
 def _begin_worker(messages: Messages, threads: int) -> None:
     torch.set_num_threads(threads)
+    logging.getLogger("winsome").setLevel(logging.ERROR)  # a study's warnings are in its results, said once at the end
     setattr(sys.modules[__name__], "_messages", messages)  # noqa: B010 - the one thing that an initializer can hand to its jobs
 
 
