@@ -249,6 +249,7 @@ class Bomb:
         return os.mkdir, (os.environ["BOMB"],)
 
 
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 @pytest.mark.parametrize("how", ["torch", "legacy", "pickle"])
 def test_no_code_from_a_file_is_run(how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BOMB", str(tmp_path / "exploded"))
@@ -302,6 +303,9 @@ def test_dense_export_loads_anywhere_and_has_exact_zeros(tmp_path: Path) -> None
     model, mask = trained_and_mask()
     exported = neighbours.write_dense(mask, model.state_dict(), tmp_path / "dense.safetensors")
     assert "speeds up nothing" in str(exported)
+    plain = tmp_path / "plain"
+    plain.write_bytes(b"")
+    assert exported.path.stat().st_mode == plain.stat().st_mode  # readable by whom other files are
     assert exported.n_bytes == (tmp_path / "dense.safetensors").stat().st_size
     fresh = network(8).eval()
     fresh.load_state_dict(safetensors.torch.load_file(tmp_path / "dense.safetensors"))
@@ -335,8 +339,6 @@ def test_exports_refuse_weights_of_another_network(tmp_path: Path) -> None:
     state = {"0.weight": torch.ones(8, 3, 3, 1)}
     with pytest.raises(WinsomeError, match=r"lack 3\.weight; of another shape: 0\.weight is \(8, 3, 3, 1\)"):
         neighbours.write_dense(mask, state, tmp_path / "a.safetensors")
-    with pytest.raises(WinsomeError, match=r"cannot write .*nowhere"):
-        neighbours.write_dense(mask, network().state_dict(), tmp_path / "nowhere" / "a.safetensors")
     assert not list(tmp_path.iterdir())
 
 

@@ -317,6 +317,13 @@ def test_a_folder_without_studies_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "report.html").exists()
 
 
+def test_a_place_where_figures_cannot_go_is_named(tmp_path: Path) -> None:
+    folder = synthetic_study.write(tmp_path, synthetic_study.small())
+    (folder / "figures").write_text("a file where the folder should be", encoding="utf-8")
+    with pytest.raises(WinsomeError, match=r"cannot write figures to .*figures: File exists"):
+        report.write(folder)
+
+
 def test_a_study_with_next_to_nothing_still_has_a_page(tmp_path: Path) -> None:
     results = synthetic_study.results(arms=("dense",), seeds=1, starts=1, curves=False)
     results["comparisons"], results["searches"], results["claims"], results["notes"] = [], [], [], []

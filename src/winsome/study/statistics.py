@@ -118,14 +118,14 @@ def verdict(rows: Sequence[Row], claim: Claim, density: float) -> dict[str, Any]
         return None
     found = interval(list(values.values()))
     if found.low is None or found.high is None:
-        shown, words, why = None, "not judged", ""
+        shown, words = None, "not judged (one search seed)"
     elif found.low > 0:
-        shown, words, why = True, "shown here", ""
+        shown, words = True, "shown here"
     elif found.high < 0:
-        shown, words, why = False, "not shown here", "; the opposite shows"
+        shown, words = False, "not shown here (the opposite shows)"
     else:
-        shown, words, why = False, "not shown here", "; the interval holds 0"
-    sentence = f"{words}: at density {density:.3g}, {claim.meaning} is {found.words}{why}"
+        shown, words = False, "not shown here (within the spread)"
+    sentence = f"{words} at density {density:.3g}: {claim.meaning} is {found.words}"
     return {
         "claim": claim.text,
         "source": claim.source,

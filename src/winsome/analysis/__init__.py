@@ -1,0 +1,1 @@
+"""Understanding: reads tickets and runs, never trains."""
