@@ -14,3 +14,10 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data sets beside the project ({folder.name}/ is absent)")
     return folder
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what reads the real data sets, so that a run can show that these tests ran."""
+    for item in items:
+        if "shared_data" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.real_data)

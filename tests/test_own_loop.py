@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -87,6 +88,8 @@ def test_every_method_finds_exact_nested_tickets_in_a_users_loop(name: str, tmp_
             if before:
                 assert not bool((kept & ~before[parameter]).any()), "masks are nested"
         before = {parameter: mask.kept(parameter) for parameter in mask}
+    parents = [None, *(level.ticket.mask.digest() for level in levels[:-1])]
+    assert [level.ticket.provenance["parent"] for level in levels] == parents
     assert list(model.state_dict()) == keys, "the model stays the user's model"
     assert model.third.weight is model.second.weight
     fresh = fresh_model(2)
@@ -154,3 +157,15 @@ class UserModelWithoutDraws(UserModel):
     def __init__(self) -> None:
         with torch.random.fork_rng():
             super().__init__()
+
+
+def test_metrics_of_any_kind_do_not_cost_a_trained_level(tmp_path: Path) -> None:
+    def with_tensors(model: nn.Module, level: Level) -> dict[str, Any]:
+        train(model, level)
+        return {"scalar": torch.tensor(0.5), "numpy": np.float32(0.25), "vector": torch.ones(2), "list": [1, torch.tensor(2)]}
+
+    (level,) = winsome.find_tickets(fresh_model(1), winsome.imp(0), with_tensors, save_to=tmp_path)
+    expected = {"scalar": 0.5, "numpy": 0.25, "vector": "tensor([1., 1.])", "list": [1, 2]}
+    assert level.metrics == expected
+    (again,) = winsome.find_tickets(fresh_model(1), winsome.imp(0), with_tensors, save_to=tmp_path)
+    assert again.metrics == expected

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -19,9 +21,8 @@ def take(
     state = optimizer.state_dict()
     tensors = {f"model/{name}": value for name, value in model.state_dict().items()}
     tensors |= {f"progress/{name}": value for name, value in progress.items()}
-    tensors["random/cpu"] = torch.get_rng_state()
-    if torch.cuda.is_available():
-        tensors["random/cuda"] = torch.cuda.get_rng_state()
+    random_tensors, random_record = _random_streams()
+    tensors |= random_tensors
     scalars: dict[str, dict[str, Any]] = {}
     for index, entries in state["state"].items():
         for key, value in entries.items():
@@ -30,7 +31,7 @@ def take(
             else:
                 scalars.setdefault(str(index), {})[key] = value
     groups = [{k: v.item() if isinstance(v, Tensor) else v for k, v in group.items()} for group in state["param_groups"]]
-    return tensors, {"level": level, "step": step, "groups": groups, "scalars": scalars}
+    return tensors, {"level": level, "step": step, "groups": groups, "scalars": scalars, "random": random_record}
 
 
 def restore(
@@ -54,7 +55,23 @@ def restore(
     optimizer.load_state_dict({"state": state, "param_groups": record["groups"]})
     for name, value in progress.items():
         value.copy_(tensors[f"progress/{name}"])
+    _restore_random_streams(tensors, record["random"])
+    return int(record["step"])
+
+
+def _random_streams() -> tuple[State, dict[str, Any]]:
+    """Where the global streams of torch, numpy and Python stand: those that `seeded` gives to a level."""
+    _, words, *numpy_rest = np.random.get_state(legacy=True)  # noqa: NPY002 - the user's code may draw from it
+    tensors = {"random/cpu": torch.get_rng_state(), "random/numpy": torch.from_numpy(np.asarray(words, np.int64))}
+    if torch.cuda.is_available():
+        tensors["random/cuda"] = torch.cuda.get_rng_state()
+    return tensors, {"numpy": numpy_rest, "python": random.getstate()}
+
+
+def _restore_random_streams(tensors: State, record: Mapping[str, Any]) -> None:
     torch.set_rng_state(tensors["random/cpu"])
     if "random/cuda" in tensors and torch.cuda.is_available():
         torch.cuda.set_rng_state(tensors["random/cuda"])
-    return int(record["step"])
+    np.random.set_state(("MT19937", tensors["random/numpy"].numpy().astype(np.uint32), *record["numpy"]))  # noqa: NPY002
+    version, words, gauss = record["python"]
+    random.setstate((version, tuple(words), gauss))

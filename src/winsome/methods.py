@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -47,7 +48,8 @@ class Method:
 
 
 def _name(part: Callable[..., object]) -> str:
-    return getattr(part, "__name__", None) or repr(part)
+    # Without addresses, which change from process to process: a folder must know its method again.
+    return getattr(part, "__name__", None) or re.sub(r" at 0x[0-9a-f]+", "", repr(part))
 
 
 def imp(levels: int = 15, rate: float = 0.2) -> Method:

@@ -108,12 +108,13 @@ def interpolated_norms(model: nn.Module, seed: int | Sequence[int]) -> Iterator[
 def frozen_norms(model: nn.Module, _seed: int | Sequence[int]) -> Iterator[Progress]:
     """Train with psi fixed at psi_init: the control that every study of AWS should carry.
 
-    psi is set to gamma = 1, beta = 0 and takes no gradient inside the block, so that no optimizer made there moves it.
+    psi is set to gamma = 1, beta = 0 and has no gradient inside the block, so that no optimizer moves it.
     """
     reset_norm_parameters(model)
     trained = [parameter for parameter in norm_parameters(model).values() if parameter.requires_grad]
     for parameter in trained:
         parameter.requires_grad_(False)
+        parameter.grad = None  # one from before the block would let an optimizer's momentum or weight decay act
     try:
         yield {}
     finally:

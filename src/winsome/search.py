@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+import json
 import logging
+import platform
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -67,7 +70,8 @@ class Level:
         """The training steps of this level: `for step in level.steps(2000): ...` with one optimizer step in each.
 
         Hand over the optimizer and the level goes on inside itself after a kill: its state, the network's and the random
-        streams' are kept every `save_every` steps. Without it, a killed level starts over.
+        streams' are kept every `save_every` steps. Without it, a killed level starts over. A learning-rate schedule must
+        follow from `step`: a scheduler object's own count is not kept.
 
         Args:
             total: steps of a full level; a method that rewinds to step k starts at k.
@@ -145,6 +149,7 @@ class Search:
         self._initial = self._first_network()
         self._early: State = self._initial if method.rewind.step == 0 else {}
         self._trained: State = self._initial
+        self._parent: str | None = None  # digest of the last level's signed mask
 
     def _first_network(self) -> State:
         """The network as given; a folder that was begun remembers it, so that a fresh process need not make it again."""
@@ -169,6 +174,7 @@ class Search:
             level = Level(number, density, ticket.mask, record["first_step"], level_seed, self.method, self.model, self._folder)
             level.ticket, level.state, level.metrics = ticket, state, record["metrics"]
             level.seconds, level.finished = record["seconds"], True
+            self._parent = ticket.mask.digest()
             return level
         first_step = 0
         if number:
@@ -206,8 +212,10 @@ class Search:
                     f"level {level.number}: the weights of {name!r} became NaN or infinite in training; "
                     "try a lower learning rate, warm-up or gradient clipping"
                 )
+        metrics = json.loads(json.dumps(dict(metrics), default=_plain))  # a tensor must not cost a trained level
         level.metrics, level.seconds = metrics, seconds
-        provenance = {**self.provenance, "level": level.number, "density": level.density, "metrics": dict(metrics)}
+        provenance = {**self.provenance, "level": level.number, "density": level.density, "metrics": metrics}
+        provenance |= {"versions": _versions(), "parent": self._parent}
         level.ticket = ticket_of(self.model, self.names, self._kept, **provenance)
         level.state = self._trained = full_state(self.model)
         self._early = self._early or level.early
@@ -218,6 +226,7 @@ class Search:
             self._folder.write_level(
                 level.number, level.state, level.ticket, {**record, "metrics": metrics, "seconds": seconds}
             )
+        self._parent = level.ticket.mask.digest()
         level.finished = True
         return level
 
@@ -265,6 +274,20 @@ def find_tickets(
             search.close(level, metrics or {}, time.perf_counter() - start)
         yield level
     model.load_state_dict(level.state)
+
+
+def _plain(value: Any) -> Any:
+    """A scalar of torch or numpy as a number, anything else as its text."""
+    return value.item() if getattr(value, "ndim", None) == 0 else str(value)
+
+
+def _versions() -> dict[str, str]:
+    """What a ticket was made with."""
+    return {
+        "winsome": importlib.metadata.version("winsome"),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+    }
 
 
 def _refuse_sharded(model: nn.Module) -> None:

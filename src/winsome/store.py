@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -37,7 +38,8 @@ def write_whole(path: Path, data: bytes) -> None:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # a folder below a file has nothing to remove
+            temporary.unlink(missing_ok=True)
         raise WinsomeError(
             f"cannot write {path}: {error.strerror or error}; free space or choose another folder, then run the same "
             "command again: what is finished is kept"
@@ -155,10 +157,10 @@ class RunFolder:
         try:
             tensors, metadata = read_state(path)
             record = json.loads(metadata["record"])
+            return (tensors, record) if record["level"] == number else None
         except (WinsomeError, KeyError, ValueError) as error:
             log.warning("the checkpoint of level %d is not used: %s", number, error)
             return None
-        return (tensors, record) if record["level"] == number else None
 
     def write_checkpoint(self, tensors: State, record: Mapping[str, Any]) -> None:
         """Keep where the level under way stands; the one before it is replaced."""

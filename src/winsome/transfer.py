@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import operator
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import torch
 from torch import Tensor, fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
 from winsome.errors import WinsomeError
 from winsome.prunable import WEIGHT_LAYERS
@@ -100,7 +103,8 @@ def norm_pairs(model: nn.Module) -> dict[str, str]:
     """Which layer feeds which normalisation alone: {weight layer's name: normalisation's name}.
 
     Pairs for which turning the sign of an output channel and of gamma changes nothing: BatchNorm, or RMSNorm on a linear
-    layer, whose only input is a convolution's or linear layer's output that nothing else uses. Found by tracing.
+    layer, whose only input is a convolution's or linear layer's output that nothing else uses. Layers that run twice or share
+    a parameter are passed over: one sign would have to serve two uses. Found by tracing.
 
     Raises:
         WinsomeError: the model cannot be traced by `torch.fx`; name the pairs yourself.
@@ -112,6 +116,7 @@ def norm_pairs(model: nn.Module) -> dict[str, str]:
             f"the model cannot be traced ({error}); give the pairs of layer and normalisation by name"
         ) from error
     modules = dict(model.named_modules())
+    uses = _parameter_uses(graph, model)
     pairs: dict[str, str] = {}
     for node in graph.nodes:
         if node.op != "call_module" or not node.args or not isinstance(node.args[0], fx.Node):
@@ -121,9 +126,34 @@ def norm_pairs(model: nn.Module) -> dict[str, str]:
             continue
         layer, norm = modules[str(source.target)], modules[str(node.target)]
         turns = isinstance(norm, _BatchNorm) or (isinstance(norm, nn.RMSNorm) and isinstance(layer, nn.Linear))
-        if isinstance(layer, WEIGHT_LAYERS) and turns and norm.weight is not None:
+        if not isinstance(layer, WEIGHT_LAYERS) or not turns or norm.weight is None:
+            continue
+        alone = all(uses[id(p)] == 1 for module in (layer, norm) for p in module.parameters())
+        if alone and tuple(norm.weight.shape) == (_n_outputs(layer),):
             pairs[str(source.target)] = str(node.target)
     return pairs
+
+
+def _parameter_uses(graph: fx.Graph, model: nn.Module) -> Counter[int]:
+    """How often a forward uses each parameter, by id: in layers, however often they run, and read by name."""
+    uses: Counter[int] = Counter()
+    for node in graph.nodes:
+        if node.op == "call_module":
+            uses.update(id(p) for p in model.get_submodule(str(node.target)).parameters())
+        elif node.op == "get_attr":
+            uses[id(operator.attrgetter(str(node.target))(model))] += 1
+    return uses
+
+
+def _n_outputs(layer: nn.Module) -> int:
+    return int(layer.out_channels if isinstance(layer, _ConvNd) else layer.get_parameter("weight").shape[0])
+
+
+def _per_output(weight: Tensor, layer: nn.Module) -> Tensor:
+    """A view of a layer's weight as [groups, ..., outputs of a group, ...]: the axes that a sign per output broadcasts to."""
+    if isinstance(layer, _ConvTransposeNd):  # its weight is [inputs, outputs / groups, ...]
+        return weight.view(layer.groups, -1, layer.out_channels // layer.groups, *weight.shape[2:])
+    return weight.view(1, 1, *weight.shape)
 
 
 @torch.no_grad()
@@ -139,14 +169,21 @@ def absorb_norm_signs(model: nn.Module, pairs: Mapping[str, str] | None = None) 
 
     Returns:
         How many channels were turned.
+
+    Raises:
+        WinsomeError: the model cannot be traced, or lacks a layer of `pairs`.
     """
     modules = dict(model.named_modules())
     turned = 0
-    for layer_name, norm_name in (norm_pairs(model) if pairs is None else pairs).items():
+    pairs = norm_pairs(model) if pairs is None else pairs
+    if missing := [name for pair in pairs.items() for name in pair if name not in modules]:
+        raise WinsomeError(f"the model has no layer {', '.join(missing)}; give pairs by names of model.named_modules()")
+    for layer_name, norm_name in pairs.items():
         layer, norm = modules[layer_name], modules[norm_name]
         weight, gamma = layer.get_parameter("weight"), norm.get_parameter("weight")
         sign = 1 - 2 * (gamma < 0).to(weight.dtype)
-        weight.mul_(sign.view(-1, *[1] * (weight.ndim - 1)))
+        outputs = _per_output(weight, layer)
+        outputs.mul_(sign.view(outputs.shape[0], 1, -1, *[1] * (outputs.ndim - 3)))
         gamma.mul_(sign)
         for value in (layer.bias, getattr(norm, "running_mean", None)):
             if isinstance(value, Tensor):

@@ -9,6 +9,7 @@ import logging
 import shlex
 import sys
 from collections.abc import Callable, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
 from rich.console import Console
@@ -54,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except WinsomeError as error:
         errors.print(f"[bold red]winsome:[/] {_plain(error)}", highlight=False, soft_wrap=True)
         raise SystemExit(2) from None
-    except Diverged as error:
+    except (Diverged, BrokenProcessPool) as error:
         errors.print(f"[bold red]winsome:[/] training failed: {_plain(error)}", highlight=False, soft_wrap=True)
         raise SystemExit(1) from None
     except KeyboardInterrupt:

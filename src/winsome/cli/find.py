@@ -94,6 +94,7 @@ def _search(study: Study, folder: Path, method: str, seed: int) -> None:
     console = Console(highlight=False, soft_wrap=True)
     bench = bench_of(study)
     search = search_of(study, bench, folder, method, seed)
+    finished_already = (folder / f"level-{study.deepest:02d}.json").exists()
     console.print(format_plan(plan(search.model)), markup=False)
     console.print(f"{study.title}: {study.network.name}, {bench.precision.words} on {bench.device}", markup=False)
     with console.status("training") as status:
@@ -116,4 +117,6 @@ def _search(study: Study, folder: Path, method: str, seed: int) -> None:
             on_level=on_level,
             save_every=SAVE_EVERY,
         )
+    if finished_already:
+        console.print(f"{folder} is finished already; nothing was trained. Choose another --save-to to run it anew.")
     console.print(f"ticket: {folder / f'level-{study.deepest:02d}.ticket'}")

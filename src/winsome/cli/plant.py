@@ -10,10 +10,11 @@ from rich.console import Console
 from tyro.conf import Positional
 
 from winsome import models, ticket_file
+from winsome.data.batches import steps_per_epoch
 from winsome.errors import WinsomeError, unknown
 from winsome.norms import norm_parameters
 from winsome.seeding import stream_seed
-from winsome.store import full_state, read_json, read_state, write_json, write_state
+from winsome.store import claim_folder, full_state, read_json, read_state, write_json, write_state
 from winsome.study.design import DataPlan
 from winsome.study.members import Bench, train_from_scratch
 from winsome.ticket import Ticket
@@ -33,6 +34,7 @@ def plant(
     learning_rate: float = 0.1,
     weight_decay: float = 5e-4,
     batch_size: int = 128,
+    data: str | None = None,
     data_dir: Path | None = None,
     train_images: int | None = None,
     test_images: int | None = None,
@@ -53,7 +55,8 @@ def plant(
         learning_rate: Peak learning rate.
         weight_decay: Weight decay on all parameters.
         batch_size: Images per step.
-        data_dir: Folder of local parquet files with the data set, where it lies elsewhere than when the ticket was found.
+        data: Data set or folder to train on; by default the one that the ticket was found with.
+        data_dir: Folder of local parquet files with the data set, instead of a download.
         train_images: Train on a stratified part of this many images; by default as many as the search had.
         test_images: Judge on a stratified part of this many images.
         save_to: Folder for weights and results; by default beside the ticket, named after it.
@@ -63,29 +66,41 @@ def plant(
         raise unknown("choice for --keep", keep, KEEPS)
     training = Training(epochs, batch_size, SGD(learning_rate, 0.9, weight_decay), StepDecay())
     found = ticket_file.read(ticket)
-    record, data_record = found.provenance.get("network"), found.provenance.get("data")
-    if record is None or data_record is None:
+    record, data_record = found.provenance.get("network"), found.provenance.get("data", {})
+    if record is None:
         raise WinsomeError(
-            f"{ticket} does not say which network and data it was found with; "
-            "plant it from Python: winsome.plant(ticket, model)"
+            f"{ticket} does not say which network it was found with; plant it from Python: winsome.plant(ticket, model)"
         )
+    if data is None and "name" not in data_record:
+        raise WinsomeError(f"{ticket} does not say which data it was found with; name it: --data cifar10, or a folder")
     if keep == "phi":
         found = _with_trained_norms(found, ticket, record)
-    stored_dir = Path(data_record["data_dir"]) if data_record["data_dir"] not in (None, "None") else None
+    same = data is None  # as many images as the search had, unless the data is another
     data_plan = DataPlan(
-        data_record["name"],
-        data_dir or stored_dir,
-        train_images or data_record["train_images"],
-        test_images or data_record["test_images"],
+        data or data_record["name"],
+        data_dir,
+        train_images or (data_record["train_images"] if same else None),
+        test_images or (data_record["test_images"] if same else None),
     )
     device = default_device()
-    data = data_plan.load().on(device)
-    precision = fast_precision(models.from_record(record, 0), device) if fast else FP32
-    bench = Bench(data, precision, statistics_images=1000)
+    images = data_plan.load().on(device)
+    if [list(images.image_shape), images.n_classes] != [record["image_shape"], record["n_classes"]]:
+        raise WinsomeError(
+            f"{ticket} is for images of shape {record['image_shape']} in {record['n_classes']} classes; "
+            f"{images.name} has {list(images.image_shape)} in {images.n_classes}"
+        )
+    steps_per_epoch(images, batch_size)
+    probe = models.from_record(record, 0)
+    precision = fast_precision(probe, device) if fast else FP32
+    plant_ticket(found, probe, keep=KEEPS[keep])  # a ticket that does not fit is refused before anything is written
+    bench = Bench(images, precision, statistics_images=1000)
     folder = save_to or ticket.parent / f"{ticket.stem}-planted-{keep}"
+    config = {"mask": found.mask.digest(), "network": record, "keep": keep, "training": training.record()}
+    data_used = {"name": images.name, "digest": images.digest()}
+    claim_folder(folder, {**config, "data": data_used, "precision": precision.words, "citations": _citations(found)})
     console = Console(highlight=False, soft_wrap=True)
     console.print(
-        f"{record['name']}, density {found.density:.4g}, {len(data.train):,} training images, {precision.words} on {device}"
+        f"{record['name']}, density {found.density:.4g}, {len(images.train):,} training images, {precision.words} on {device}"
     )
     accuracies = [_plant_one(found, record, seed, keep, training, bench, folder, console) for seed in seeds]
     if len(accuracies) > 1:
@@ -106,11 +121,8 @@ def _plant_one(
     console: Console,
 ) -> float:
     result = folder / f"seed-{seed}.json"
-    settings = {"training": training.record(), "keep": keep, "seed": seed, "mask": found.mask.digest()}
     if result.exists():
         done = read_json(result)
-        if done["settings"] != settings:
-            raise WinsomeError(f"{result} was made with other settings; choose another --save-to")
         console.print(f"seed {seed}: accuracy {100 * done['accuracy']:.2f} % (finished already)")
         return float(done["accuracy"])
     network = models.from_record(record, seed).to(bench.device)
@@ -126,13 +138,18 @@ def _plant_one(
             [order],
             bench,
             training,
+            called=[f"seed {seed}"],
             curve_at=(),
             on_fraction=lambda fraction: status.update(f"seed {seed}: {fraction:.0%}"),
         )[0]
     write_state(folder / f"seed-{seed}-trained.safetensors", full_state(network))
-    write_json(result, {"settings": settings, "accuracy": metrics["accuracy"], "loss": metrics["loss"]})
+    write_json(result, {"seed": seed, "accuracy": metrics["accuracy"], "loss": metrics["loss"]})
     console.print(f"seed {seed}: accuracy {100 * metrics['accuracy']:.2f} %")
     return float(metrics["accuracy"])
+
+
+def _citations(found: Ticket) -> list[str]:
+    return list(found.provenance.get("citations", []))
 
 
 def _with_trained_norms(found: Ticket, path: Path, record: dict[str, object]) -> Ticket:

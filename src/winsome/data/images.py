@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from dataclasses import dataclass
 
 import torch
@@ -97,6 +98,14 @@ class ImageData:
         """Channels, height and width of an image."""
         channels, height, width = self.train.images.shape[1:]
         return channels, height, width
+
+    def digest(self) -> str:
+        """A digest of all images and labels: the same data has the same digest wherever it was read from."""
+        sha = hashlib.sha256()
+        for split in (self.train, self.test):
+            sha.update(split.pixels.cpu().numpy().tobytes())
+            sha.update(split.labels.cpu().numpy().tobytes())
+        return sha.hexdigest()
 
     @property
     def n_classes(self) -> int:

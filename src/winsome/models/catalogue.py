@@ -6,7 +6,6 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import torchvision
 from torch import nn
 
 from winsome.errors import WinsomeError, unknown
@@ -18,12 +17,19 @@ SMALL_IMAGE = 64  # pixels: up to this side a ResNet takes the small-image stem
 
 def resnet18(image_shape: ImageShape, n_classes: int) -> nn.Module:
     """torchvision's ResNet-18; images of up to 64 pixels get a 3x3 stride-1 stem without max-pooling."""
-    return _small_stem(torchvision.models.resnet18(num_classes=n_classes), image_shape)
+    return _small_stem(_torchvision_models().resnet18(num_classes=n_classes), image_shape)
 
 
 def resnet50(image_shape: ImageShape, n_classes: int) -> nn.Module:
     """torchvision's ResNet-50; images of up to 64 pixels get a 3x3 stride-1 stem without max-pooling."""
-    return _small_stem(torchvision.models.resnet50(num_classes=n_classes), image_shape)
+    return _small_stem(_torchvision_models().resnet50(num_classes=n_classes), image_shape)
+
+
+def _torchvision_models() -> Any:
+    """torchvision.models, imported where it is needed: it takes seconds."""
+    import torchvision
+
+    return torchvision.models
 
 
 def _small_stem(network: nn.Module, image_shape: ImageShape) -> nn.Module:
@@ -64,14 +70,18 @@ def build(name: str, *, image_shape: ImageShape, n_classes: int, seed: int, **op
                 if option not in known:
                     has = f"it has {', '.join(known)}" if known else "it has none"
                     raise WinsomeError(f"the network {name!r} has no option {option!r}; {has}")
-            network = make(image_shape, n_classes, **options)
+            try:
+                network = make(image_shape, n_classes, **options)
+            except (TypeError, ValueError, RuntimeError, IndexError) as error:
+                raise WinsomeError(f"the network {name!r} does not take these options: {error}") from error
             _kaiming_normal(network)
             return network
         return _torchvision(name, image_shape, n_classes, options)
 
 
 def _torchvision(name: str, image_shape: ImageShape, n_classes: int, options: Mapping[str, Any]) -> nn.Module:
-    names = torchvision.models.list_models(module=torchvision.models)
+    library = _torchvision_models()
+    names = library.list_models(module=library)
     if name not in names:
         raise unknown("network", name, [*NETWORKS, *names])
     if image_shape[0] != 3:
@@ -80,8 +90,8 @@ def _torchvision(name: str, image_shape: ImageShape, n_classes: int, options: Ma
             f"choose one of {', '.join(NETWORKS)}, or colour images"
         )
     try:
-        network: nn.Module = torchvision.models.get_model(name, weights=None, num_classes=n_classes, **options)
-    except TypeError as error:
+        network: nn.Module = library.get_model(name, weights=None, num_classes=n_classes, **options)
+    except (TypeError, ValueError, RuntimeError) as error:
         raise WinsomeError(f"torchvision's {name} does not take these options: {error}") from error
     return network
 

@@ -81,7 +81,11 @@ class Study:
                 raise WinsomeError(f"the arm {arm.name!r} needs a search {arm.method!r}; the study has {', '.join(methods)}")
         if len({method.densities for method in methods.values()}) > 1:
             raise WinsomeError("the searches of a study must have the same densities")
+        if self.warmup_epochs < 0:
+            raise WinsomeError(f"warm-up epochs must be 0 or more, got {self.warmup_epochs}")
         deepest = len(self.all_densities) - 1
+        if not self.levels:
+            raise WinsomeError(f"a study needs at least one level at which arms are judged, from 0 to {deepest}")
         for level in self.levels:
             if not 0 <= level <= deepest:
                 raise WinsomeError(f"level {level} is not searched: levels go from 0 to {deepest}")
@@ -113,7 +117,7 @@ class Study:
 
     def record(self) -> dict[str, Any]:
         """Everything that identifies the study, as JSON values."""
-        data = {key: str(value) if isinstance(value, Path) else value for key, value in asdict(self.data).items()}
+        data = {key: value for key, value in asdict(self.data).items() if key != "data_dir"}  # where it lies is not what it is
         return {
             "name": self.name,
             "data": data,

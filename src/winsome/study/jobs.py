@@ -12,6 +12,8 @@ import torch
 from torch import nn
 
 from winsome import models
+from winsome.data.batches import steps_per_epoch
+from winsome.data.images import ImageData
 from winsome.errors import WinsomeError
 from winsome.norms import reset_norm_parameters
 from winsome.prunable import prunable
@@ -147,7 +149,26 @@ def bench_of(study: Study) -> Bench:
     device = default_device()
     data = study.data.load().on(device)
     probe = _fresh_network(study, data.image_shape, data.n_classes, seed=0)
+    _refuse_what_cannot_run(study, data, probe)
     return Bench(data, fast_precision(probe, device) if study.fast else FP32, study.statistics_images)
+
+
+def _refuse_what_cannot_run(study: Study, data: ImageData, network: nn.Module) -> None:
+    """Raise WinsomeError, before anything is written, for what would fail only after work has begun; `network` is used up."""
+    steps_per_epoch(data, study.training.batch_size)
+    steps = study.search_training.epochs * steps_per_epoch(data, study.search_training.batch_size)
+    for name, method in study.methods:
+        if method.rewind.step >= steps:
+            raise WinsomeError(f"{name} goes back to training step {method.rewind.step}, but a level has {steps} steps")
+    prunable(network)
+    try:
+        with torch.no_grad():
+            logits = network(torch.zeros(2, *data.image_shape))
+    except (RuntimeError, ValueError) as error:
+        shape = "x".join(map(str, data.image_shape))
+        raise WinsomeError(f"the network {study.network.name!r} cannot take {shape} images: {error}") from error
+    if not isinstance(logits, torch.Tensor) or logits.shape != (2, data.n_classes):
+        raise WinsomeError(f"the network {study.network.name!r} does not give one logit for each class; choose another")
 
 
 def _fresh_network(study: Study, image_shape: tuple[int, int, int], n_classes: int, *, seed: int) -> nn.Module:
@@ -170,7 +191,7 @@ def search_of(study: Study, bench: Bench, place: Path, method: str, seed: int) -
     config = {
         "method_name": method,
         "network": record,
-        "data": study.record()["data"],
+        "data": study.record()["data"] | {"digest": bench.data.digest()},
         "training": study.record()["search_training"],
         "precision": bench.precision.words,
     }
@@ -214,8 +235,9 @@ def _run_arm(
             masks.append(mask)
         # The same data order for every arm of a start: differences between arms are paired in all but the transplant.
         seeds = [stream_seed(seed, "scratch order", fresh_start) for seed, fresh_start in members]
+        called = [f"{arm.name}, search seed {seed}, start {fresh_start}" for seed, fresh_start in members]
         metrics = train_from_scratch(
-            networks, masks, seeds, bench, study.training, curve_at=study.curve_at, on_fraction=on_fraction
+            networks, masks, seeds, bench, study.training, called=called, curve_at=study.curve_at, on_fraction=on_fraction
         )
     density = 1.0 if isinstance(arm, Dense) else study.all_densities[job.level]
     seconds = (time.perf_counter() - start) / len(members)

@@ -107,19 +107,20 @@ def _stacked_level(
     mask = stack_masks([level.mask for _, level in pairs])
     interpolation = [stream_seed(seed, "interpolation") for seed in seeds]
     with seeded(seeds[0], "training"), mask.enforced_on(together), method.while_training(together, interpolation):
-        last_loss = train(
+        train(
             together,
             bench.data,
             training,
             training.optimizer(together.parameters()),
             range(training.epochs * steps_per_epoch(bench.data, training.batch_size)),
             seeds=seeds,
+            called=[f"search seed {search.seed}, level {level.number}" for search, level in pairs],
             stacked=True,
             precision=bench.precision,
             on_epoch=lambda epoch, _: on_epoch(epoch),
         )
     unstack(together, models)
-    metrics = _search_metrics(together, bench, last_loss, members=len(models))
+    metrics = _search_metrics(together, bench, members=len(models))
     seconds = (time.perf_counter() - start) / len(pairs)
     for (search, level), member in zip(pairs, metrics, strict=True):
         search.close(level, member, seconds)
@@ -139,27 +140,25 @@ def _single_level(
     with level.training():
         optimizer = training.optimizer(network.parameters())
         total = training.epochs * steps_per_epoch(bench.data, training.batch_size)
-        last_loss = train(
+        train(
             network,
             bench.data,
             training,
             optimizer,
             level.steps(total, optimizer=optimizer, save_every=save_every),
             seeds=[level.seed],
+            called=[f"search seed {search.seed}, level {level.number}"],
             precision=bench.precision,
             on_epoch=lambda epoch, _: on_epoch(epoch),
         )
-    metrics = _search_metrics(network, bench, last_loss, members=None)
+    metrics = _search_metrics(network, bench, members=None)
     search.close(level, metrics[0], time.perf_counter() - start)
 
 
-def _search_metrics(network: nn.Module, bench: Bench, last_loss: torch.Tensor, *, members: int | None) -> list[Metrics]:
+def _search_metrics(network: nn.Module, bench: Bench, *, members: int | None) -> list[Metrics]:
     stored, _ = evaluate(network, bench.data, members=members, precision=bench.precision)
     judged = judge(network, bench, members=members)
-    return [
-        {**member, "stored_accuracy": accuracy, "train_loss": loss}
-        for member, accuracy, loss in zip(judged, stored.tolist(), last_loss.tolist(), strict=True)
-    ]
+    return [{**member, "stored_accuracy": value} for member, value in zip(judged, stored.tolist(), strict=True)]
 
 
 def train_from_scratch(
@@ -169,10 +168,14 @@ def train_from_scratch(
     bench: Bench,
     training: Training,
     *,
+    called: Sequence[str],
     curve_at: Sequence[int],
     on_fraction: OnFraction,
 ) -> list[Metrics]:
-    """Train fresh networks under their masks, in place, and judge them: accuracy, loss and learning curve of each."""
+    """Train fresh networks under their masks, in place, and judge them: accuracy, loss and learning curve of each.
+
+    `called` is what an error calls each network.
+    """
     if not stackable(networks):
         metrics = []
         for index, (network, mask, seed) in enumerate(zip(networks, masks, seeds, strict=True)):
@@ -180,10 +183,13 @@ def train_from_scratch(
             def part(fraction: float, done: int = index) -> None:
                 on_fraction((done + fraction) / len(networks))
 
-            metrics += _train_one(network, mask, [seed], bench, training, curve_at, part, members=None)
+            metrics += _train_one(
+                network, mask, [seed], called[index : index + 1], bench, training, curve_at, part, members=None
+            )
         return metrics
     together = stack(networks).to(bench.device)
-    result = _train_one(together, stack_masks(masks), seeds, bench, training, curve_at, on_fraction, members=len(networks))
+    mask = stack_masks(masks)
+    result = _train_one(together, mask, seeds, called, bench, training, curve_at, on_fraction, members=len(networks))
     unstack(together, networks)
     return result
 
@@ -192,6 +198,7 @@ def _train_one(
     network: nn.Module,
     mask: SignedMask,
     seeds: Sequence[int],
+    called: Sequence[str],
     bench: Bench,
     training: Training,
     curve_at: Sequence[int],
@@ -215,6 +222,7 @@ def _train_one(
             training.optimizer(network.parameters()),
             range(training.epochs * steps_per_epoch(bench.data, training.batch_size)),
             seeds=seeds,
+            called=called,
             stacked=members is not None,
             precision=bench.precision,
             on_epoch=on_epoch,

@@ -6,6 +6,7 @@ import logging
 import multiprocessing
 import os
 import queue
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -19,7 +20,6 @@ from typing import TypeAlias
 
 import torch
 
-from winsome.errors import WinsomeError
 from winsome.store import claim_folder
 from winsome.study.design import Study
 from winsome.study.jobs import Job, bench_of, cost, fresh_network, is_done, jobs_of, needs, run_job
@@ -54,6 +54,7 @@ def run(study: Study, folder: Path, *, workers: int = 0, watch: Watch = lambda _
 
     Raises:
         WinsomeError: the folder was made with another configuration, or data, network or disk fail.
+        BrokenProcessPool: a worker process was killed.
         Diverged: a training's loss became NaN.
     """
     bench_of(study)  # data and network are refused before anything is written
@@ -122,7 +123,8 @@ def _side_by_side(
         while waiting or running:
             for index, job in [entry for entry in waiting if all(other in done for other in needs(entry[1], every))]:
                 waiting.remove((index, job))
-                running[pool.submit(_in_worker, index, job, study, folder)] = index
+                with _interrupts_held():  # a worker inherits it: Ctrl-C is for this process, which ends the others
+                    running[pool.submit(_in_worker, index, job, study, folder)] = index
                 fractions[index] = 0.0
             ended, _ = wait(running, timeout=0.2, return_when=FIRST_COMPLETED)
             for index, fraction in _drain(messages):
@@ -138,7 +140,7 @@ def _side_by_side(
                 done.add(left[index])
                 watch(Progress(so_far(), total, left[index], True, took))
     except BrokenProcessPool as error:
-        raise WinsomeError(
+        raise BrokenProcessPool(
             "a worker process was killed (out of memory?); finished work is kept: run the same command again, "
             "with --workers 1 if memory is short"
         ) from error
@@ -151,6 +153,15 @@ def _drain(messages: Messages) -> Iterator[tuple[int, float]]:
             yield messages.get_nowait()
         except queue.Empty:
             return
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager

@@ -27,6 +27,7 @@ def train(
     steps: Iterable[int],
     *,
     seeds: Sequence[int],
+    called: Sequence[str] = (),
     stacked: bool = False,
     precision: Precision = FP32,
     on_epoch: OnEpoch | None = None,
@@ -40,6 +41,7 @@ def train(
         optimizer: over the network's parameters.
         steps: global step numbers, consecutive; a resumed training starts above 0 and sees the same batches.
         seeds: one for each member; order and augmentation follow from it.
+        called: what each member is called in an error; "seed N" if not given.
         stacked: whether the network is a stack, even of one.
         precision: bf16 and channels_last, or neither.
         on_epoch: called after every epoch.
@@ -48,7 +50,7 @@ def train(
         The mean training loss of the last epoch by member: [S].
 
     Raises:
-        Diverged: the loss became NaN or infinite; names the member's seed, the step and the learning rate.
+        Diverged: the loss became NaN or infinite; names the member, the step and the learning rate.
     """
     per_epoch = steps_per_epoch(data, training.batch_size)
     last = training.epochs * per_epoch
@@ -74,7 +76,7 @@ def train(
         losses[step % per_epoch] = by_member.detach()
         if (step + 1) % per_epoch == 0:
             mean_loss = losses.mean(0)
-            _refuse_nan(losses, step + 1 - per_epoch, seeds, training, per_epoch)
+            _refuse_nan(losses, step + 1 - per_epoch, called or [f"seed {seed}" for seed in seeds], training, per_epoch)
             if on_epoch is not None:
                 on_epoch((step + 1) // per_epoch, mean_loss)
     return mean_loss
@@ -97,12 +99,12 @@ def _batches(
     return training_batches(data, seed=seeds[0], batch_size=size, first_step=first, last_step=last, channels_last=layout)
 
 
-def _refuse_nan(losses: Tensor, first_step: int, seeds: Sequence[int], training: Training, per_epoch: int) -> None:
+def _refuse_nan(losses: Tensor, first_step: int, called: Sequence[str], training: Training, per_epoch: int) -> None:
     if math.isfinite(float(losses.sum())):
         return
     step, member = (~torch.isfinite(losses)).nonzero()[0].tolist()
     rate = training.rate(first_step + step, per_epoch)
     raise Diverged(
-        f"the loss became {float(losses[step, member])} at step {first_step + step} (learning rate {rate:g}, seed "
-        f"{seeds[member]}); try a lower learning rate, warm-up epochs, or training without bf16"
+        f"{called[member]}: the loss became {float(losses[step, member])} at step {first_step + step} "
+        f"(learning rate {rate:g}); try a lower learning rate, warm-up epochs, or training without bf16 (--no-fast)"
     )

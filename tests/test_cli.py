@@ -1,0 +1,184 @@
+"""The command line: what bad input gets, before any work, and what every command does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from winsome import ticket_file
+from winsome.cli import main
+from winsome.methods import METHODS
+from winsome.store import read_json, read_state
+
+QUICK = ["--levels", "1", "--level-epochs", "1", "--warmup-epochs", "1"]
+STUDY = [*QUICK, "--epochs", "1", "--seeds", "1", "--starts", "1", "--arms", "dense", "--workers", "1", "--curve-at", "1"]
+
+
+def said(arguments: list[str], capsys: pytest.CaptureFixture[str], code: int = 2) -> str:
+    """What a command that ends with this exit code says."""
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    out = capsys.readouterr()
+    assert ended.value.code == code, out
+    assert "Traceback" not in out.out + out.err
+    return " ".join((out.out + out.err).split())
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("found")
+    main(["find", *QUICK, "--save-to", str(folder)])
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["find", "--method", "awd"], "unknown method 'awd'; did you mean aws"),
+        (["find", "digit"], "unknown data set 'digit'; did you mean digits"),
+        (["study", "cifar11"], "unknown data set 'cifar11'; did you mean cifar10"),
+        (["find", "--network", "resnet21"], "unknown network 'resnet21'; did you mean"),
+        (["study", "--network", "resnet21"], "unknown network 'resnet21'; did you mean"),
+        (["study", "--arms", "mask_onyl"], "unknown arm 'mask_onyl'; did you mean mask_only"),
+        (["find", "--rate", "20"], "rate is the fraction removed per level, in (0, 1), got 20"),
+        (["find", "--rate", "0"], "in (0, 1), got 0"),
+        (["find", "--level-epochs", "0"], "epochs must be 1 or more, got 0"),
+        (["study", "--epochs", "0"], "epochs must be 1 or more, got 0"),
+        (["find", "--warmup-epochs", "-5"], "warm-up epochs must be 0 or more, got -5"),
+        (["find", "--batch-size", "5000"], "batch_size 5000 exceeds the 1297 training images"),
+        (["study", "--batch-size", "5000"], "batch_size 5000 exceeds the 1297 training images"),
+        (["find", "--method", "weight_rewinding", "--rewind-step", "9999"], "but a level has 100 steps"),
+        (["find", "--network-option", "width"], "network options are written name=value, got 'width'"),
+        (["find", "--network-option", "widht=3"], "has no option 'widht'; it has width, blocks"),
+        (["find", "--network", "mlp", "--network-option", "widths=()"], "the model has no prunable weights"),
+        (["find", "--data-dir", "."], "leave data_dir (--data-dir) out"),
+        (["study", "--at-levels", "99"], "level 99 is not searched: levels go from 0 to"),
+        (["study", "--seeds", "0"], "at least one search seed"),
+        (["cite", "nowhere"], "nowhere is neither a ticket nor the folder"),
+        (["report", "nowhere"], "nowhere is not a folder"),
+    ],
+)
+def test_bad_input_gets_a_sentence_and_no_folder(
+    arguments: list[str],
+    sentence: str,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert sentence in said(arguments, capsys)
+    assert not list(tmp_path.iterdir()), "a refusal comes before any folder is written"
+
+
+def test_a_folder_without_images(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    words = said(["find", str(tmp_path / "empty"), "--save-to", str(tmp_path / "run")], capsys)
+    assert "no images; looked for files that end in" in words
+    assert not (tmp_path / "run").exists()
+
+
+def test_bad_tickets(found: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    good = found / "level-01.ticket"
+    data = good.read_bytes()
+    broken = tmp_path / "broken.ticket"
+    for content in (data[: len(data) // 2], data[:-40] + bytes(40), b"no ticket at all", b""):
+        broken.write_bytes(content)
+        for command in (["plant"], ["ticket", "show"]):
+            assert "broken.ticket" in said([*command, str(broken)], capsys)
+    ticket = ticket_file.read(good)
+    record = dict(ticket.provenance["network"])
+    other = ticket.with_provenance(network={**record, "options": {"width": 32}})
+    ticket_file.write(other, tmp_path / "other.ticket")
+    words = said(["plant", str(tmp_path / "other.ticket")], capsys)
+    assert "1.weight is (32, 64) in the model, (64, 64) in the ticket" in words
+    assert "fits only the architecture" in words
+    assert "epochs must be 1 or more" in said(["plant", str(good), "--epochs", "0"], capsys)
+    assert "unknown choice for --keep 'sings'; did you mean signs" in said(["plant", str(good), "--keep", "sings"], capsys)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["broken.ticket", "other.ticket"]
+
+
+@pytest.mark.parametrize("command", [["find", *QUICK], ["study", *STUDY, "--learning-rate", "1e9"]])
+def test_a_loss_that_became_nan(command: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    rate = ["--learning-rate", "1e9"] if command[0] == "find" else []
+    words = said([*command, *rate, "--save-to", str(tmp_path / "run")], capsys, code=1)
+    assert "training failed" in words
+    assert "seed 0" in words
+    assert "(learning rate 1e+09); try a lower learning rate" in words
+    assert ("level 0" in words) == (command[0] == "find")
+
+
+def test_a_search_found_twice(found: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    main(["find", *QUICK, "--save-to", str(found)])
+    assert "is finished already; nothing was trained" in " ".join(capsys.readouterr().out.split())
+    words = said(["find", *QUICK, "--save-to", str(found), "--learning-rate", "0.2"], capsys)
+    assert "training.optimizer.learning_rate was 0.1, is now 0.2" in words
+
+
+@pytest.mark.parametrize("keep", ["signs", "mask", "phi"])
+def test_plant(keep: str, found: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    command = ["plant", str(found / "level-01.ticket"), "--keep", keep, "--epochs", "1", "--seeds", "2", "3"]
+    main([*command, "--save-to", str(tmp_path / "a")])
+    assert "over 2 seeds" in capsys.readouterr().out
+    main([*command, "--save-to", str(tmp_path / "b")])
+    ticket = ticket_file.read(found / "level-01.ticket")
+    for seed in (2, 3):
+        first, second = (read_state(tmp_path / name / f"seed-{seed}-start.safetensors")[0] for name in "ab")
+        assert all(torch.equal(value, second[key]) for key, value in first.items())
+        trained, _ = read_state(tmp_path / "a" / f"seed-{seed}-trained.safetensors")
+        for name in ticket.mask:
+            assert not bool(trained[name][~ticket.mask.kept(name)].any())
+            agrees = torch.equal(first[name].sign().to(torch.int8), ticket.mask[name])
+            assert agrees == (keep != "mask")
+        assert bool((first["2.weight"] == 1).all()) == (keep != "phi")
+        assert 0 <= read_json(tmp_path / "a" / f"seed-{seed}.json")["accuracy"] <= 1
+    capsys.readouterr()
+    main([*command, "--save-to", str(tmp_path / "a")])
+    assert capsys.readouterr().out.count("(finished already)") == 2
+    words = said([*command, "--save-to", str(tmp_path / "a"), "--weight-decay", "0.1"], capsys)
+    assert "training.optimizer.weight_decay was 0.0005, is now 0.1" in words
+
+
+def test_a_study_its_report_and_its_citations(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    folder = tmp_path / "study"
+    main(["study", *STUDY, "--save-to", str(folder)])
+    assert f"report: {folder / 'report.html'}" in capsys.readouterr().out
+    main(["study", *STUDY, "--save-to", str(folder)])
+    assert "is finished already; nothing was trained" in " ".join(capsys.readouterr().out.split())
+    assert "training.batch_size was 128, is now 64" in said(
+        ["study", *STUDY, "--save-to", str(folder), "--batch-size", "64"], capsys
+    )
+    (folder / "report.html").unlink()
+    main(["report", str(folder)])
+    assert (folder / "report.html").exists()
+    capsys.readouterr()
+    main(["cite", str(folder)])
+    assert "@inproceedings{oh2025sign" in capsys.readouterr().out
+
+
+def test_citations_of_a_search(found: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for place in (found, found / "level-01.ticket"):
+        main(["cite", str(place)])
+        assert "2504.05357" in capsys.readouterr().out
+
+
+def test_ctrl_c_says_how_to_continue(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("winsome.cli.find.search_together", interrupted)
+    words = said(["find", *QUICK, "--save-to", str(tmp_path / "a run")], capsys, code=130)
+    assert f"To continue: winsome find {' '.join(QUICK)} --save-to '{tmp_path / 'a run'}'" in words
+
+
+@pytest.mark.parametrize("command", ["study", "find", "plant", "report", "cite", "ticket"])
+def test_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    words = said([command, "--help"], capsys, code=0)
+    assert "usage: winsome" in words
+    if command == "find":
+        assert all(name in words for name in METHODS)

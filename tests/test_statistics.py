@@ -1,0 +1,89 @@
+"""What a study says of its runs: intervals against SciPy, paired contrasts and verdicts against made-up rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from winsome.study.arms import Claim
+from winsome.study.statistics import by_seed, comparison, contrast, interval, table, verdict
+
+CLAIM = Claim("A is better than B.", "made up", {"a": 1, "b": -1}, "a minus b")
+
+
+def row(arm: str, seed: int, accuracy: float, *, start: int = 0, density: float = 0.1) -> dict[str, Any]:
+    return {"arm": arm, "density": density, "search_seed": seed, "start": start, "accuracy": accuracy}
+
+
+def pairs(differences: list[float]) -> list[dict[str, Any]]:
+    """Rows whose contrast a - b is the given difference, seed by seed."""
+    return [row(arm, seed, 0.5 + (d if arm == "a" else 0.0)) for seed, d in enumerate(differences) for arm in ("a", "b")]
+
+
+@given(st.lists(st.floats(-1, 1), min_size=2, max_size=20).filter(lambda values: float(np.std(values)) > 1e-6))
+def test_the_interval_is_scipys(values: list[float]) -> None:
+    expected = stats.ttest_1samp(values, 0.0).confidence_interval(0.95)
+    found = interval(values)
+    assert found.n == len(values)
+    assert found.mean == pytest.approx(float(np.mean(values)), abs=1e-12)
+    assert found.low == pytest.approx(float(expected.low), rel=1e-9, abs=1e-12)
+    assert found.high == pytest.approx(float(expected.high), rel=1e-9, abs=1e-12)
+
+
+def test_one_value_has_no_interval_and_none_is_refused() -> None:
+    single = interval([0.25])
+    assert (single.mean, single.low, single.high) == (0.25, None, None)
+    assert "no interval" in single.words
+    with pytest.raises(ValueError, match="at least one value"):
+        interval([])
+
+
+def test_starts_are_averaged_before_anything_else() -> None:
+    rows = [row("a", 0, 0.2, start=0), row("a", 0, 0.6, start=1), row("a", 1, 0.9)]
+    assert by_seed(rows, "a", 0.1) == {0: pytest.approx(0.4), 1: pytest.approx(0.9)}
+    entry = table(rows)[0]
+    assert entry["mean"] == pytest.approx(0.65)  # not 0.5667, the mean over runs
+    assert entry["std"] == pytest.approx(0.5 / np.sqrt(2))
+    assert (entry["n_search_seeds"], entry["n_runs"]) == (2, 3)
+
+
+def test_seeds_are_paired_and_those_that_an_arm_lacks_are_dropped() -> None:
+    rows = [row("a", 0, 0.9), row("b", 0, 0.5), row("a", 1, 0.8), row("b", 1, 0.7), row("a", 2, 0.1), row("b", 3, 1.0)]
+    assert contrast(rows, {"a": 1, "b": -1}, 0.1) == {0: pytest.approx(0.4), 1: pytest.approx(0.1)}
+    found = comparison(rows, "a", "b", 0.1)
+    assert found is not None
+    assert found["difference"] == pytest.approx(0.25)
+    assert (found["n"], found["wins"]) == (2, 2)
+    assert comparison(rows, "a", "never run", 0.1) is None
+
+
+def test_densities_are_apart_but_the_dense_network_stands_beside_each() -> None:
+    rows = [row("dense", 0, 1.0, density=1.0), row("a", 0, 0.6, density=0.1), row("a", 0, 0.7, density=0.2)]
+    assert contrast(rows, {"dense": 1, "a": -1}, 0.1) == {0: pytest.approx(0.4)}
+    assert contrast(rows, {"dense": 1, "a": -1}, 0.2) == {0: pytest.approx(0.3)}
+
+
+@pytest.mark.parametrize(
+    ("differences", "shown", "words"),
+    [
+        ([0.10, 0.11, 0.12], True, "shown here"),
+        ([-0.10, -0.11, -0.12], False, "the opposite"),
+        ([-0.10, 0.0, 0.11], False, "within the spread"),
+        ([0.10], None, "not judged (one search seed)"),
+    ],
+)
+def test_verdicts(differences: list[float], shown: bool | None, words: str) -> None:
+    found = verdict(pairs(differences), CLAIM, 0.1)
+    assert found is not None
+    assert found["shown"] is shown
+    assert words in found["sentence"]
+    assert found["difference"] == pytest.approx(float(np.mean(differences)))
+
+
+def test_a_verdict_needs_every_arm_of_its_claim() -> None:
+    assert verdict([row("a", 0, 0.5)], CLAIM, 0.1) is None
