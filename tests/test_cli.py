@@ -106,7 +106,7 @@ def test_a_loss_that_became_nan(command: list[str], capsys: pytest.CaptureFixtur
     words = said([*command, *rate, "--save-to", str(tmp_path / "run")], capsys, code=1)
     assert "training failed" in words
     assert "seed 0" in words
-    assert "(learning rate 1e+09); try a lower learning rate" in words
+    assert "; try a lower learning rate" in words
     assert ("level 0" in words) == (command[0] == "find")
 
 
@@ -171,7 +171,7 @@ def test_ctrl_c_says_how_to_continue(
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("winsome.cli.find.search_together", interrupted)
+    monkeypatch.setattr("winsome.study.members.train", interrupted)
     words = said(["find", *QUICK, "--save-to", str(tmp_path / "a run")], capsys, code=130)
     assert f"To continue: winsome find {' '.join(QUICK)} --save-to '{tmp_path / 'a run'}'" in words
 

@@ -46,7 +46,8 @@ def geometric(levels: int, rate: float = 0.2) -> tuple[float, ...]:
     if levels < 0:
         raise WinsomeError(f"levels must be 0 or more, got {levels}")
     if not 0 < rate < 1:
-        raise WinsomeError(f"rate is the fraction removed per level, in (0, 1), got {rate:g}")
+        remedy = f"; {rate:g} % is {rate / 100:g}" if 1 < rate < 100 else ""
+        raise WinsomeError(f"rate is the fraction removed per level, in (0, 1), got {rate:g}{remedy}")
     return tuple((1 - rate) ** level for level in range(levels + 1))
 
 

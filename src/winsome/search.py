@@ -18,7 +18,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from winsome import checkpoint
-from winsome.errors import WinsomeError
+from winsome.errors import Diverged, WinsomeError
 from winsome.methods import Method
 from winsome.norms import Progress, norm_state_names
 from winsome.prunable import prunable as default_prunable
@@ -208,7 +208,7 @@ class Search:
         parameters = dict(self.model.named_parameters())
         for name in self.names:
             if not bool(torch.isfinite(parameters[name]).all()):
-                raise WinsomeError(
+                raise Diverged(
                     f"level {level.number}: the weights of {name!r} became NaN or infinite in training; "
                     "try a lower learning rate, warm-up or gradient clipping"
                 )
@@ -262,7 +262,8 @@ def find_tickets(
         Every level, in order, finished: `level.ticket`, `level.state`, `level.metrics`.
 
     Raises:
-        WinsomeError: nothing is prunable, a folder of another configuration, weights that became NaN, a full disk.
+        WinsomeError: nothing is prunable, a folder of another configuration, a full disk.
+        Diverged: weights became NaN or infinite in training.
     """
     search = Search(model, method, probe=probe, save_to=save_to, seed=seed, prunable=prunable, config=config)
     for number in range(len(method.densities)):

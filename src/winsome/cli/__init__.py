@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 failure (a training diverged, a worker died), 2 wrong use 
 from __future__ import annotations
 
 import logging
+import os
 import shlex
 import sys
 from collections.abc import Callable, Sequence
@@ -58,6 +59,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (Diverged, BrokenProcessPool) as error:
         errors.print(f"[bold red]winsome:[/] training failed: {_plain(error)}", highlight=False, soft_wrap=True)
         raise SystemExit(1) from None
+    except BrokenPipeError:  # `winsome ... | head` has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(0) from None
     except KeyboardInterrupt:
         command = shlex.join(["winsome", *words])
         errors.print(f"\nstopped; what is finished is kept. To continue:\n  {command}", highlight=False, soft_wrap=True)

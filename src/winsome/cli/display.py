@@ -49,7 +49,7 @@ class Display:
         data = bench.data
         self.say(
             f"{self.study.title}: {self.study.network.name}, {len(data.train):,} training and {len(data.test):,} test images, "
-            f"{len(self.study.search_seeds)} search seeds x {len(self.study.starts)} starts, "
+            f"{_counted(len(self.study.search_seeds), 'search seed')} x {_counted(len(self.study.starts), 'start')}, "
             f"{bench.precision.words} on {bench.device}"
         )
         for job in jobs_of(self.study, at_once=1):
@@ -106,6 +106,10 @@ class Display:
 
     def _picture(self) -> Group:
         return Group(accuracy_table(self.study.record(), _labels(self.study), self.study.densities, self.rows), self._bar)
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'s' * (count != 1)}"
 
 
 def _labels(study: Study) -> dict[str, str]:

@@ -6,8 +6,6 @@ from pathlib import Path
 
 from tyro.conf import Positional
 
-from winsome import report as reports
-
 
 def report(folder: Positional[Path] = Path("runs"), /) -> None:
     """Write report.html for a study's folder, or one page for all studies below a folder.
@@ -15,4 +13,6 @@ def report(folder: Positional[Path] = Path("runs"), /) -> None:
     Args:
         folder: The folder of a study, or one that holds several.
     """
+    from winsome import report as reports  # here, for matplotlib takes seconds to import
+
     print(f"report: {reports.write(folder)}")

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from tyro.conf import Positional, UseAppendAction
 
-from winsome import report
 from winsome.cli import choices
 from winsome.cli.display import Display, print_results
 from winsome.errors import WinsomeError
@@ -126,6 +125,8 @@ def _run(study: Study, folder: Path, workers: int) -> None:
         results = read_json(finished)
     else:
         results = collect(study, folder, seconds=seconds, command=command)
+    from winsome import report  # here, for matplotlib takes seconds to import
+
     page = report.write(folder)
     print_results(results, page)
 

@@ -20,6 +20,7 @@ from winsome.prunable import prunable
 from winsome.search import Search
 from winsome.seeding import generator, stream_seed
 from winsome.signed_mask import SignedMask
+from winsome.stacking import can_stack
 from winsome.store import RunFolder, read_json, write_json
 from winsome.study.arms import Dense, Network, Planted
 from winsome.study.design import Study
@@ -150,7 +151,9 @@ def bench_of(study: Study) -> Bench:
     data = study.data.load().on(device)
     probe = _fresh_network(study, data.image_shape, data.n_classes, seed=0)
     _refuse_what_cannot_run(study, data, probe)
-    return Bench(data, fast_precision(probe, device) if study.fast else FP32, study.statistics_images)
+    precision = fast_precision(probe, device) if study.fast else FP32
+    several = len(study.search_seeds) * len(study.starts) > 1
+    return Bench(data, precision, study.statistics_images, stacked=several and can_stack(probe))
 
 
 def _refuse_what_cannot_run(study: Study, data: ImageData, network: nn.Module) -> None:

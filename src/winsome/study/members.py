@@ -17,7 +17,7 @@ from winsome.methods import Method
 from winsome.search import Level, Search
 from winsome.seeding import seeded, stream_seed
 from winsome.signed_mask import SignedMask, stack_masks
-from winsome.stacking import can_stack, stack, unstack
+from winsome.stacking import stack, unstack
 from winsome.training.evaluation import evaluate, re_estimate_statistics
 from winsome.training.loop import train
 from winsome.training.precision import Precision
@@ -34,6 +34,9 @@ class Bench:
     data: ImageData  # on the device
     precision: Precision
     statistics_images: int
+    # Whether networks train as stacks. Decided once for a study, even for a stack of one: a network trained alone rounds
+    # differently, and a study that was killed must not end in other bits because fewer networks were left.
+    stacked: bool = False
 
     @property
     def device(self) -> torch.device:
@@ -47,11 +50,6 @@ def judge(network: nn.Module, bench: Bench, *, members: int | None = None) -> li
     re_estimate_statistics(judged, bench.data, members=members, images=bench.statistics_images, precision=bench.precision)
     accuracy, loss = evaluate(judged, bench.data, members=members, precision=bench.precision)
     return [{"accuracy": a, "loss": b} for a, b in zip(accuracy.tolist(), loss.tolist(), strict=True)]
-
-
-def stackable(networks: Sequence[nn.Module]) -> bool:
-    """Whether training these as a stack pays: several networks of linear layers."""
-    return len(networks) > 1 and can_stack(networks[0])
 
 
 def search_together(
@@ -85,7 +83,7 @@ def search_together(
         def on_epoch(epochs: float, before: int = done) -> None:
             on_fraction((before + epochs) / total)
 
-        if stackable([search.model for search, _ in pairs]):
+        if bench.stacked and pairs:
             _stacked_level(pairs, bench, training, on_epoch)
         else:
             for search, level in pairs:
@@ -176,7 +174,7 @@ def train_from_scratch(
 
     `called` is what an error calls each network.
     """
-    if not stackable(networks):
+    if not bench.stacked:
         metrics = []
         for index, (network, mask, seed) in enumerate(zip(networks, masks, seeds, strict=True)):
 

@@ -22,8 +22,7 @@ import torch
 
 from winsome.store import claim_folder
 from winsome.study.design import Study
-from winsome.study.jobs import Job, bench_of, cost, fresh_network, is_done, jobs_of, needs, run_job
-from winsome.study.members import stackable
+from winsome.study.jobs import Job, bench_of, cost, is_done, jobs_of, needs, run_job
 
 Messages: TypeAlias = "Queue[tuple[int, float]]"
 STACK = 16  # networks trained as one stack: more gains little, and fewer jobs leave cores idle
@@ -79,8 +78,7 @@ def default_workers() -> int:
 
 def jobs_at_once(study: Study) -> int:
     """How many networks one job trains: a stack where layers allow it, else one."""
-    network = fresh_network(study, bench_of(study), seed=0)
-    return STACK if stackable([network, network]) else 1
+    return STACK if bench_of(study).stacked else 1
 
 
 def _one_by_one(left: list[Job], study: Study, folder: Path, watch: Watch, finished: float, total: float) -> float:

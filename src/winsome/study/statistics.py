@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from winsome.study.arms import Claim
 
@@ -45,6 +44,8 @@ def interval(values: Sequence[float]) -> Interval:
     """
     if not values:
         raise ValueError("an interval needs at least one value")
+    from scipy import stats  # here, for it takes a second to import
+
     mean = float(np.mean(values))
     if len(values) < 2:
         return Interval(mean, None, None, len(values))
