@@ -28,7 +28,15 @@ def member_steps_per_second(data: ImageData, network: nn.Module, members: int, *
     training = Training(epochs=STEPS, batch_size=128, optimizer=SGD(0.1, 0.9, 1e-3))
     start = time.perf_counter()
     seeds = list(range(members))
-    train(network, data, training, training.optimizer(network.parameters()), range(STEPS), seeds=seeds, stacked=stacked)
+    train(
+        network,
+        data,
+        training,
+        training.optimizer(network.parameters(), stacked=stacked),
+        range(STEPS),
+        seeds=seeds,
+        stacked=stacked,
+    )
     return members * STEPS / (time.perf_counter() - start)
 
 

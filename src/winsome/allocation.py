@@ -116,27 +116,28 @@ def _keep_highest(scores: Scores, kept: Mapping[str, Tensor], count: int) -> Kep
         return result
     if count == 0:
         return {name: torch.zeros_like(keep) for name, keep in result.items()}
-    threshold, n_at_threshold = _threshold(scores, result, count, keys_of)
+    threshold, ties, all_ties = _threshold(scores, result, count, keys_of)
     for name, score in scores.items():
         flat = result[name].view(-1).numpy()
         for start, keys in _chunks(score, keys_of):
             alive = flat[start : start + len(keys)]  # a view: the result is written in place
-            at_threshold = np.flatnonzero(alive & (keys == threshold))
-            alive &= keys > threshold
-            alive[at_threshold[:n_at_threshold]] = True
-            n_at_threshold -= min(n_at_threshold, len(at_threshold))
+            alive &= keys >= threshold
+            if ties < all_ties:
+                at_threshold = np.flatnonzero(alive & (keys == threshold))
+                alive[at_threshold[ties:]] = False
+                ties = max(ties - len(at_threshold), 0)
     return result
 
 
-def _threshold(scores: Scores, kept: Mapping[str, Tensor], count: int, keys_of: Keys) -> tuple[int, int]:
-    """The key of the lowest score that is kept, and how many weights with exactly this key are kept.
+def _threshold(scores: Scores, kept: Mapping[str, Tensor], count: int, keys_of: Keys) -> tuple[int, int, int]:
+    """The key of the lowest score that is kept, how many weights with exactly this key are kept, and how many have it.
 
     A radix select: keys are counted by their upper 16 bits, then by the next 16 among those in the bin that holds the
     threshold, until none is left. It is exact, needs no copy of the scores, and equal scores do not slow it down.
     """
     flat = {name: None if bool(keep.all()) else keep.view(-1).numpy() for name, keep in kept.items()}
     bits = 64 if _is_wide(scores) else 32
-    prefix, wanted = 0, count
+    prefix, wanted, in_bin = 0, count, 0
     for shift in range(bits - 16, -1, -16):
         histogram = np.zeros(1 << 16, dtype=np.int64)
         for name, score in scores.items():
@@ -144,14 +145,17 @@ def _threshold(scores: Scores, kept: Mapping[str, Tensor], count: int, keys_of: 
             for start, keys in _chunks(score, keys_of):
                 if alive is not None:
                     keys = keys[alive[start : start + len(keys)]]
+                digits = keys >> shift
                 if shift < bits - 16:
-                    keys = keys[(keys >> (shift + 16)) == prefix]
-                histogram += np.bincount(((keys >> shift) & 0xFFFF).astype(np.int64), minlength=1 << 16)
+                    digits = digits[(digits >> 16) == prefix] & 0xFFFF
+                # bincount takes no uint64, but the digits fit any integer type
+                histogram += np.bincount(digits.view(np.int64) if bits == 64 else digits, minlength=1 << 16)
         from_top = np.cumsum(histogram[::-1])
         place = int(np.searchsorted(from_top, wanted))
         wanted -= int(from_top[place - 1]) if place else 0
+        in_bin = int(histogram[0xFFFF - place])
         prefix = (prefix << 16) | (0xFFFF - place)
-    return prefix, wanted
+    return prefix, wanted, in_bin
 
 
 def _is_wide(scores: Scores) -> bool:

@@ -135,12 +135,16 @@ def run_job(job: Job, study: Study, folder: Path, on_fraction: OnFraction) -> fl
     """Do a job; what is finished of it is not done again. Returns the seconds that it took."""
     start = time.perf_counter()
     bench = bench_of(study)
-    if isinstance(job, SearchJob):
-        _run_search(job, study, folder, bench, on_fraction)
-    else:
-        missing = [member for member in job.members if not result_file(folder, job, member).exists()]
-        if missing:
+    threads = torch.get_num_threads()
+    if bench.stacked:  # with more, the bits of a matrix product depend on how many networks are stacked
+        torch.set_num_threads(1)
+    try:
+        if isinstance(job, SearchJob):
+            _run_search(job, study, folder, bench, on_fraction)
+        elif missing := [member for member in job.members if not result_file(folder, job, member).exists()]:
             _run_arm(job, missing, study, folder, bench, on_fraction)
+    finally:
+        torch.set_num_threads(threads)
     return time.perf_counter() - start
 
 

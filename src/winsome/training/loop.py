@@ -67,9 +67,10 @@ def train(
             group["lr"] = training.rate(step, per_epoch)
         with precision.autocast(device):
             logits = network(inputs)
-        # The sum over a stack's members of each one's mean: every member gets the gradient that it would get alone.
-        by_image = F.cross_entropy(logits.flatten(0, -2).float(), labels.flatten(), reduction="none").view(len(seeds), -1)
-        by_member = by_image.mean(1)
+        # The sum over a stack's members of each one's mean: every member gets the gradient that it would get alone. With the
+        # classes on an inner axis the softmax of a stack is far faster than on the last.
+        by_image = F.cross_entropy(logits.float().mT if stacked else logits.float(), labels, reduction="none")
+        by_member = by_image.view(len(seeds), -1).mean(1)
         optimizer.zero_grad(set_to_none=True)
         by_member.sum().backward()  # type: ignore[no-untyped-call]
         optimizer.step()
