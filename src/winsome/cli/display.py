@@ -95,7 +95,7 @@ class Display:
         gained, spent = progress.done - self._done_before, time.monotonic() - self._start
         if spent < 3 or gained <= 0:
             return ""
-        seconds = (progress.total - progress.done) * spent / gained
+        seconds = max(0.0, (progress.total - progress.done) * spent / gained)
         return f"{seconds / 60:.0f} min left" if seconds >= 90 else f"{seconds:.0f} s left"
 
     def _add(self, job: ArmJob) -> list[float]:
