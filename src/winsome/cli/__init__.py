@@ -1,6 +1,7 @@
 """The command line: the only place where a string chooses code.
 
-Exit codes: 0 done, 1 failure (a training diverged, a worker died), 2 wrong use or a disk that cannot be written.
+Exit codes: 0 done, 1 failure (a training diverged, a worker died), 2 wrong use or a disk that cannot be written,
+130 stopped by Ctrl-C.
 """
 
 from __future__ import annotations

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,6 +13,7 @@ from tyro.conf import Positional
 
 from winsome import models, ticket_file
 from winsome.data.batches import steps_per_epoch
+from winsome.data.images import ImageData
 from winsome.errors import WinsomeError, unknown
 from winsome.norms import norm_parameters
 from winsome.seeding import stream_seed
@@ -71,24 +74,12 @@ def plant(
         raise WinsomeError(
             f"{ticket} does not say which network it was found with; plant it from Python: winsome.plant(ticket, model)"
         )
-    if data is None and "name" not in data_record:
-        raise WinsomeError(f"{ticket} does not say which data it was found with; name it: --data cifar10, or a folder")
+    plan = _data_plan(ticket, data_record, data, data_dir, train_images, test_images)
     if keep == "phi":
         found = _with_trained_norms(found, ticket, record)
-    same = data is None  # as many images as the search had, unless the data is another
-    data_plan = DataPlan(
-        data or data_record["name"],
-        data_dir,
-        train_images or (data_record["train_images"] if same else None),
-        test_images or (data_record["test_images"] if same else None),
-    )
     device = default_device()
-    images = data_plan.load().on(device)
-    if [list(images.image_shape), images.n_classes] != [record["image_shape"], record["n_classes"]]:
-        raise WinsomeError(
-            f"{ticket} is for images of shape {record['image_shape']} in {record['n_classes']} classes; "
-            f"{images.name} has {list(images.image_shape)} in {images.n_classes}"
-        )
+    images = plan.load().on(device)
+    _refuse_other_images(ticket, record, images)
     steps_per_epoch(images, batch_size)
     probe = models.from_record(record, 0)
     precision = fast_precision(probe, device) if fast else FP32
@@ -108,6 +99,35 @@ def plant(
             f"accuracy {100 * np.mean(accuracies):.2f} +- {100 * np.std(accuracies, ddof=1):.2f} % over {len(seeds)} seeds"
         )
     console.print(f"results and weights: {folder}")
+
+
+def _data_plan(
+    ticket: Path,
+    found_with: Mapping[str, Any],
+    data: str | None,
+    data_dir: Path | None,
+    train_images: int | None,
+    test_images: int | None,
+) -> DataPlan:
+    """What to train on: what was asked for, else the data that the ticket was found with, and as many images of it."""
+    if data is not None:
+        return DataPlan(data, data_dir, train_images, test_images)
+    if "name" not in found_with:
+        raise WinsomeError(f"{ticket} does not say which data it was found with; name it: --data cifar10, or a folder")
+    return DataPlan(
+        found_with["name"],
+        data_dir,
+        train_images or found_with.get("train_images"),
+        test_images or found_with.get("test_images"),
+    )
+
+
+def _refuse_other_images(ticket: Path, record: Mapping[str, Any], images: ImageData) -> None:
+    if [list(images.image_shape), images.n_classes] != [record["image_shape"], record["n_classes"]]:
+        raise WinsomeError(
+            f"{ticket} is for images of shape {record['image_shape']} in {record['n_classes']} classes; "
+            f"{images.name} has {list(images.image_shape)} in {images.n_classes}"
+        )
 
 
 def _plant_one(
