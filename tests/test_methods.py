@@ -10,13 +10,14 @@ import pytest
 import winsome
 from winsome import Method, WinsomeError
 from winsome.allocation import globally
-from winsome.methods import METHODS
-from winsome.norms import frozen_norms, interpolated_norms, plain
-from winsome.rewinding import KeepWeights, KeepWeightsRewindNorms, RewindTo
+from winsome.methods import METHODS, rewind_norms
+from winsome.norms import frozen_norms, interpolated_norms
+from winsome.rewinding import KeepWeights, KeepWeightsRewindNorms, Rewind, RewindSigns, RewindTo
 from winsome.scores import magnitude
+from winsome.while_training import WhileTraining, plain
 
 # From the papers: where a level restarts, and what holds while it trains.
-EXPECTED = {
+EXPECTED: dict[str, tuple[Rewind, WhileTraining]] = {
     "imp": (RewindTo(0), plain),
     "weight_rewinding": (RewindTo(3), plain),
     "learning_rate_rewinding": (KeepWeights(), plain),
@@ -81,3 +82,13 @@ def test_densities_are_checked_and_kept_as_floats() -> None:
     assert Method([1.0, 0.5]).densities == (1.0, 0.5)  # type: ignore[arg-type]
     with pytest.raises(WinsomeError, match=r"got 90; 90 % kept is density 0\.9"):
         Method((1.0, 90))
+
+
+def test_normalisation_is_rewound_as_a_switch() -> None:
+    lrr, aws = rewind_norms(winsome.learning_rate_rewinding(2), step=4), rewind_norms(winsome.aws(2))
+    assert lrr.record() == winsome.lrr_with_norm_rewinding(2, step=4).record()
+    assert (aws.rewind, aws.while_training) == (KeepWeightsRewindNorms(0), interpolated_norms)
+    assert "gadhikar2024masks" in aws.citations
+    assert rewind_norms(winsome.imp(2)) == winsome.imp(2), "its norms go back with everything else"
+    with pytest.raises(WinsomeError, match=r"RewindSigns\(step=0\) does not keep the weights"):
+        rewind_norms(Method((1.0,), RewindSigns()))

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from winsome import KeepWeights, KeepWeightsRewindNorms, RewindTo, WinsomeError
+from winsome.rewinding import KeepSigns, Restart, RewindSigns, ShuffleMagnitudes
 
 EARLY = {"w": torch.tensor([1.0]), "bn.weight": torch.tensor([2.0]), "bn.running_mean": torch.tensor([3.0])}
 TRAINED = {"w": torch.tensor([10.0]), "bn.weight": torch.tensor([20.0]), "bn.running_mean": torch.tensor([30.0])}
@@ -26,7 +27,7 @@ def test_where_a_level_restarts(
     rewind: RewindTo | KeepWeights | KeepWeightsRewindNorms, values: list[float], first_step: int
 ) -> None:
     early, trained = dict(EARLY), dict(TRAINED)
-    state, step = rewind(early, trained, NORMS)
+    state, step = rewind(early, trained, Restart(frozenset(NORMS), {}, torch.Generator()))
     assert list(state) == list(EARLY)
     assert [float(value) for value in state.values()] == values
     assert step == first_step
@@ -38,3 +39,27 @@ def test_where_a_level_restarts(
 def test_a_step_before_the_first_is_refused(rewind: type[RewindTo] | type[KeepWeightsRewindNorms]) -> None:
     with pytest.raises(WinsomeError, match="step 0 or later, got -1"):
         rewind(-1)
+
+
+def test_sign_transplants_by_brute_force() -> None:
+    """(i) to (iii) of arXiv:2402.19262, weight by weight; what is not prunable goes with the magnitudes."""
+    draw = torch.Generator().manual_seed(0)
+    early = {"w": torch.randn(6, 5, generator=draw), "bn.weight": torch.randn(5, generator=draw)}
+    trained = {name: torch.randn(value.shape, generator=draw) for name, value in early.items()}
+    kept = {"w": torch.rand(6, 5, generator=draw) < 0.6}
+    early["w"][0, 0], trained["w"][0, 1] = 0.0, 0.0
+    restart = Restart(frozenset({"bn.weight"}), kept, torch.Generator().manual_seed(1))
+    for rewind, magnitudes, signs in ((KeepSigns(), early, trained), (RewindSigns(), trained, early)):
+        state, step = rewind(early, trained, restart)
+        assert step == 0
+        assert torch.equal(state["bn.weight"], magnitudes["bn.weight"])
+        for place in torch.cartesian_prod(torch.arange(6), torch.arange(5)).tolist():
+            sign = -1 if signs["w"][tuple(place)] < 0 else 1
+            assert float(state["w"][tuple(place)]) == sign * abs(float(magnitudes["w"][tuple(place)]))
+    state, _ = ShuffleMagnitudes()(early, trained, restart)
+    shuffled, before = state["w"], trained["w"]
+    assert torch.equal(shuffled[~kept["w"]], before[~kept["w"]])
+    assert torch.equal(shuffled < 0, before < 0), "signs stay in place"
+    assert sorted(shuffled[kept["w"]].abs().tolist()) == sorted(before[kept["w"]].abs().tolist())
+    assert not torch.equal(shuffled, before)
+    assert torch.equal(trained["w"], before)

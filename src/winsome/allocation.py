@@ -60,6 +60,22 @@ def balanced(scores: Scores, density: float, kept: Mapping[str, Tensor]) -> Kept
     return _by_layer(scores, density, kept, dict.fromkeys(scores, 1.0))
 
 
+def keep_in_layers(scores: Scores, counts: Mapping[str, int], kept: Mapping[str, Tensor]) -> Kept:
+    """Every layer keeps the given number of its weights, those of highest score; the result is nested in `kept`.
+
+    Raises:
+        WinsomeError: a layer has fewer weights left than it is to keep, or a kept weight's score is NaN.
+    """
+    check_scores(scores, kept)
+    result: Kept = {}
+    for name, score in scores.items():
+        left = int(torch.count_nonzero(kept[name]))
+        if counts[name] > left:
+            raise WinsomeError(f"{name!r} is to keep {counts[name]} weights, only {left} are left")
+        result.update(_keep_highest({name: score}, {name: kept[name]}, counts[name]))
+    return result
+
+
 def shares(weights: Sequence[float], caps: Sequence[int], count: int) -> list[int]:
     """Split `count` over layers in proportion to `weights`, none above its cap; the parts add up to `count` exactly.
 
@@ -102,10 +118,7 @@ def _by_layer(scores: Scores, density: float, kept: Mapping[str, Tensor], weight
     count = _count(scores, density, kept)
     caps = [int(torch.count_nonzero(kept[name])) for name in scores]
     parts = shares([weights[name] for name in scores], caps, count)
-    result: Kept = {}
-    for (name, score), part in zip(scores.items(), parts, strict=True):
-        result.update(_keep_highest({name: score}, {name: kept[name]}, part))
-    return result
+    return keep_in_layers(scores, dict(zip(scores, parts, strict=True)), kept)
 
 
 def _keep_highest(scores: Scores, kept: Mapping[str, Tensor], count: int) -> Kept:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from winsome.allocation import Allocate, globally
 from winsome.densities import check_densities, geometric
-from winsome.norms import WhileTraining, frozen_norms, interpolated_norms, plain
+from winsome.errors import WinsomeError
+from winsome.norms import frozen_norms, interpolated_norms
 from winsome.rewinding import KeepWeights, KeepWeightsRewindNorms, Rewind, RewindTo
 from winsome.scores import Score, magnitude
+from winsome.while_training import WhileTraining, plain
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,7 @@ class Method:
         rewind: from where a level restarts.
         score: what matters; the weights of highest score are kept.
         allocate: how many weights each layer keeps, and which.
-        while_training: a context around every level's training.
+        while_training: a context around every level's training (`OnLevels` for some levels only).
         citations: keys of the papers that the method comes from.
     """
 
@@ -80,6 +82,22 @@ def aws(levels: int = 15, rate: float = 0.2) -> Method:
 def lrr_with_frozen_norms(levels: int = 15, rate: float = 0.2) -> Method:
     """LRR with normalisation parameters fixed at gamma = 1, beta = 0: the control for AWS."""
     return Method(geometric(levels, rate), KeepWeights(), while_training=frozen_norms, citations=("oh2025sign",))
+
+
+def rewind_norms(method: Method, *, step: int = 0) -> Method:
+    """The same method with normalisation rewound to an early step at every level: a switch (arXiv:2402.19262).
+
+    A method that rewinds all its weights rewinds normalisation with them and comes back as it is.
+
+    Raises:
+        WinsomeError: the method restarts in a way of its own, which has to say itself what happens to normalisation.
+    """
+    if isinstance(method.rewind, RewindTo):
+        return method
+    if not isinstance(method.rewind, KeepWeights):
+        raise WinsomeError(f"{method.rewind} does not keep the weights: write a rewind that also rewinds normalisation")
+    citations = tuple(dict.fromkeys((*method.citations, "gadhikar2024masks")))
+    return replace(method, rewind=KeepWeightsRewindNorms(step), citations=citations)
 
 
 METHODS: dict[str, Callable[..., Method]] = {

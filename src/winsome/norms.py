@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
+from winsome.signed_mask import SignedMask
+from winsome.while_training import Progress
+
 # BatchNorm 1-3d, SyncBatchNorm and InstanceNorm are _NormBase; the classes without parameters are passed over.
 NORM_LAYERS = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
-
-Progress = dict[str, Tensor]  # what a resumed level restores in place, beside weights and optimizer
-WhileTraining = Callable[[nn.Module, int | Sequence[int]], AbstractContextManager[Progress]]
 
 
 def norm_layers(model: nn.Module) -> dict[str, nn.Module]:
@@ -47,13 +47,7 @@ def reset_norm_parameters(model: nn.Module) -> None:
 
 
 @contextmanager
-def plain(_model: nn.Module, _seed: int | Sequence[int]) -> Iterator[Progress]:
-    """Train as is."""
-    yield {}
-
-
-@contextmanager
-def interpolated_norms(model: nn.Module, seed: int | Sequence[int]) -> Iterator[Progress]:
+def interpolated_norms(model: nn.Module, seed: int | Sequence[int], _mask: SignedMask | None = None) -> Iterator[Progress]:
     """AWS: every training forward pass uses psi_used = alpha * psi + (1 - alpha) * psi_init (arXiv:2504.05357, section 4).
 
     One alpha ~ U(0, 1) a forward pass of `model` for all its layers; gradients to psi are thereby scaled by alpha. In
@@ -105,7 +99,7 @@ def interpolated_norms(model: nn.Module, seed: int | Sequence[int]) -> Iterator[
 
 
 @contextmanager
-def frozen_norms(model: nn.Module, _seed: int | Sequence[int]) -> Iterator[Progress]:
+def frozen_norms(model: nn.Module, _seed: int | Sequence[int] = 0, _mask: SignedMask | None = None) -> Iterator[Progress]:
     """Train with psi fixed at psi_init: the control that every study of AWS should carry.
 
     psi is set to gamma = 1, beta = 0 and has no gradient inside the block, so that no optimizer moves it.

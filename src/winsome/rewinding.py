@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
 from winsome.errors import WinsomeError
 
 State = dict[str, Tensor]  # a plain state_dict on the CPU
+
+
+@dataclass(frozen=True, eq=False)
+class Restart:
+    """What a rewind may look at beside the two states.
+
+    Attributes:
+        norm_names: names of all parameters and buffers of normalisation layers.
+        kept: which prunable weights the level keeps (bool), by name.
+        random: a stream of this level's own.
+    """
+
+    norm_names: frozenset[str]
+    kept: Mapping[str, Tensor]
+    random: torch.Generator
 
 
 class Rewind(Protocol):
@@ -21,13 +37,13 @@ class Rewind(Protocol):
         """The step of level 0 at which the early state is taken."""
         ...
 
-    def __call__(self, early: State, trained: State, norm_names: Collection[str]) -> tuple[State, int]:
+    def __call__(self, early: State, trained: State, restart: Restart) -> tuple[State, int]:
         """The state a level starts from, and the step of the schedule at which it starts.
 
         Args:
             early: level 0 as it was before its training step `step`.
             trained: the network at the end of the last level.
-            norm_names: names of all parameters and buffers of normalisation layers.
+            restart: what else there is to know.
         """
         ...
 
@@ -50,9 +66,9 @@ class RewindTo:
     def __post_init__(self) -> None:
         _check_step(self.step)
 
-    def __call__(self, early: State, trained: State, norm_names: Collection[str]) -> tuple[State, int]:
+    def __call__(self, early: State, trained: State, restart: Restart) -> tuple[State, int]:
         """Everything as in the early state."""
-        del trained, norm_names
+        del trained, restart
         return dict(early), self.step
 
 
@@ -62,9 +78,9 @@ class KeepWeights:
 
     step: int = 0
 
-    def __call__(self, early: State, trained: State, norm_names: Collection[str]) -> tuple[State, int]:
+    def __call__(self, early: State, trained: State, restart: Restart) -> tuple[State, int]:
         """Everything as trained."""
-        del early, norm_names
+        del early, restart
         return dict(trained), 0
 
 
@@ -77,6 +93,61 @@ class KeepWeightsRewindNorms:
     def __post_init__(self) -> None:
         _check_step(self.step)
 
-    def __call__(self, early: State, trained: State, norm_names: Collection[str]) -> tuple[State, int]:
+    def __call__(self, early: State, trained: State, restart: Restart) -> tuple[State, int]:
         """The trained state with the early normalisation."""
-        return {name: early[name] if name in norm_names else value for name, value in trained.items()}, 0
+        return {name: early[name] if name in restart.norm_names else value for name, value in trained.items()}, 0
+
+
+@dataclass(frozen=True)
+class KeepSigns:
+    """Sign transplant (i): magnitudes and everything else go back to `step`, prunable weights keep their trained signs.
+
+    Of arXiv:2402.19262's sign transplants; the schedule starts anew. A weight that is exactly 0 counts as positive.
+    """
+
+    step: int = 0
+
+    def __post_init__(self) -> None:
+        _check_step(self.step)
+
+    def __call__(self, early: State, trained: State, restart: Restart) -> tuple[State, int]:
+        """|early| * sign(trained) on prunable weights, early elsewhere."""
+        return {name: _signed(value, trained[name]) if name in restart.kept else value for name, value in early.items()}, 0
+
+
+@dataclass(frozen=True)
+class RewindSigns:
+    """Sign transplant (ii): magnitudes and everything else stay as trained, prunable weights take their signs of `step`."""
+
+    step: int = 0
+
+    def __post_init__(self) -> None:
+        _check_step(self.step)
+
+    def __call__(self, early: State, trained: State, restart: Restart) -> tuple[State, int]:
+        """|trained| * sign(early) on prunable weights, trained elsewhere."""
+        return {name: _signed(value, early[name]) if name in restart.kept else value for name, value in trained.items()}, 0
+
+
+@dataclass(frozen=True)
+class ShuffleMagnitudes:
+    """Sign transplant (iii): the magnitudes of a layer's kept weights change places at random, signs stay where they are."""
+
+    step: int = 0
+
+    def __call__(self, early: State, trained: State, restart: Restart) -> tuple[State, int]:
+        """Everything as trained but for the places of magnitudes."""
+        del early
+        state = dict(trained)
+        for name, kept in restart.kept.items():
+            weight = trained[name].clone()
+            alive = weight[kept]
+            order = torch.randperm(len(alive), generator=restart.random)
+            weight[kept] = _signed(alive[order], alive)
+            state[name] = weight
+        return state, 0
+
+
+def _signed(magnitudes: Tensor, signs: Tensor) -> Tensor:
+    magnitudes = magnitudes.abs()
+    return torch.where(signs < 0, -magnitudes, magnitudes)

@@ -20,14 +20,15 @@ from torch.optim import Optimizer
 from winsome import checkpoint
 from winsome.errors import Diverged, WinsomeError
 from winsome.methods import Method
-from winsome.norms import Progress, norm_state_names
+from winsome.norms import norm_state_names
 from winsome.prunable import prunable as default_prunable
-from winsome.rewinding import State
+from winsome.rewinding import Restart, State
 from winsome.scores import Probe
 from winsome.seeding import generator, seeded, stream_seed
 from winsome.signed_mask import SignedMask
 from winsome.store import RunFolder, full_state
 from winsome.ticket import Ticket, ticket_of
+from winsome.while_training import Progress, on_level
 
 log = logging.getLogger("winsome")
 
@@ -108,8 +109,8 @@ class Level:
         with ExitStack() as stack:
             stack.enter_context(seeded(self.seed, "training"))
             stack.enter_context(self.mask.enforced_on(self._model))
-            while_training = self.method.while_training(self._model, stream_seed(self.seed, "interpolation"))
-            self.progress = stack.enter_context(while_training)
+            context = on_level(self.method.while_training, self.number)
+            self.progress = stack.enter_context(context(self._model, stream_seed(self.seed, "interpolation"), self.mask))
             yield
 
 
@@ -176,24 +177,25 @@ class Search:
             level.seconds, level.finished = record["seconds"], True
             self._parent = ticket.mask.digest()
             return level
-        first_step = 0
-        if number:
-            if not self._early:
-                raise WinsomeError(
-                    f"{self.method.rewind} needs the network of training step {self.method.rewind.step}, "
-                    "which level 0 never reached: iterate over level.steps(total) in your training loop"
-                )
-            state, first_step = self.method.rewind(self._early, self._trained, norm_state_names(self.model))
-        else:
-            state = self._initial
         self.model.load_state_dict(self._trained)
         self._prune(number, density)
+        state, first_step = self._restart(number) if number else (self._initial, 0)
         self.model.load_state_dict(state)
         parameters = dict(self.model.named_parameters())
         mask = SignedMask.of({name: parameters[name] for name in self.names}, self._kept)
         level = Level(number, density, mask, first_step, level_seed, self.method, self.model, self._folder)
         level.early = self._early
         return level
+
+    def _restart(self, number: int) -> tuple[State, int]:
+        """Where a level after the first starts from: a state, and the step of the schedule."""
+        if not self._early:
+            raise WinsomeError(
+                f"{self.method.rewind} needs the network of training step {self.method.rewind.step}, "
+                "which level 0 never reached: iterate over level.steps(total) in your training loop"
+            )
+        restart = Restart(norm_state_names(self.model), self._kept, generator(self.seed, "rewind", number))
+        return self.method.rewind(self._early, self._trained, restart)
 
     def _prune(self, number: int, density: float) -> None:
         if number == 0 and density == 1:

@@ -22,6 +22,7 @@ from winsome.training.evaluation import evaluate, re_estimate_statistics
 from winsome.training.loop import train
 from winsome.training.precision import Precision
 from winsome.training.settings import Training
+from winsome.while_training import on_level
 
 OnFraction = Callable[[float], None]  # of the job's training done, in [0, 1]
 Metrics = dict[str, Any]
@@ -104,7 +105,8 @@ def _stacked_level(
     together = stack(models).to(bench.device)
     mask = stack_masks([level.mask for _, level in pairs])
     interpolation = [stream_seed(seed, "interpolation") for seed in seeds]
-    with seeded(seeds[0], "training"), mask.enforced_on(together), method.while_training(together, interpolation):
+    while_training = on_level(method.while_training, pairs[0][1].number)
+    with seeded(seeds[0], "training"), mask.enforced_on(together), while_training(together, interpolation, mask):
         train(
             together,
             bench.data,

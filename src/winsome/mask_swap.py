@@ -1,0 +1,112 @@
+"""Searches inside the masks of another run: mask swap, permuted masks, random masks of the same layer densities."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from winsome.allocation import Kept, keep_in_layers
+from winsome.errors import WinsomeError
+from winsome.methods import Method
+from winsome.scores import Scores, random
+from winsome.seeding import generator
+from winsome.signed_mask import SignedMask
+
+Borrow = Callable[[Method, Sequence[SignedMask], int], Method]  # of a method, another run's masks, and a seed
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class MasksOf:
+    """An allocation: at every density exactly the weights that another run kept there, whatever their scores.
+
+    Signs of the masks play no part: which weights are kept is all that is taken over.
+    """
+
+    masks: tuple[SignedMask, ...]
+
+    def __call__(self, scores: Scores, density: float, kept: Mapping[str, Tensor]) -> Kept:
+        """The other run's mask of this density."""
+        del kept
+        mask = _mask_at(self.masks, scores, density)
+        return {name: mask.kept(name) for name in scores}
+
+    def __repr__(self) -> str:
+        return f"MasksOf({_words(self.masks)})"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class LayerCountsOf:
+    """An allocation: every layer keeps as many weights as another run kept in it at this density, of highest score."""
+
+    masks: tuple[SignedMask, ...]
+
+    def __call__(self, scores: Scores, density: float, kept: Mapping[str, Tensor]) -> Kept:
+        """The other run's counts, this run's scores."""
+        counts = {name: count.kept for name, count in _mask_at(self.masks, scores, density).layers().items()}
+        return keep_in_layers(scores, counts, kept)
+
+    def __repr__(self) -> str:
+        return f"LayerCountsOf({_words(self.masks)})"
+
+
+def _mask_at(masks: Sequence[SignedMask], scores: Scores, density: float) -> SignedMask:
+    count = round(density * sum(score.numel() for score in scores.values()))
+    shapes = {name: score.shape for name, score in scores.items()}
+    for mask in masks:
+        if mask.n_kept == count and {name: mask[name].shape for name in mask} == shapes:
+            return mask
+    levels = ", ".join(f"{mask.density:.4g}" for mask in masks)
+    raise WinsomeError(
+        f"the other run has no mask of density {density:.4g} for these weights; it has {levels or 'no level'}. "
+        "Both searches need the same network and the same densities"
+    )
+
+
+def _words(masks: Sequence[SignedMask]) -> str:
+    """What a run folder knows borrowed masks by."""
+    digest = hashlib.sha256("".join(mask.digest() for mask in masks).encode()).hexdigest()
+    return f"{len(masks)} levels, sha256 {digest[:16]}"
+
+
+def same_masks(method: Method, masks: Sequence[SignedMask], _seed: int = 0) -> Method:
+    """Mask swap: the method inside another run's masks, level by level (arXiv:2402.19262).
+
+    "IMP in LRR's masks" is `same_masks(imp(15), masks_of_lrr)`: it rewinds its weights, only places are borrowed.
+
+    Args:
+        method: rewinds and trains as it always does.
+        masks: of the other run, one for each level; the densities of both must agree.
+    """
+    return replace(method, allocate=MasksOf(tuple(masks)))
+
+
+def permuted_masks(method: Method, masks: Sequence[SignedMask], seed: int) -> Method:
+    """Mask randomisation by permutation: another run's masks with the places of every layer shuffled.
+
+    One permutation for each layer serves all levels, so that masks stay nested and layer densities are the other run's exactly.
+    """
+    return same_masks(method, permuted(masks, seed))
+
+
+def random_masks_of_the_same_counts(method: Method, masks: Sequence[SignedMask], _seed: int = 0) -> Method:
+    """Mask randomisation by chance: at every level random survivors, in each layer as many as in another run's mask."""
+    return replace(method, score=random, allocate=LayerCountsOf(tuple(masks)))
+
+
+def permuted(masks: Sequence[SignedMask], seed: int) -> tuple[SignedMask, ...]:
+    """The masks with the entries of every layer in random places: the same places at every level."""
+    orders = {
+        name: torch.randperm(masks[0][name].numel(), generator=generator(seed, f"permutation of {name}"))
+        for name in (masks[0] if masks else ())
+    }
+    return tuple(
+        SignedMask({name: mask[name].view(-1)[order].view(mask[name].shape) for name, order in orders.items()})
+        for mask in masks
+    )
+
+
+BORROWS: dict[str, Borrow] = {f.__name__: f for f in (same_masks, permuted_masks, random_masks_of_the_same_counts)}

@@ -1,0 +1,109 @@
+"""Signs under attack: flips at random in the midst of training, or signs that may not change at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim.optimizer import register_optimizer_step_post_hook
+
+from winsome.errors import WinsomeError
+from winsome.seeding import generator
+from winsome.signed_mask import SignedMask, matching_parameters
+from winsome.while_training import Progress
+
+
+@dataclass(frozen=True)
+class SignFlips:
+    """At some training steps, every surviving weight's sign flips with a probability, independently (arXiv:2402.19262).
+
+    A step is a training forward pass of the model: the flip happens just before it. Which weights flip follows from the
+    seed, the layer's name and the flip's number alone. Optimizer state is left as it is.
+
+    Attributes:
+        probability: in [0, 1]; the paper's is 0.3.
+        at: the training steps, from 0; see `flip_steps` for the paper's schedule.
+
+    Raises:
+        WinsomeError: a probability outside [0, 1], no step, or one below 0.
+    """
+
+    probability: float
+    at: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.probability <= 1:
+            raise WinsomeError(f"the probability that a sign flips must be in [0, 1], got {self.probability:g}")
+        if not self.at or min(self.at) < 0:
+            raise WinsomeError(f"signs flip at training steps from 0 upwards, at least one; got {list(self.at)}")
+
+    @contextmanager
+    def __call__(self, model: nn.Module, seed: int | Sequence[int], mask: SignedMask) -> Iterator[Progress]:
+        """Flip signs of the masked weights at the given steps inside the block.
+
+        Yields:
+            The count of training forward passes, for a checkpoint.
+        """
+        weights = matching_parameters(mask, model)
+        passes = torch.zeros((), dtype=torch.int64)
+
+        def count(network: nn.Module, _args: Any) -> None:
+            if network.training:
+                step = int(passes)
+                passes.add_(1)
+                if step in self.at:
+                    self._flip(weights, seed, self.at.index(step))
+
+        handle = model.register_forward_pre_hook(count)
+        try:
+            yield {"forward_passes": passes}
+        finally:
+            handle.remove()
+
+    @torch.no_grad()
+    def _flip(self, weights: dict[str, nn.Parameter], seed: int | Sequence[int], number: int) -> None:
+        for name, weight in weights.items():
+            # A stack's members draw from their own streams: a network's flips do not depend on its company.
+            members = weight.unsqueeze(0) if isinstance(seed, int) else weight
+            for member, own in zip(members, [seed] if isinstance(seed, int) else seed, strict=True):
+                drawn = torch.rand(member.shape, generator=generator(own, f"sign flips of {name}", number))
+                member.mul_(1 - 2 * (drawn < self.probability).to(member.device, member.dtype))
+
+
+def flip_steps(*, every: int, epochs: int, steps_per_epoch: int) -> tuple[int, ...]:
+    """The steps before epochs every - 1, 2 * every - 1, ... of a training: 29, 59, 89, ... for every = 30 (arXiv:2402.19262).
+
+    Raises:
+        WinsomeError: the training is too short for a single flip.
+    """
+    steps = tuple(epoch * steps_per_epoch for epoch in range(every - 1, epochs, every)) if every > 0 else ()
+    if not steps:
+        raise WinsomeError(f"signs flip every {every} epochs, but a level trains {epochs}: choose 1 to {epochs}")
+    return steps
+
+
+@contextmanager
+def fixed_signs(model: nn.Module, _seed: int | Sequence[int], mask: SignedMask) -> Iterator[Progress]:
+    """Train under fixed signs: after every optimizer step w <- |w| * s, with s the signed mask (arXiv:2402.19262).
+
+    Only the masked weights are held; biases, normalisation and an unpruned classifier train freely.
+    """
+    parameters = matching_parameters(mask, model)
+    weights: list[Tensor] = list(parameters.values())
+    signs = [torch.empty_like(p, requires_grad=False).copy_(mask[name]) for name, p in parameters.items()]
+
+    @torch.no_grad()
+    def project(*_args: Any) -> None:
+        torch._foreach_abs_(weights)
+        torch._foreach_mul_(weights, signs)
+
+    handle = register_optimizer_step_post_hook(project)
+    project()
+    try:
+        yield {}
+    finally:
+        handle.remove()

@@ -1,0 +1,83 @@
+"""What holds while a level trains: a context around its training, and how such contexts are put together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor, nn
+
+from winsome.errors import WinsomeError
+from winsome.signed_mask import SignedMask
+
+Progress = dict[str, Tensor]  # what a resumed level restores in place, beside weights and optimizer
+
+
+class WhileTraining(Protocol):
+    """A context around the training of a level, or of a stack of levels."""
+
+    def __call__(self, model: nn.Module, seed: int | Sequence[int], mask: SignedMask, /) -> AbstractContextManager[Progress]:
+        """The context.
+
+        Args:
+            model: what trains: a network, or a stack of S networks whose tensors have a leading axis S.
+            seed: of the context's random stream; S of them for a stack.
+            mask: the signed mask that training starts with, on the model enforced already; stacked for a stack.
+        """
+        ...
+
+
+@contextmanager
+def plain(_model: nn.Module, _seed: int | Sequence[int] = 0, _mask: SignedMask | None = None) -> Iterator[Progress]:
+    """Train as is."""
+    yield {}
+
+
+@dataclass(frozen=True)
+class AllOf:
+    """Several of them at once, entered in order: `AllOf((interpolated_norms, SignFlips(0.3, at=(100,))))`."""
+
+    parts: tuple[WhileTraining, ...]
+
+    @contextmanager
+    def __call__(self, model: nn.Module, seed: int | Sequence[int], mask: SignedMask) -> Iterator[Progress]:
+        """Enter every part; the progress of each is kept under its place."""
+        with ExitStack() as stack:
+            entered = [stack.enter_context(part(model, seed, mask)) for part in self.parts]
+            yield {f"{place}.{key}": value for place, progress in enumerate(entered) for key, value in progress.items()}
+
+
+@dataclass(frozen=True)
+class OnLevels:
+    """One of them on some levels of a search only; the other levels train as is, or as `otherwise` says.
+
+    Raises:
+        WinsomeError: no level is named, or one below 0.
+    """
+
+    levels: tuple[int, ...]
+    part: WhileTraining
+    otherwise: WhileTraining = plain
+
+    def __post_init__(self) -> None:
+        if not self.levels or min(self.levels) < 0:
+            raise WinsomeError(f"levels are numbers from 0 upwards, at least one; got {list(self.levels)}")
+
+    @contextmanager
+    def __call__(self, model: nn.Module, seed: int | Sequence[int], mask: SignedMask) -> Iterator[Progress]:
+        """The part itself, for a training that is no level of a search."""
+        with self.part(model, seed, mask) as progress:
+            yield progress
+
+    def at(self, level: int) -> WhileTraining:
+        """What holds on this level."""
+        return self.part if level in self.levels else self.otherwise
+
+
+def on_level(part: WhileTraining, level: int) -> WhileTraining:
+    """What holds on this level of a search, where a part may ask for some levels only."""
+    while isinstance(part, OnLevels):
+        part = part.at(level)
+    return AllOf(tuple(on_level(one, level) for one in part.parts)) if isinstance(part, AllOf) else part
