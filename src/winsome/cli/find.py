@@ -111,7 +111,7 @@ def _search(study: Study, folder: Path, method: str, seed: int) -> None:
         search_together(
             [search],
             bench,
-            study.level_training,
+            lambda number: study.level_training(method, number),
             last_level=study.deepest,
             on_fraction=lambda fraction: status.update(f"training: {fraction:.0%}"),
             on_level=on_level,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from winsome.study.transplants import (
     Transplant,
@@ -40,7 +40,11 @@ class Network:
 
 @dataclass(frozen=True)
 class Planted:
-    """A transplant from a search to a fresh start, trained from scratch."""
+    """A transplant from a search to a fresh start, trained from scratch.
+
+    An arm of another `order` sees the data in another order, from the same start: together with the arm it repeats it
+    shows SGD noise. Of kind "repeat" it is run at the deepest level only, and its accuracy is not reported by itself.
+    """
 
     name: str
     label: str
@@ -48,6 +52,7 @@ class Planted:
     method: str  # name of the search in the study
     transplant: Transplant = plant_signs
     kind: str = "planted"
+    order: int = 0  # which data order: 0 is the one that all other arms of a start share
 
 
 Arm = Dense | Network | Planted
@@ -66,7 +71,7 @@ class Claim:
 
     text: str
     source: str
-    contrast: Mapping[str, float]
+    contrast: Mapping[str, float] = field(hash=False)
     meaning: str
 
 
@@ -91,9 +96,21 @@ FURTHER_ARMS: tuple[Arm, ...] = (
         plant_absorbed_signs,
     ),
     Planted("planted_lrr_phi", "|θ₀|·s_LRR, ψ kept", "LRR's signed mask and trained ψ on a fresh start.", "lrr", plant_phi),
+    Planted("planted_aws_phi", "|θ₀|·s_AWS, ψ kept", "AWS's signed mask and trained ψ on a fresh start.", "aws", plant_phi),
     Planted("mask_only_lrr", "θ₀·m_LRR (mask only)", "LRR's mask with the fresh start's own signs.", "lrr", plant_mask),
 )
-ARMS: dict[str, Arm] = {arm.name: arm for arm in (*PAPER_A_ARMS, *FURTHER_ARMS)}
+REPEATS: tuple[Arm, ...] = tuple(
+    Planted(
+        f"planted_{name}_reordered",
+        f"|θ₀|·s_{name.upper()}, another data order",
+        f"The same start as planted_{name}, trained on the data in another order: SGD noise.",
+        name,
+        kind="repeat",
+        order=1,
+    )
+    for name in ("aws", "lrr")
+)
+ARMS: dict[str, Arm] = {arm.name: arm for arm in (*PAPER_A_ARMS, *FURTHER_ARMS, *REPEATS)}
 
 _A = "arXiv:2504.05357"
 CLAIMS: tuple[Claim, ...] = (

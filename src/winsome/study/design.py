@@ -9,8 +9,9 @@ from typing import Any
 from winsome import data as data_sets
 from winsome.data.images import ImageData, subset, with_validation
 from winsome.errors import WinsomeError
+from winsome.mask_swap import Borrow, same_masks
 from winsome.methods import Method
-from winsome.study.arms import Arm, Network, Planted
+from winsome.study.arms import CLAIMS, Arm, Claim, Network, Planted
 from winsome.training.settings import Training
 
 
@@ -40,12 +41,36 @@ class NetworkPlan:
 
 
 @dataclass(frozen=True)
+class SearchPlan:
+    """A search of a study where more than its method is to be said.
+
+    Attributes:
+        method: how it searches.
+        masks_of: name of the study's search whose masks it borrows, seed by seed, level by level; None for its own.
+        borrow: what becomes of the borrowed masks, one of `mask_swap.BORROWS`.
+        training: of every level, where it is not the study's `search_training`.
+    """
+
+    method: Method
+    masks_of: str | None = None
+    borrow: Borrow = same_masks
+    training: Training | None = None
+
+    def record(self) -> dict[str, Any]:
+        """The plan as JSON values; a plain method's is the method's own."""
+        record: dict[str, Any] = self.method.record()
+        if self.masks_of is not None:
+            record["masks"] = {"of": self.masks_of, "borrow": self.borrow.__name__}
+        return record | ({"training": self.training.record()} if self.training is not None else {})
+
+
+@dataclass(frozen=True)
 class Study:
     """A comparison of arms.
 
     Attributes:
         methods: the searches that arms come from, by name; all have the same densities.
-        search_training: of every level of a search.
+        search_training: of every level of a search, where its plan does not say otherwise.
         warmup_epochs: trained before level 0's own epochs, at the same constant rate.
         training: of dense and planted networks, from scratch.
         levels: at which levels of the searches the arms are judged.
@@ -53,14 +78,16 @@ class Study:
         starts: fresh starts for each search seed.
         curve_at: epochs from scratch after which a learning curve is taken.
         statistics_images: training images from which BatchNorm statistics are re-estimated.
-        workers: 0 leaves it to the machine; not part of what identifies the study.
+        prune_classifier: whether the classifier is pruned too, as in arXiv:2402.19262.
+        claims: what is judged on the finished study; not part of what identifies it.
+        reference: the arm with which the others are compared one by one; None for none.
     """
 
     name: str
     title: str
     data: DataPlan
     network: NetworkPlan
-    methods: tuple[tuple[str, Method], ...]
+    methods: tuple[tuple[str, Method | SearchPlan], ...]
     search_training: Training
     warmup_epochs: int
     training: Training
@@ -71,6 +98,9 @@ class Study:
     curve_at: tuple[int, ...] = ()
     statistics_images: int = 1000
     fast: bool = True  # bf16 and channels_last where the machine gains from them
+    prune_classifier: bool = False
+    claims: tuple[Claim, ...] = CLAIMS
+    reference: str | None = "planted_aws"
 
     def __post_init__(self) -> None:
         methods = dict(self.methods)
@@ -79,7 +109,12 @@ class Study:
         for arm in self.arms:
             if arm.method is not None and arm.method not in methods:
                 raise WinsomeError(f"the arm {arm.name!r} needs a search {arm.method!r}; the study has {', '.join(methods)}")
-        if len({method.densities for method in methods.values()}) > 1:
+        for name, plan in self.plans.items():
+            if plan.masks_of is not None and (plan.masks_of not in methods or plan.masks_of == name):
+                raise WinsomeError(f"{name!r} borrows the masks of {plan.masks_of!r}; the study has {', '.join(methods)}")
+        for name in self.plans:
+            self.sources(name)
+        if len({plan.method.densities for plan in self.plans.values()}) > 1:
             raise WinsomeError("the searches of a study must have the same densities")
         if self.warmup_epochs < 0:
             raise WinsomeError(f"warm-up epochs must be 0 or more, got {self.warmup_epochs}")
@@ -93,7 +128,7 @@ class Study:
     @property
     def all_densities(self) -> tuple[float, ...]:
         """The densities of all levels of the searches."""
-        return self.methods[0][1].densities if self.methods else (1.0,)
+        return next(iter(self.plans.values())).method.densities if self.methods else (1.0,)
 
     @property
     def densities(self) -> tuple[float, ...]:
@@ -105,15 +140,37 @@ class Study:
         """The last level that any arm needs."""
         return max(self.levels)
 
-    def level_training(self, number: int) -> Training:
-        """The training of a search's level: level 0 has the warm-up epochs before its own."""
-        extra = self.warmup_epochs if number == 0 else 0
-        return replace(self.search_training, epochs=self.search_training.epochs + extra)
+    @property
+    def plans(self) -> dict[str, SearchPlan]:
+        """The searches by name."""
+        return {name: plan if isinstance(plan, SearchPlan) else SearchPlan(plan) for name, plan in self.methods}
 
-    def needed_methods(self) -> dict[str, Method]:
-        """The searches that the study's arms need."""
+    def sources(self, name: str) -> tuple[str, ...]:
+        """The searches whose masks a search needs, nearest first: its source, that one's source, and so on.
+
+        Raises:
+            WinsomeError: searches borrow from each other in a circle.
+        """
+        chain: list[str] = []
+        source = self.plans[name].masks_of
+        while source is not None:
+            if source in (name, *chain):
+                raise WinsomeError(f"the searches {', '.join([name, *chain])} borrow each other's masks in a circle")
+            chain.append(source)
+            source = self.plans[source].masks_of
+        return tuple(chain)
+
+    def level_training(self, search: str, number: int) -> Training:
+        """The training of a search's level: level 0 has the warm-up epochs before its own."""
+        training = self.plans[search].training or self.search_training
+        extra = self.warmup_epochs if number == 0 else 0
+        return replace(training, epochs=training.epochs + extra)
+
+    def needed_searches(self) -> dict[str, SearchPlan]:
+        """The searches that the study's arms need, and those whose masks these borrow."""
         wanted = {arm.method for arm in self.arms if isinstance(arm, Network | Planted)}
-        return {name: method for name, method in self.methods if name in wanted}
+        wanted |= {source for name in wanted for source in self.sources(name)}
+        return {name: plan for name, plan in self.plans.items() if name in wanted}
 
     def record(self) -> dict[str, Any]:
         """Everything that identifies the study, as JSON values."""
@@ -122,7 +179,7 @@ class Study:
             "name": self.name,
             "data": data,
             "network": {"name": self.network.name, "options": dict(self.network.options)},
-            "methods": {name: method.record() for name, method in self.needed_methods().items()},
+            "methods": {name: plan.record() for name, plan in self.needed_searches().items()},
             "search_training": self.search_training.record() | {"warmup_epochs_before_level_0": self.warmup_epochs},
             "training": self.training.record(),
             "arms": [arm.name for arm in self.arms],
@@ -132,4 +189,4 @@ class Study:
             "curve_at": list(self.curve_at),
             "statistics_images": self.statistics_images,
             "fast": self.fast,
-        }
+        } | ({"prune_classifier": True} if self.prune_classifier else {})

@@ -21,7 +21,7 @@ from winsome.search import Search
 from winsome.seeding import generator, stream_seed
 from winsome.signed_mask import SignedMask
 from winsome.stacking import can_stack
-from winsome.store import RunFolder, read_json, write_json
+from winsome.store import RunFolder, full_state, read_json, write_json, write_state
 from winsome.study.arms import Dense, Network, Planted
 from winsome.study.design import Study
 from winsome.study.members import Bench, Metrics, OnFraction, judge, search_together, train_from_scratch
@@ -75,13 +75,14 @@ def jobs_of(study: Study, *, at_once: int) -> tuple[Job, ...]:
     seeds = [study.search_seeds[i : i + at_once] for i in range(0, len(study.search_seeds), at_once)]
     members = [(seed, start) for seed in study.search_seeds for start in study.starts]
     groups = [tuple(members[i : i + at_once]) for i in range(0, len(members), at_once)]
-    searches: list[Job] = [SearchJob(method, part) for method in study.needed_methods() for part in seeds]
+    by_need = sorted(study.needed_searches(), key=lambda name: len(study.sources(name)))  # lenders before borrowers
+    searches: list[Job] = [SearchJob(method, part) for method in by_need for part in seeds]
     dense: list[Job] = [ArmJob(arm, 0, group) for arm in study.arms if isinstance(arm, Dense) for group in groups]
     planted: list[Job] = [
         ArmJob(arm, level, group)
         for level in sorted(study.levels, reverse=True)
         for arm in study.arms
-        if isinstance(arm, Planted)
+        if isinstance(arm, Planted) and (arm.kind != "repeat" or level == study.deepest)
         for group in groups
     ]
     networks: list[Job] = [
@@ -93,20 +94,19 @@ def jobs_of(study: Study, *, at_once: int) -> tuple[Job, ...]:
     return (*searches, *dense, *planted, *networks)
 
 
-def needs(job: Job, jobs: Sequence[Job]) -> tuple[Job, ...]:
-    """The jobs that must be finished before this one."""
-    if isinstance(job, SearchJob) or isinstance(job.arm, Dense):
-        return ()
-    seeds = {seed for seed, _ in job.members}
-    return tuple(
-        other for other in jobs if isinstance(other, SearchJob) and other.method == job.arm.method and seeds & {*other.seeds}
-    )
+def needs(job: Job, jobs: Sequence[Job], study: Study) -> tuple[Job, ...]:
+    """The jobs that must be finished before this one: the search behind an arm, the search whose masks another borrows."""
+    if isinstance(job, SearchJob):
+        source, seeds = study.plans[job.method].masks_of, {*job.seeds}
+    else:
+        source, seeds = job.arm.method, {seed for seed, _ in job.members}
+    return tuple(other for other in jobs if isinstance(other, SearchJob) and other.method == source and seeds & {*other.seeds})
 
 
 def cost(job: Job, study: Study) -> float:
     """Epochs times networks: what the time left is estimated from."""
     if isinstance(job, SearchJob):
-        return len(job.seeds) * sum(study.level_training(number).epochs for number in range(study.deepest + 1))
+        return len(job.seeds) * sum(study.level_training(job.method, k).epochs for k in range(study.deepest + 1))
     if isinstance(job.arm, Network):
         return 0.3 * len(job.members)
     return len(job.members) * study.training.epochs
@@ -163,11 +163,12 @@ def bench_of(study: Study) -> Bench:
 def _refuse_what_cannot_run(study: Study, data: ImageData, network: nn.Module) -> None:
     """Raise WinsomeError, before anything is written, for what would fail only after work has begun; `network` is used up."""
     steps_per_epoch(data, study.training.batch_size)
-    steps = study.search_training.epochs * steps_per_epoch(data, study.search_training.batch_size)
-    for name, method in study.methods:
-        if method.rewind.step >= steps:
-            raise WinsomeError(f"{name} goes back to training step {method.rewind.step}, but a level has {steps} steps")
-    prunable(network)
+    for name, plan in study.plans.items():
+        training, step = plan.training or study.search_training, plan.method.rewind.step
+        steps = training.epochs * steps_per_epoch(data, training.batch_size)
+        if step >= steps:
+            raise WinsomeError(f"{name} goes back to training step {step}, but a level has {steps} steps")
+    prunable(network, prune_classifier=study.prune_classifier)
     try:
         with torch.no_grad():
             logits = network(torch.zeros(2, *data.image_shape))
@@ -189,26 +190,42 @@ def fresh_network(study: Study, bench: Bench, *, seed: int) -> nn.Module:
     return network.to(memory_format=torch.channels_last) if bench.precision.channels_last else network
 
 
-def search_of(study: Study, bench: Bench, place: Path, method: str, seed: int) -> Search:
-    """The search of one method and seed, in its own folder. Every method starts a seed's search from the same network."""
+def search_of(study: Study, bench: Bench, place: Path, name: str, seed: int, *, masks: Sequence[SignedMask] = ()) -> Search:
+    """The search of one name and seed, in its own folder. Every search of a seed starts from the same network.
+
+    `masks` are those that it borrows, one for each level, where its plan says so.
+    """
     network = fresh_network(study, bench, seed=stream_seed(seed, "search network"))
     record = models.network_record(
         study.network.name, bench.data.image_shape, bench.data.n_classes, dict(study.network.options)
     )
+    plan = study.plans[name]
+    method = plan.method if plan.masks_of is None else plan.borrow(plan.method, masks, stream_seed(seed, "borrowed masks"))
+    training = plan.training or study.search_training
     config = {
-        "method_name": method,
+        "method_name": name,
         "network": record,
         "data": study.record()["data"] | {"digest": bench.data.digest()},
-        "training": study.record()["search_training"],
+        "training": training.record() | {"warmup_epochs_before_level_0": study.warmup_epochs},
         "precision": bench.precision.words,
     }
-    return Search(network, dict(study.methods)[method], save_to=place, seed=seed, config=config)
+    names = prunable(network, prune_classifier=study.prune_classifier)
+    return Search(network, method, save_to=place, seed=seed, prunable=names, config=config)
 
 
 def _run_search(job: SearchJob, study: Study, folder: Path, bench: Bench, on_fraction: OnFraction) -> None:
-    searches = [search_of(study, bench, search_folder(folder, job.method, seed), job.method, seed) for seed in job.seeds]
+    source = study.plans[job.method].masks_of
+    searches = []
+    for seed in job.seeds:
+        masks = [found_by(folder, source, seed, k).ticket.mask for k in range(study.deepest + 1)] if source else []
+        searches.append(search_of(study, bench, search_folder(folder, job.method, seed), job.method, seed, masks=masks))
     search_together(
-        searches, bench, study.level_training, last_level=study.deepest, on_fraction=on_fraction, save_every=SAVE_EVERY
+        searches,
+        bench,
+        lambda number: study.level_training(job.method, number),
+        last_level=study.deepest,
+        on_fraction=on_fraction,
+        save_every=SAVE_EVERY,
     )
 
 
@@ -241,11 +258,14 @@ def _run_arm(
             networks.append(network)
             masks.append(mask)
         # The same data order for every arm of a start: differences between arms are paired in all but the transplant.
-        seeds = [stream_seed(seed, "scratch order", fresh_start) for seed, fresh_start in members]
+        order = "scratch order" if isinstance(arm, Dense) or not arm.order else f"scratch order {arm.order}"
+        seeds = [stream_seed(seed, order, fresh_start) for seed, fresh_start in members]
         called = [f"{arm.name}, search seed {seed}, start {fresh_start}" for seed, fresh_start in members]
         metrics = train_from_scratch(
             networks, masks, seeds, bench, study.training, called=called, curve_at=study.curve_at, on_fraction=on_fraction
         )
+        for member, network in zip(members, networks, strict=True):
+            write_state(result_file(folder, job, member).with_suffix(".safetensors"), full_state(network))
     density = 1.0 if isinstance(arm, Dense) else study.all_densities[job.level]
     seconds = (time.perf_counter() - start) / len(members)
     for member, result in zip(members, metrics, strict=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from winsome.methods import aws, learning_rate_rewinding, lrr_with_frozen_norms
-from winsome.study.arms import ARMS, PAPER_A_ARMS
+from winsome.study.arms import ARMS, PAPER_A_ARMS, REPEATS
 from winsome.study.design import DataPlan, NetworkPlan, Study
 from winsome.training.settings import SGD, Constant, StepDecay, Training
 
@@ -25,7 +25,7 @@ def digits() -> Study:
         search_training=Training(8, 128, SGD(0.2, 0.9, 1e-3), Constant()),
         warmup_epochs=10,
         training=Training(40, 128, SGD(0.05, 0.9, 1e-3), StepDecay((0.5, 0.75), 0.1)),
-        arms=(*PAPER_A_ARMS, ARMS["planted_frozen"], ARMS["planted_lrr_absorbed"]),
+        arms=(*PAPER_A_ARMS, ARMS["planted_frozen"], ARMS["planted_lrr_absorbed"], *REPEATS),
         levels=(6, 12),
         search_seeds=tuple(range(32)),
         starts=(0,),

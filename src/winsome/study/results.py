@@ -13,13 +13,12 @@ from typing import Any
 import torch
 
 from winsome.store import RunFolder, read_json, write_json
-from winsome.study.arms import CLAIMS, Network
+from winsome.study.arms import Arm, Network
 from winsome.study.design import Study
 from winsome.study.jobs import ArmJob, bench_of, jobs_of, result_file, search_folder
 from winsome.study.statistics import comparison, table, verdict
 
 FORMAT = 1
-REFERENCE_ARM = "planted_aws"
 
 
 def collect(study: Study, folder: Path, *, seconds: Mapping[str, float], command: str) -> dict[str, Any]:
@@ -27,13 +26,13 @@ def collect(study: Study, folder: Path, *, seconds: Mapping[str, float], command
     rows = finished_rows(study, folder)
     searches: list[dict[str, Any]] = [
         {"method": method, "search_seed": seed, "levels": _levels(study, folder, method, seed)}
-        for method in study.needed_methods()
+        for method in study.needed_searches()
         for seed in study.search_seeds
     ]
-    arms = [arm.name for arm in study.arms]
-    pairs = [(REFERENCE_ARM, arm) for arm in arms if arm != REFERENCE_ARM] if REFERENCE_ARM in arms else []
+    arms = [arm.name for arm in _reported(study)]
+    pairs = [(study.reference, arm) for arm in arms if arm != study.reference] if study.reference in arms else []
     compared = [comparison(rows, a, b, density) for density in study.densities for a, b in pairs]
-    verdicts = [verdict(rows, claim, min(study.densities)) for claim in CLAIMS]
+    verdicts = [verdict(rows, claim, min(study.densities)) for claim in study.claims]
     results = {
         "format": FORMAT,
         "study": _study(study),
@@ -52,13 +51,17 @@ def collect(study: Study, folder: Path, *, seconds: Mapping[str, float], command
 
 
 def finished_rows(study: Study, folder: Path) -> list[dict[str, Any]]:
-    """The runs that are finished, arm by arm in the study's order."""
+    """The runs that are finished, arm by arm in the study's order; repeats for SGD noise are left out."""
     rows = []
-    jobs = [job for job in jobs_of(study, at_once=1) if isinstance(job, ArmJob)]
-    order = {arm.name: place for place, arm in enumerate(study.arms)}
+    order = {arm.name: place for place, arm in enumerate(_reported(study))}
+    jobs = [job for job in jobs_of(study, at_once=1) if isinstance(job, ArmJob) and job.arm.name in order]
     for job in sorted(jobs, key=lambda job: (order[job.arm.name], -study.all_densities[job.level])):
         rows += [read_json(path) for member in job.members if (path := result_file(folder, job, member)).exists()]
     return rows
+
+
+def _reported(study: Study) -> tuple[Arm, ...]:
+    return tuple(arm for arm in study.arms if arm.kind != "repeat")
 
 
 def environment(study: Study, command: str) -> dict[str, Any]:
@@ -86,8 +89,7 @@ def _cpu_name() -> str:
 def _study(study: Study) -> dict[str, Any]:
     data = bench_of(study).data
     record = study.record()
-    methods = dict(study.methods)
-    citations = {key for name in study.needed_methods() for key in methods[name].citations}
+    citations = {key for plan in study.needed_searches().values() for key in plan.method.citations}
     described = {
         "name": data.name,
         "train_images": len(data.train),
@@ -97,7 +99,7 @@ def _study(study: Study) -> dict[str, Any]:
     }
     arms = [
         {"name": arm.name, "label": arm.label, "kind": arm.kind, "explanation": arm.explanation, "method": arm.method}
-        for arm in study.arms
+        for arm in _reported(study)
     ]
     return {
         "name": study.name,

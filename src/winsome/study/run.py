@@ -119,7 +119,7 @@ def _side_by_side(
 
     try:
         while waiting or running:
-            for index, job in [entry for entry in waiting if all(other in done for other in needs(entry[1], every))]:
+            for index, job in [entry for entry in waiting if all(other in done for other in needs(entry[1], every, study))]:
                 waiting.remove((index, job))
                 with _interrupts_held():  # a worker inherits it: Ctrl-C is for this process, which ends the others
                     running[pool.submit(_in_worker, index, job, study, folder)] = index
