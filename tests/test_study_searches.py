@@ -11,7 +11,7 @@ import torch
 from test_study import rows_of, tiny
 from winsome.errors import WinsomeError
 from winsome.mask_swap import permuted_masks, random_masks_of_the_same_counts
-from winsome.methods import imp, learning_rate_rewinding
+from winsome.methods import imp, learning_rate_rewinding, weight_rewinding
 from winsome.rewinding import State
 from winsome.store import read_json, read_state
 from winsome.study.arms import ARMS, Network, Planted
@@ -112,6 +112,33 @@ def test_a_search_may_train_as_only_it_does(tmp_path: Path) -> None:
     config = read_json(tmp_path / "searches" / "warm" / "seed-00" / "config.json")
     assert config["training"] == {**own.record(), "warmup_epochs_before_level_0": 1}
     assert not equal(found_by(tmp_path, "lrr", 0, 1).state, found_by(tmp_path, "warm", 0, 1).state)
+
+
+def test_searches_that_rewind_to_a_later_step_train_as_a_stack_too(tmp_path: Path) -> None:
+    """Level 1 starts from each member's own network of step 3, and trains the rest of the schedule from there."""
+    study = dataclasses.replace(
+        tiny(), methods=(("wr", weight_rewinding(1, 0.5, step=3)),), arms=(Network("wr", "wr", "", "wr"),), levels=(1,)
+    )
+    assert bench_of(study).stacked
+    run(study, tmp_path, workers=1)
+    early = [read_state(tmp_path / "searches" / "wr" / f"seed-{seed:02d}" / "early.safetensors")[0] for seed in (0, 1)]
+    assert not equal(*early)
+    frozen = dataclasses.replace(study.search_training, optimizer=SGD(1e-30, 0.0, 0.0))
+    still = dataclasses.replace(study, search_training=frozen, warmup_epochs=0)
+    run(still, tmp_path / "still", workers=1)  # nothing moves but statistics: the early network is the first one
+    for seed in (0, 1):
+        place = tmp_path / "still" / "searches" / "wr" / f"seed-{seed:02d}"
+        initial, kept_early = read_state(place / "initial.safetensors")[0], read_state(place / "early.safetensors")[0]
+        assert all(
+            torch.allclose(initial[n], kept_early[n], rtol=0, atol=1e-20)
+            for n in initial
+            if "running" not in n and "tracked" not in n
+        )
+        assert int(kept_early["2.num_batches_tracked"]) == 3
+        assert (
+            int(found_by(tmp_path / "still", "wr", seed, 1).state["2.num_batches_tracked"]) == 4
+        )  # step 3, the last of an epoch
+        assert read_json(place / "level-01.json")["first_step"] == 3
 
 
 def test_circles_and_unknown_lenders_are_refused() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from winsome.search import Level, Search
 from winsome.seeding import seeded, stream_seed
 from winsome.signed_mask import SignedMask, stack_masks
 from winsome.stacking import stack, unstack
+from winsome.store import full_state
 from winsome.training.evaluation import evaluate, re_estimate_statistics
 from winsome.training.loop import train
 from winsome.training.precision import Precision
@@ -112,7 +113,7 @@ def _stacked_level(
             bench.data,
             training,
             training.optimizer(together.parameters(), stacked=True),
-            range(training.epochs * steps_per_epoch(bench.data, training.batch_size)),
+            _stacked_steps(pairs, together, training.epochs * steps_per_epoch(bench.data, training.batch_size)),
             seeds=seeds,
             called=[f"search seed {search.seed}, level {level.number}" for search, level in pairs],
             stacked=True,
@@ -124,6 +125,17 @@ def _stacked_level(
     seconds = (time.perf_counter() - start) / len(pairs)
     for (search, level), member in zip(pairs, metrics, strict=True):
         search.close(level, member, seconds)
+
+
+def _stacked_steps(pairs: Sequence[tuple[Search, Level]], together: nn.Module, total: int) -> Iterator[int]:
+    """The training steps of levels that train as one stack; every member's early network is kept on the way."""
+    first = pairs[0][1]
+    for step in range(first.first_step, total):
+        if first.number == 0 and step == first.method.rewind.step:
+            unstack(together, [search.model for search, _ in pairs])
+            for search, level in pairs:
+                level.keep_early(full_state(search.model))
+        yield step
 
 
 def _single_level(

@@ -65,7 +65,12 @@ def _reported(study: Study) -> tuple[Arm, ...]:
 
 
 def environment(study: Study, command: str) -> dict[str, Any]:
-    """Versions, hardware and command: what a figure needs beside it."""
+    """Versions, hardware, precision and command: what a figure needs beside it."""
+    return hardware(command) | {"precision": bench_of(study).precision.words}
+
+
+def hardware(command: str) -> dict[str, Any]:
+    """Versions, hardware and command."""
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     return {
         "winsome": importlib.metadata.version("winsome"),
@@ -75,7 +80,6 @@ def environment(study: Study, command: str) -> dict[str, Any]:
         "gpu": gpu,
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "command": command,
-        "precision": bench_of(study).precision.words,
     }
 
 
