@@ -115,9 +115,12 @@ def verdict(rows: Sequence[Row], claim: Claim, density: float) -> dict[str, Any]
     It shows if the whole interval of its contrast is above 0; from a single search seed nothing is judged.
     """
     values = contrast(rows, claim.contrast, density)
-    if not values:
-        return None
-    found = interval(list(values.values()))
+    return judged(list(values.values()), claim, f"at density {density:.3g}") | {"density": density} if values else None
+
+
+def judged(values: Sequence[float], claim: Claim, where: str) -> dict[str, Any]:
+    """The verdict on a claim whose contrast has these values, one for each search seed; `where` goes into the sentence."""
+    found = interval(values)
     if found.low is None or found.high is None:
         shown, words = None, "not judged (one search seed)"
     elif found.low > 0:
@@ -126,13 +129,12 @@ def verdict(rows: Sequence[Row], claim: Claim, density: float) -> dict[str, Any]
         shown, words = False, "not shown here (the opposite shows)"
     else:
         shown, words = False, "not shown here (within the spread)"
-    sentence = f"{words} at density {density:.3g}: {claim.meaning} is {found.words}"
     return {
         "claim": claim.text,
         "source": claim.source,
         "shown": shown,
-        "sentence": sentence,
-        "density": density,
+        "sentence": f"{words} {where}: {claim.meaning} is {found.words}",
+        "density": None,
         "difference": found.mean,
         "low": found.low,
         "high": found.high,

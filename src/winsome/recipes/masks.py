@@ -1,0 +1,124 @@
+"""Whose mask, whose optimisation: mask swap, mask randomisation and random masks (arXiv:2402.19262)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from winsome.allocation import balanced, erdos_renyi_kernel, globally, uniformly
+from winsome.mask_swap import permuted_masks, random_masks_of_the_same_counts
+from winsome.recipes.accuracy import accuracy_evidence
+from winsome.recipes.recipe import Recipe, Scale
+from winsome.recipes.set_ups import IMP, LRR, B, Searches, SetUp, imp, lrr, over, studies_of_searches
+from winsome.scores import random
+from winsome.study.design import SearchPlan
+
+
+def lrr_mask_swap(scale: Scale) -> Recipe:
+    """IMP in LRR's masks: how much of LRR's gain is its mask?"""
+
+    def searches(set_up: SetUp) -> Searches:
+        return {
+            "lrr": (SearchPlan(lrr(set_up)), *LRR),
+            "imp_in_lrr": (
+                SearchPlan(imp(set_up), "lrr"),
+                "IMP in LRR's masks",
+                "IMP; at every level the mask is LRR's.",
+            ),
+            "imp": (SearchPlan(imp(set_up)), *IMP),
+        }
+
+    claims = (
+        over("LRR's masks improve IMP.", "imp_in_lrr", "imp", "IMP in LRR's masks minus IMP"),
+        over("The mask is not all: LRR optimises it better.", "lrr", "imp_in_lrr", "LRR minus IMP in LRR's masks"),
+        over("LRR beats IMP.", "lrr", "imp", "LRR minus IMP"),
+    )
+    title = "IMP in LRR's masks"
+    claim = "LRR finds better masks: IMP inside them is better than IMP in its own."
+    studies = studies_of_searches(scale, title, searches, claims, reference="imp")
+    return Recipe(title, f"{B}, mask swap", claim, studies, analyse=accuracy_evidence)
+
+
+def imp_mask_swap(scale: Scale) -> Recipe:
+    """LRR in IMP's masks: how much of LRR's gain is its optimisation?"""
+
+    def searches(set_up: SetUp) -> Searches:
+        return {
+            "lrr": (SearchPlan(lrr(set_up)), *LRR),
+            "lrr_in_imp": (
+                SearchPlan(lrr(set_up), "imp"),
+                "LRR in IMP's masks",
+                "LRR; at every level the mask is IMP's.",
+            ),
+            "imp": (SearchPlan(imp(set_up)), *IMP),
+        }
+
+    claims = (
+        over("LRR optimises IMP's masks better than IMP.", "lrr_in_imp", "imp", "LRR in IMP's masks minus IMP"),
+        over("LRR's own masks are better still.", "lrr", "lrr_in_imp", "LRR minus LRR in IMP's masks"),
+    )
+    title = "LRR in IMP's masks"
+    claim = "LRR optimises better: inside IMP's masks it is better than IMP."
+    studies = studies_of_searches(scale, title, searches, claims, reference="imp")
+    return Recipe(title, f"{B}, mask swap", claim, studies, analyse=accuracy_evidence)
+
+
+def mask_randomisation(scale: Scale) -> Recipe:
+    """LRR's layer densities, places at random: drawn anew level by level, or its masks permuted."""
+
+    def searches(set_up: SetUp) -> Searches:
+        drawn, permuted = random_masks_of_the_same_counts, permuted_masks
+        return {
+            "lrr": (SearchPlan(lrr(set_up)), *LRR),
+            "lrr_random": (
+                SearchPlan(lrr(set_up), "lrr", drawn),
+                "LRR, random masks",
+                "LRR in random nested masks of LRR's layer densities.",
+            ),
+            "imp_random": (SearchPlan(imp(set_up), "lrr_random"), "IMP, random masks", "IMP in the same random masks."),
+            "lrr_permuted": (
+                SearchPlan(lrr(set_up), "lrr", permuted),
+                "LRR, permuted masks",
+                "LRR in its own masks with the places of every layer shuffled, alike at all levels.",
+            ),
+            "imp_permuted": (
+                SearchPlan(imp(set_up), "lrr_permuted"),
+                "IMP, permuted masks",
+                "IMP in the same permuted masks.",
+            ),
+        }
+
+    claims = (
+        over("In the same random masks LRR beats IMP.", "lrr_random", "imp_random", "LRR minus IMP, random masks"),
+        over("In the same permuted masks LRR beats IMP.", "lrr_permuted", "imp_permuted", "LRR minus IMP, permuted masks"),
+        over("Places matter: LRR's own masks beat random ones.", "lrr", "lrr_random", "LRR minus LRR in random masks"),
+    )
+    claim = "LRR's gain is not in the mask alone: it trains randomised masks better than IMP does."
+    studies = studies_of_searches(scale, "Randomised masks", searches, claims, reference="lrr")
+    return Recipe("Mask randomisation", f"{B}, mask randomisation", claim, studies, analyse=accuracy_evidence)
+
+
+def random_masks(scale: Scale) -> Recipe:
+    """Random nested masks, balanced, ERK, uniform and global, under LRR and under IMP."""
+    allocations = {"balanced": balanced, "ERK": erdos_renyi_kernel, "uniform": uniformly, "global": globally}
+
+    def searches(set_up: SetUp) -> Searches:
+        found: Searches = {}
+        for name, allocate in allocations.items():
+            own, same = f"lrr_{name.lower()}", f"imp_{name.lower()}"
+            plan = SearchPlan(replace(lrr(set_up), score=random, allocate=allocate))
+            found[own] = (plan, f"LRR, {name}", f"LRR in random nested masks, {name}.")
+            found[same] = (SearchPlan(imp(set_up), own), f"IMP, {name}", "IMP in the same masks.")
+        return found
+
+    claims = tuple(
+        over(
+            f"LRR trains {name} random masks better than IMP.",
+            f"lrr_{name.lower()}",
+            f"imp_{name.lower()}",
+            f"LRR minus IMP, {name}",
+        )
+        for name in allocations
+    )
+    claim = "LRR trains random masks, too, better than IMP does."
+    studies = studies_of_searches(scale, "Random masks", searches, claims, reference="lrr_erk")
+    return Recipe("Random masks", f"{B}, random masks", claim, studies, analyse=accuracy_evidence)

@@ -1,0 +1,42 @@
+"""What normalisation and warm-up do for LRR (arXiv:2402.19262)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from winsome.methods import rewind_norms
+from winsome.recipes.accuracy import accuracy_evidence
+from winsome.recipes.recipe import Recipe, Scale
+from winsome.recipes.set_ups import B, Searches, SetUp, lrr, over, studies_of_searches
+from winsome.study.arms import Claim
+from winsome.study.design import SearchPlan
+
+
+def norm_rewinding(scale: Scale) -> Recipe:
+    """Normalisation rewound or kept at every level, with and without a learning-rate warm-up."""
+
+    def searches(set_up: SetUp) -> Searches:
+        cold = replace(set_up.training, warmup_epochs=0)
+        rewound = rewind_norms(lrr(set_up), step=set_up.warmup_steps)
+        return {
+            "lrr": (SearchPlan(lrr(set_up)), "LRR", "With warm-up, normalisation kept."),
+            "norms": (SearchPlan(rewound), "LRR, norms rewound", "With warm-up; normalisation goes back at every level."),
+            "cold": (SearchPlan(lrr(set_up), training=cold), "LRR, no warm-up", "Without warm-up, normalisation kept."),
+            "norms_cold": (
+                SearchPlan(rewound, training=cold),
+                "LRR, norms rewound, no warm-up",
+                "Without warm-up; normalisation goes back at every level.",
+            ),
+        }
+
+    ours = f"{B} asks; the wording is ours"
+    both = {"norms": 1.0, "norms_cold": -1.0, "lrr": -1.0, "cold": 1.0}
+    claims = (
+        over("Rewinding normalisation makes LRR worse.", "lrr", "norms", "LRR minus LRR with norms rewound", ours),
+        over("It does so without warm-up, too.", "cold", "norms_cold", "the same difference without warm-up", ours),
+        over("LRR gains from the warm-up.", "lrr", "cold", "LRR with minus without warm-up", ours),
+        Claim("Warm-up matters more where norms are rewound.", ours, both, "the warm-up's gain, norms rewound minus kept"),
+    )
+    claim = "What LRR owes to trained normalisation and to the learning-rate warm-up."
+    studies = studies_of_searches(scale, "Normalisation rewinding and warm-up", searches, claims, reference="lrr")
+    return Recipe("Normalisation rewinding and warm-up", f"{B}, BN rewinding", claim, studies, analyse=accuracy_evidence)

@@ -1,0 +1,91 @@
+"""A recipe: the studies behind one figure or table of a paper, and what is read from them once they are finished."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from matplotlib.figure import Figure
+
+from winsome.figures.results import Results
+from winsome.study.design import Study
+
+Scale = Literal["small", "paper"]  # minutes on two cores, or the paper's own set-up
+
+
+class Draw(Protocol):
+    """Draws a figure: `width` in inches, `on_page` where text must stay text."""
+
+    def __call__(self, *, width: float, on_page: bool) -> Figure: ...
+
+
+@dataclass(frozen=True)
+class Plot:
+    """One figure of a recipe."""
+
+    name: str  # of its files
+    caption: str
+    draw: Draw
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table of a recipe: becomes NAME.csv."""
+
+    name: str
+    caption: str
+    columns: tuple[str, ...]
+    rows: Sequence[Sequence[Any]]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What finished studies say.
+
+    Attributes:
+        tables: the numbers, with spread and seeds.
+        plots: the figures.
+        verdicts: a claim, its source, whether it shows (None: not judged), and a sentence.
+        notes: what a reader has to know.
+    """
+
+    tables: tuple[Table, ...]
+    plots: tuple[Plot, ...]
+    verdicts: tuple[Mapping[str, Any], ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A study of a recipe that has been run: its folder and what was collected."""
+
+    study: Study
+    folder: Path
+    results: Results
+
+
+Analyse = Callable[[Mapping[str, Finished]], Evidence]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What `winsome reproduce NAME` runs.
+
+    Attributes:
+        title: of the figure or table, in a few words.
+        source: the paper, with section or figure.
+        claim: what the paper says there.
+        studies: by a short label, which names its folder; none where the evidence is computed directly.
+        analyse: reads the finished studies.
+    """
+
+    title: str
+    source: str
+    claim: str
+    studies: Mapping[str, Study] = field(default_factory=dict)
+    analyse: Analyse = field(kw_only=True)
+
+
+MakeRecipe = Callable[[Scale], Recipe]

@@ -1,0 +1,103 @@
+"""Run a recipe: its studies one after another, then its analysis, figures (SVG, PDF), tables (CSV) and `recipe.json`."""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, cast
+
+from winsome.figures.files import inline_svg, save
+from winsome.figures.results import Results
+from winsome.figures.theme import NARROW, WIDE
+from winsome.recipes.recipe import Evidence, Finished, Recipe, Scale, Table
+from winsome.store import claim_folder, write_json, write_whole
+from winsome.study.design import Study
+from winsome.study.results import collect, hardware
+from winsome.study.run import Watch, run
+
+FORMAT = 1
+FILE_NAME = "recipe.json"
+Watching = Callable[[Study, Path], AbstractContextManager[Watch]]  # shows the progress of a study
+
+
+def run_recipe(
+    name: str, recipe: Recipe, folder: Path, *, scale: Scale, command: str, watching: Watching, workers: int = 0
+) -> dict[str, Any]:
+    """Do everything of a recipe that is not done yet, and write what it shows.
+
+    Args:
+        name: of the recipe.
+        recipe: what is run.
+        folder: where it lives; each study gets a folder of its own below it.
+        scale: small or paper.
+        command: what reproduces it, for the record.
+        watching: shows the progress of a study.
+        workers: processes side by side; 0 for one per core.
+
+    Returns:
+        What was written to `recipe.json`.
+
+    Raises:
+        WinsomeError: the folder holds another scale or set-up of the recipe, data are absent, or the disk fails.
+    """
+    claim_folder(folder, {"recipe": name, "scale": scale})
+    start = time.perf_counter()
+    finished: dict[str, Finished] = {}
+    for label, study in recipe.studies.items():
+        place = folder / label
+        with watching(study, place) as watch:
+            in_jobs = run(study, place, workers=workers, watch=watch)
+        seconds = {"total": time.perf_counter() - start, "jobs": in_jobs}
+        results = collect(study, place, seconds=seconds, command=command)
+        finished[label] = Finished(study, place, cast(Results, results))
+    evidence = recipe.analyse(finished)
+    record = {
+        "format": FORMAT,
+        "name": name,
+        "title": recipe.title,
+        "source": recipe.source,
+        "claim": recipe.claim,
+        "scale": scale,
+        "environment": hardware(command),
+        "seconds": time.perf_counter() - start,
+        "studies": list(recipe.studies),
+        "verdicts": [dict(verdict) for verdict in evidence.verdicts],
+        "notes": list(evidence.notes),
+        "tables": [_table_record(table) for table in evidence.tables],
+        "figures": _write_figures(name, evidence, folder),
+    }
+    for table in evidence.tables:
+        write_whole(folder / f"{table.name}.csv", as_csv(table).encode())
+    write_json(folder / FILE_NAME, record)
+    return record
+
+
+def as_csv(table: Table) -> str:
+    """The table as CSV, numbers in full."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(table.columns)
+    writer.writerows(table.rows)
+    return text.getvalue()
+
+
+def _table_record(table: Table) -> Mapping[str, Any]:
+    rows = [list(row) for row in table.rows]
+    return {"name": table.name, "caption": table.caption, "columns": list(table.columns), "rows": rows}
+
+
+def _write_figures(name: str, evidence: Evidence, folder: Path) -> list[dict[str, str]]:
+    """Write each figure as SVG and PDF; what a page needs of them goes into the record."""
+    records = []
+    for plot in evidence.plots:
+        save(plot.draw(width=WIDE, on_page=False), folder / plot.name)
+        drawn = {
+            kind: inline_svg(plot.draw(width=width, on_page=True), f"{name}-{plot.name}-{kind}", plot.caption)
+            for kind, width in (("wide", WIDE), ("narrow", NARROW))
+        }
+        records.append({"name": plot.name, "caption": plot.caption, **drawn})
+    return records

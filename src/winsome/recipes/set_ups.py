@@ -1,0 +1,126 @@
+"""The set-ups that recipes share: each paper's own, and one of minutes on two cores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from winsome.methods import Method, learning_rate_rewinding, weight_rewinding
+from winsome.recipes.recipe import Scale
+from winsome.study.arms import Claim, Network
+from winsome.study.design import DataPlan, NetworkPlan, SearchPlan, Study
+from winsome.training.settings import SGD, StepDecay, Training
+
+A, B = "arXiv:2504.05357", "arXiv:2402.19262"
+Searches = dict[str, tuple[SearchPlan, str, str]]  # by name: the plan, a short label, an explanation
+
+
+@dataclass(frozen=True)
+class SetUp:
+    """Data, network and training of a search in which every level has a whole learning-rate schedule (arXiv:2402.19262).
+
+    Attributes:
+        name: names a study's folder: network and data.
+        levels: prune-train rounds after level 0, each removing the fraction `rate` of what is left, in (0, 1).
+        steps_per_epoch: of the training split at this batch size.
+        judged: levels at which networks are judged.
+        seeds: how many searches.
+    """
+
+    name: str
+    data: DataPlan
+    network: NetworkPlan
+    training: Training
+    levels: int
+    rate: float
+    steps_per_epoch: int
+    judged: tuple[int, ...]
+    seeds: int
+
+    @property
+    def warmup_steps(self) -> int:
+        """Training steps of the learning rate's warm-up: where arXiv:2402.19262's IMP rewinds to."""
+        return self.training.warmup_epochs * self.steps_per_epoch
+
+
+# Learning rate and schedule were tried on a validation part of the train split: see docs/masks-signs-lrr.md.
+DIGITS = SetUp(
+    name="residual-mlp-digits",
+    data=DataPlan("digits"),
+    network=NetworkPlan("residual_mlp"),
+    training=Training(10, 128, SGD(0.1, 0.9, 1e-3), StepDecay((0.4, 0.8), 0.1), warmup_epochs=2),
+    levels=12,
+    rate=0.25,
+    steps_per_epoch=10,
+    judged=(3, 6, 9, 12),
+    seeds=16,
+)
+
+
+def paper_set_ups() -> tuple[SetUp, ...]:
+    """The set-ups of arXiv:2402.19262 on CIFAR: 150 epochs a level, 10 of warm-up, x0.1 every 60."""
+
+    def set_up(network: str, data: str, weight_decay: float) -> SetUp:
+        training = Training(150, 256, SGD(0.1, 0.9, weight_decay), StepDecay((0.4, 0.8), 0.1), warmup_epochs=10)
+        name = f"{network}-{data}"
+        return SetUp(name, DataPlan(data), NetworkPlan(network), training, 15, 0.2, 195, (3, 6, 9, 12, 15), 3)
+
+    return set_up("resnet20", "cifar10", 1e-4), set_up("resnet18", "cifar100", 1e-3)
+
+
+def set_ups(scale: Scale) -> tuple[SetUp, ...]:
+    """Those of arXiv:2402.19262 at a scale."""
+    return (DIGITS,) if scale == "small" else paper_set_ups()
+
+
+def lrr(set_up: SetUp) -> Method:
+    """LRR of a set-up."""
+    return learning_rate_rewinding(set_up.levels, set_up.rate)
+
+
+def imp(set_up: SetUp) -> Method:
+    """The IMP of arXiv:2402.19262: weights go back to the end of the warm-up, and the schedule goes on from there."""
+    return weight_rewinding(set_up.levels, set_up.rate, step=set_up.warmup_steps)
+
+
+LRR = ("LRR", "Learning-rate rewinding: weights stay, the schedule restarts.")
+IMP = ("IMP", "Weights go back to where the warm-up of level 0 ended, as in the code of arXiv:2402.19262.")
+
+
+def over(text: str, better: str, worse: str, meaning: str, source: str = B) -> Claim:
+    """The claim that one arm is better than another."""
+    return Claim(text, source, {better: 1, worse: -1}, meaning)
+
+
+def studies_of_searches(
+    scale: Scale, title: str, searches: Callable[[SetUp], Searches], claims: tuple[Claim, ...], *, reference: str
+) -> dict[str, Study]:
+    """Studies that compare the networks of searches themselves, level by level; one for each set-up of a scale.
+
+    Args:
+        scale: small or paper.
+        title: of each study.
+        searches: the searches of a set-up, in the order in which they are shown.
+        claims: what is judged, at the lowest density.
+        reference: the search with which the others are compared.
+    """
+    return {set_up.name: _study(set_up, title, searches(set_up), claims, reference) for set_up in set_ups(scale)}
+
+
+def _study(set_up: SetUp, title: str, searches: Searches, claims: tuple[Claim, ...], reference: str) -> Study:
+    return Study(
+        name=set_up.name,
+        title=title,
+        data=set_up.data,
+        network=set_up.network,
+        methods=tuple((name, plan) for name, (plan, _, _) in searches.items()),
+        search_training=set_up.training,
+        warmup_epochs=0,
+        training=set_up.training,
+        arms=tuple(Network(name, label, words, name) for name, (_, label, words) in searches.items()),
+        levels=set_up.judged,
+        search_seeds=tuple(range(set_up.seeds)),
+        prune_classifier=True,
+        claims=claims,
+        reference=reference,
+    )

@@ -1,0 +1,70 @@
+"""Signed masks on fresh starts: accuracy over density, and the ImageNet table (arXiv:2504.05357)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from winsome.recipes.accuracy import accuracy_evidence
+from winsome.recipes.recipe import Recipe, Scale
+from winsome.recipes.set_ups import A
+from winsome.study import presets
+from winsome.study.arms import PAPER_A_ARMS
+from winsome.study.design import DataPlan, NetworkPlan, Study
+from winsome.training.settings import Adam
+
+
+def accuracy_over_density(scale: Scale) -> Recipe:
+    """Dense, LRR and AWS networks, planted signed masks, mask only and random mask, over density, networks and data sets."""
+    claim = "On any start |θ₀|·s_AWS trains to nearly the dense network's accuracy; s_LRR and the mask alone do not."
+    studies = _small() if scale == "small" else _paper()
+    return Recipe("Accuracy over density", f"{A}, main figures", claim, studies, analyse=accuracy_evidence)
+
+
+def _small() -> dict[str, Study]:
+    digits = presets.digits()
+    residual = replace(digits, arms=PAPER_A_ARMS, levels=(3, 6, 9, 12), search_seeds=tuple(range(16)), curve_at=())
+    return {"residual-mlp-digits": residual, "small-conv-digits": replace(presets.digits_conv(), curve_at=())}
+
+
+def _paper() -> dict[str, Study]:
+    """Four networks on CIFAR-100 and Tiny-ImageNet at every level, on two fresh starts."""
+    studies = {}
+    for data in ("cifar100", "tiny_imagenet"):
+        for network in ("resnet50", "mobilenet_v2", "efficientnet_b0", "shufflenet"):
+            study = presets.images(data)
+            rate = 0.05 if network == "mobilenet_v2" else 0.1
+            trainings = {
+                name: replace(training, optimizer=replace(training.optimizer, learning_rate=rate))
+                for name, training in (("search_training", study.search_training), ("training", study.training))
+            }
+            name = f"{network.replace('_', '-')}-{data.replace('_', '-')}"
+            plan = NetworkPlan(network)
+            studies[name] = replace(study, name=name, network=plan, levels=tuple(range(1, 16)), **trainings)
+    return studies
+
+
+def imagenet_table(scale: Scale) -> Recipe:
+    """A residual network, one under Adam and an MLP-Mixer, each judged at the last level: the ImageNet table's shape."""
+    claim = "AWS's signed masks hold up on large data and on networks without BatchNorm (MLP-Mixer: LayerNorm)."
+    studies = _imagenet_small() if scale == "small" else _imagenet_paper()
+    return Recipe("The ImageNet table", f"{A}, ImageNet", claim, studies, analyse=accuracy_evidence)
+
+
+def _imagenet_small() -> dict[str, Study]:
+    """The digits stand in for ImageNet: a residual MLP under SGD and under Adam, and a small MLP-Mixer under Adam."""
+    digits = replace(presets.digits(), arms=PAPER_A_ARMS, levels=(10,), search_seeds=tuple(range(16)), curve_at=())
+    searching, scratch = digits.search_training, digits.training
+    adam = replace(
+        digits, search_training=replace(searching, optimizer=Adam(1e-3)), training=replace(scratch, optimizer=Adam(1e-3))
+    )
+    mixer = NetworkPlan("mlp_mixer", (("depth", 2), ("dim", 32), ("patch", 2)))
+    few = replace(digits, name="mixer", network=mixer, levels=(8,), search_seeds=tuple(range(4)))
+    few = replace(few, search_training=adam.search_training, training=replace(adam.training, epochs=20))
+    return {"residual-mlp-sgd": digits, "residual-mlp-adam": replace(adam, name="adam"), "mlp-mixer-adam": few}
+
+
+def _imagenet_paper() -> dict[str, Study]:
+    return {
+        network.replace("_", "-"): replace(presets.imagenet(network), data=DataPlan("imagenet"))
+        for network in ("resnet50", "mobilenet_v2", "mlp_mixer")
+    }
