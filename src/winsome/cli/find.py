@@ -52,7 +52,7 @@ def find(
     Args:
         data: digits (embedded), cifar10, cifar100, tiny_imagenet, or a folder of images.
         method: How tickets are searched for; the list is above.
-        network: For example residual_mlp, small_conv, resnet20, resnet18, or any torchvision name.
+        network: For example residual_mlp, small_conv, resnet20, resnet50, mobilenet_v2, mlp_mixer, or any torchvision name.
         network_option: An option of the network, name=value; may be given several times.
         data_dir: Folder of local parquet files with the data set, instead of a download.
         save_to: Folder of the run; by default runs/DATA-NETWORK-METHOD-seed-SEED.

@@ -62,7 +62,7 @@ def study(
         data: digits (embedded, the default), digits-conv, cifar10, cifar100, tiny_imagenet, or a folder of images.
         data_dir: Folder of local parquet files with the data set, instead of a download.
         save_to: Folder of the study; by default runs/study-DATA.
-        network: For example residual_mlp, small_conv, resnet8, resnet20, resnet18, or any torchvision name.
+        network: For example residual_mlp, small_conv, resnet20, resnet50, mobilenet_v2, mlp_mixer, or any torchvision name.
         network_option: An option of the network, name=value; may be given several times.
         arms: Arms to run instead of the default ones; an unknown name lists them all.
         levels: Prune-train rounds after the dense level 0.

@@ -9,10 +9,10 @@ from typing import Any
 from torch import nn
 
 from winsome.errors import WinsomeError, unknown
-from winsome.models.residual import ImageShape, mlp, residual_mlp, resnet8, resnet20, small_conv
+from winsome.models.mlp_mixer import mlp_mixer
+from winsome.models.residual import SMALL_IMAGE, ImageShape, mlp, residual_mlp, resnet8, resnet20, small_conv
+from winsome.models.shufflenet import shufflenet
 from winsome.seeding import seeded
-
-SMALL_IMAGE = 64  # pixels: up to this side a ResNet takes the small-image stem
 
 
 def resnet18(image_shape: ImageShape, n_classes: int) -> nn.Module:
@@ -23,6 +23,35 @@ def resnet18(image_shape: ImageShape, n_classes: int) -> nn.Module:
 def resnet50(image_shape: ImageShape, n_classes: int) -> nn.Module:
     """torchvision's ResNet-50; images of up to 64 pixels get a 3x3 stride-1 stem without max-pooling."""
     return _small_stem(_torchvision_models().resnet50(num_classes=n_classes), image_shape)
+
+
+def mobilenet_v2(image_shape: ImageShape, n_classes: int, *, dropout: float = 0.0) -> nn.Module:
+    """torchvision's MobileNetV2, without dropout (arXiv:2504.05357).
+
+    For images of up to 64 pixels the first convolution and the 24 channels wide stage have stride 1, so that the features are
+    1/8 of the image: the strides of that paper's code, which differs otherwise in ReLU for ReLU6, in an expansion of the first
+    block and in shortcut convolutions where only the width changes.
+    """
+    network: nn.Module = _torchvision_models().mobilenet_v2(num_classes=n_classes, dropout=dropout)
+    if max(image_shape[1:]) <= SMALL_IMAGE:
+        _stride_1(network, "features.0.0", "features.2.conv.1.0")
+    return _channels(network, "features.0.0", image_shape[0])
+
+
+def efficientnet_b0(
+    image_shape: ImageShape, n_classes: int, *, dropout: float = 0.2, stochastic_depth_prob: float = 0.2
+) -> nn.Module:
+    """torchvision's EfficientNet-B0, its dropout and its stochastic depth, the values of arXiv:2504.05357's code.
+
+    For images of up to 64 pixels the first convolution has stride 1, so that the features are 1/16 of the image: the strides
+    of that paper's code, which lacks the last 1x1 convolution, 320 to 1280.
+    """
+    network: nn.Module = _torchvision_models().efficientnet_b0(
+        num_classes=n_classes, dropout=dropout, stochastic_depth_prob=stochastic_depth_prob
+    )
+    if max(image_shape[1:]) <= SMALL_IMAGE:
+        _stride_1(network, "features.0.0")
+    return _channels(network, "features.0.0", image_shape[0])
 
 
 def _torchvision_models() -> Any:
@@ -41,16 +70,39 @@ def _small_stem(network: nn.Module, image_shape: ImageShape) -> nn.Module:
     return network
 
 
-NETWORKS: dict[str, Callable[..., nn.Module]] = {
-    f.__name__: f for f in (residual_mlp, mlp, small_conv, resnet8, resnet20, resnet18, resnet50)
-}
+def _stride_1(network: nn.Module, *convolutions: str) -> None:
+    for name in convolutions:
+        convolution = network.get_submodule(name)
+        assert isinstance(convolution, nn.Conv2d)
+        convolution.stride = (1, 1)
+
+
+def _channels(network: nn.Module, stem: str, channels: int) -> nn.Module:
+    """The network with a first convolution of that many input channels, initialised as torchvision does."""
+    first = network.get_submodule(stem)
+    assert isinstance(first, nn.Conv2d)
+    if channels != first.in_channels:
+        other = nn.Conv2d(channels, first.out_channels, 3, first.stride[0], 1, bias=False)
+        nn.init.kaiming_normal_(other.weight, mode="fan_out")
+        network.set_submodule(stem, other)
+    return network
+
+
+# Initialised Kaiming-normal (fan-in; arXiv:2402.19262) and, of arXiv:2504.05357, whose code gives no initialisation, as their
+# libraries do: MobileNetV2 and EfficientNet as torchvision, the other two as torch's layers.
+_KAIMING_NORMAL = (residual_mlp, mlp, small_conv, resnet8, resnet20, resnet18, resnet50)
+_OWN_INITIALISATION = (shufflenet, mobilenet_v2, efficientnet_b0, mlp_mixer)
+
+NETWORKS: dict[str, Callable[..., nn.Module]] = {f.__name__: f for f in (*_KAIMING_NORMAL, *_OWN_INITIALISATION)}
 
 
 def build(name: str, *, image_shape: ImageShape, n_classes: int, seed: int, **options: Any) -> nn.Module:
     """A freshly initialised network: same name, options and seed, same bits.
 
-    Our networks and the two ResNets are initialised Kaiming-normal (fan-in; arXiv:2402.19262), biases as torch draws them, for
-    a bias of 0 would have no sign to plant. Other torchvision networks keep their own initialisation.
+    The residual networks, ours and torchvision's two, and `mlp` are initialised Kaiming-normal (fan-in; arXiv:2402.19262),
+    biases as torch draws them, for a bias of 0 would have no sign to plant. The others keep their own initialisation, in
+    torchvision's networks with biases of 0: ShuffleNet and MLP-Mixer that of torch's layers, for the code of arXiv:2504.05357
+    gives none.
 
     Args:
         name: in `NETWORKS`, or of a torchvision classifier.
@@ -74,7 +126,8 @@ def build(name: str, *, image_shape: ImageShape, n_classes: int, seed: int, **op
                 network = make(image_shape, n_classes, **options)
             except (TypeError, ValueError, RuntimeError, IndexError) as error:
                 raise WinsomeError(f"the network {name!r} does not take these options: {error}") from error
-            _kaiming_normal(network)
+            if make in _KAIMING_NORMAL:
+                _kaiming_normal(network)
             return network
         return _torchvision(name, image_shape, n_classes, options)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 ImageShape = tuple[int, int, int]  # channels, height, width
+SMALL_IMAGE = 64  # pixels: up to this side a network takes its small-image stem
 
 
 class ConvBlock(nn.Module):
