@@ -22,6 +22,7 @@ from winsome.cli.cite import cite
 from winsome.cli.find import find
 from winsome.cli.plant import plant
 from winsome.cli.report import report
+from winsome.cli.reproduce import reproduce
 from winsome.cli.study import study
 from winsome.cli.ticket import TICKET_COMMANDS
 from winsome.errors import Diverged, WinsomeError
@@ -38,6 +39,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "find": find,
     "plant": plant,
     "ticket": ticket,
+    "reproduce": reproduce,
     "report": report,
     "cite": cite,
 }

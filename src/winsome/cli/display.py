@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -117,10 +117,15 @@ def _labels(study: Study) -> dict[str, str]:
 
 
 def accuracy_table(
-    record: Results, labels: Mapping[str, str], densities: tuple[float, ...], rows: list[dict[str, Any]]
+    record: Results,
+    labels: Mapping[str, str],
+    densities: tuple[float, ...],
+    rows: list[dict[str, Any]],
+    *,
+    title: str = "",
 ) -> Table:
     """Arms by densities: mean and standard deviation over search seeds, as far as the runs have got."""
-    table = Table(title="test accuracy (%)", title_justify="left")
+    table = Table(title=f"{title}: test accuracy (%)" if title else "test accuracy (%)", title_justify="left")
     table.add_column("arm")
     for density in densities:
         table.add_column(f"density {density:.3g}", justify="right")
@@ -136,14 +141,25 @@ def accuracy_table(
 
 def print_results(results: Results, page: Path) -> None:
     """The table, one sentence for each claim, and where the report is."""
+    print_accuracies(results)
+    print_verdicts(results["claims"])
     console = Console()
-    study = results["study"]
-    labels = {arm["name"]: arm["label"] for arm in study["arms"]}
-    record = {"arms": list(labels)}
-    console.print(accuracy_table(record, labels, tuple(study["densities"]), list(results["rows"])))
-    for claim in results["claims"]:
-        mark = {True: "[green]✓[/]", False: "[red]✗[/]", None: "[yellow]?[/]"}[claim["shown"]]
-        console.print(f"{mark} {claim['claim']}\n    {claim['sentence']}", highlight=False, soft_wrap=True)
     for warning in results["warnings"]:
         console.print(f"[yellow]warning:[/] {warning}", highlight=False, soft_wrap=True)
     console.print(f"report: {page}", highlight=False, soft_wrap=True)
+
+
+def print_accuracies(results: Results, *, title: str = "") -> None:
+    """The table of a finished study."""
+    study = results["study"]
+    labels = {arm["name"]: arm["label"] for arm in study["arms"]}
+    densities = tuple(study["densities"])
+    Console().print(accuracy_table({"arms": list(labels)}, labels, densities, list(results["rows"]), title=title))
+
+
+def print_verdicts(verdicts: Sequence[Mapping[str, Any]]) -> None:
+    """One sentence for each claim."""
+    console = Console()
+    for verdict in verdicts:
+        mark = {True: "[green]✓[/]", False: "[red]✗[/]", None: "[yellow]?[/]"}[verdict["shown"]]
+        console.print(f"{mark} {verdict['claim']}\n    {verdict['sentence']}", highlight=False, soft_wrap=True)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from winsome.recipes.accuracy import accuracy_evidence
 from winsome.recipes.recipe import Recipe, Scale
-from winsome.recipes.set_ups import A, over
+from winsome.recipes.set_ups import A, at_rate, over
 from winsome.study import presets
 from winsome.study.arms import ARMS, Arm
 from winsome.study.design import NetworkPlan, Study
@@ -27,7 +27,8 @@ def frozen_norms(scale: Scale) -> Recipe:
     )
     claim = "AWS's gain over LRR comes from interpolation, rather than from ψ being kept near ψ_init by any means."
     studies = {
-        name: replace(study, arms=tuple(arms), claims=claims, reference="planted_aws") for name, study in _grid(scale, (0.1, 0.2))
+        name: replace(study, arms=tuple(arms), claims=claims, reference="planted_aws")
+        for name, study in _grid(scale, (0.1, 0.2))
     }
     return Recipe("AWS against frozen norms", f"{A}, controlled", claim, studies, analyse=accuracy_evidence)
 
@@ -38,13 +39,20 @@ def absorbed_signs(scale: Scale) -> Recipe:
     arms: list[Arm] = [ARMS[name] for name in names]
     absorbed = "|θ₀|·s_LRR with sign(γ) absorbed"
     claims = (
-        over("Absorbing sign(γ) makes LRR's signs better.", "planted_lrr_absorbed", "planted_lrr", f"{absorbed} minus as found", OURS),
+        over(
+            "Absorbing sign(γ) makes LRR's signs better.",
+            "planted_lrr_absorbed",
+            "planted_lrr",
+            f"{absorbed} minus as found",
+            OURS,
+        ),
         over("AWS is better than that.", "planted_aws", "planted_lrr_absorbed", f"|θ₀|·s_AWS minus {absorbed}", OURS),
         over("LRR's signs as found beat its mask alone.", "planted_lrr", "mask_only_lrr", "|θ₀|·s_LRR minus mask only", A),
     )
     claim = "Part of what AWS gains is that its γ stay positive: absorbing sign(γ) gives LRR the same for nothing."
     studies = {
-        name: replace(study, arms=tuple(arms), claims=claims, reference="planted_lrr") for name, study in _grid(scale, (0.2, 0.5))
+        name: replace(study, arms=tuple(arms), claims=claims, reference="planted_lrr")
+        for name, study in _grid(scale, (0.2, 0.5))
     }
     return Recipe("Signs after absorbing sign(γ)", f"{A}, controlled", claim, studies, analyse=accuracy_evidence)
 
@@ -74,7 +82,7 @@ def _varied(
         name=name,
         title=name.replace("-", " "),
         network=NetworkPlan(network) if network else study.network,
-        search_training=replace(study.search_training, optimizer=replace(study.search_training.optimizer, learning_rate=rate)),
+        search_training=at_rate(study.search_training, rate),
         training=scratch,
         curve_at=tuple(epoch for epoch in curve if epoch < scratch.epochs),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from winsome.methods import Method, learning_rate_rewinding, weight_rewinding
 from winsome.recipes.recipe import Scale
@@ -85,6 +85,11 @@ def imp(set_up: SetUp) -> Method:
 
 LRR = ("LRR", "Learning-rate rewinding: weights stay, the schedule restarts.")
 IMP = ("IMP", "Weights go back to where the warm-up of level 0 ended, as in the code of arXiv:2402.19262.")
+
+
+def at_rate(training: Training, learning_rate: float) -> Training:
+    """The same training at another learning rate."""
+    return replace(training, optimizer=replace(training.optimizer, learning_rate=learning_rate))
 
 
 def over(text: str, better: str, worse: str, meaning: str, source: str = B) -> Claim:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from winsome.recipes.accuracy import accuracy_evidence
 from winsome.recipes.recipe import Recipe, Scale
-from winsome.recipes.set_ups import A
+from winsome.recipes.set_ups import A, at_rate
 from winsome.study import presets
 from winsome.study.arms import PAPER_A_ARMS
 from winsome.study.design import DataPlan, NetworkPlan, Study
@@ -33,13 +33,15 @@ def _paper() -> dict[str, Study]:
         for network in ("resnet50", "mobilenet_v2", "efficientnet_b0", "shufflenet"):
             study = presets.images(data)
             rate = 0.05 if network == "mobilenet_v2" else 0.1
-            trainings = {
-                name: replace(training, optimizer=replace(training.optimizer, learning_rate=rate))
-                for name, training in (("search_training", study.search_training), ("training", study.training))
-            }
             name = f"{network.replace('_', '-')}-{data.replace('_', '-')}"
-            plan = NetworkPlan(network)
-            studies[name] = replace(study, name=name, network=plan, levels=tuple(range(1, 16)), **trainings)
+            studies[name] = replace(
+                study,
+                name=name,
+                network=NetworkPlan(network),
+                levels=tuple(range(1, 16)),
+                search_training=at_rate(study.search_training, rate),
+                training=at_rate(study.training, rate),
+            )
     return studies
 
 

@@ -12,6 +12,7 @@ from winsome import figures
 from winsome.errors import WinsomeError
 from winsome.figures.results import FILE_NAME, Results
 from winsome.figures.theme import INK, MUTED, ON_DARK, PALETTE, PAPER, RULE
+from winsome.report.recipes import recipe_files, recipe_sections
 from winsome.report.sections import Section, section
 from winsome.report.wording import typeset
 from winsome.store import write_whole
@@ -24,12 +25,15 @@ def write(folder: Path | str) -> Path:
     """Write `report.html` into `folder`, and each study's figures as SVG and PDF into its own `figures/`.
 
     `folder` is a study's, or one that holds studies at any depth: they become one page. A damaged study among several is
-    named on the page; a folder without any is a WinsomeError that says what was looked for.
+    named on the page; a folder without any is a WinsomeError that says what was looked for. A folder of recipes becomes the
+    page of recipes, and each of their studies gets a page of its own.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise WinsomeError(f"{folder} is not a folder; give the folder of a finished `winsome study`")
     single = (folder / FILE_NAME).is_file()
+    if not single and recipe_files(folder):
+        return _write_recipes(folder)
     studies, unread = ([(folder, figures.read(folder))], list[str]()) if single else _find(folder)
     pages = []
     for number, (place, results) in enumerate(studies, start=1):
@@ -41,8 +45,24 @@ def write(folder: Path | str) -> Path:
     return path
 
 
+def _write_recipes(folder: Path) -> Path:
+    sections = recipe_sections(folder)
+    for path in sorted(folder.rglob(FILE_NAME)):
+        write(path.parent)
+    path = folder / "report.html"
+    title = sections[0].title if len(sections) == 1 else f"{len(sections)} figures and tables, reproduced"
+    write_whole(path, render_template("recipes.html.jinja", title, recipes=sections).encode())
+    return path
+
+
 def render(sections: Sequence[Section], unread: Sequence[str] = ()) -> str:
     """The page of one or several studies; `unread` are sentences on studies that could not be read."""
+    title = sections[0].title if len(sections) == 1 else f"{len(sections)} studies of winning tickets"
+    return render_template("report.html.jinja", title, studies=sections, unread=unread)
+
+
+def render_template(name: str, title: str, **content: object) -> str:
+    """A page in the one style of all reports."""
     environment = Environment(
         loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -52,14 +72,8 @@ def render(sections: Sequence[Section], unread: Sequence[str] = ()) -> str:
         **{role: ON_DARK[colour] for role, colour in _ROLES.items()},
         **{name: on_dark for name, (_, on_dark) in PALETTE.items()},
     }
-    return environment.get_template("report.html.jinja").render(
-        studies=sections,
-        unread=unread,
-        light=light,
-        dark=dark,
-        style=Markup((_HERE / "style.css").read_text(encoding="utf-8")),
-        title=sections[0].title if len(sections) == 1 else f"{len(sections)} studies of winning tickets",
-    )
+    style = Markup((_HERE / "style.css").read_text(encoding="utf-8"))
+    return environment.get_template(name).render(light=light, dark=dark, style=style, title=title, **content)
 
 
 def _find(folder: Path) -> tuple[list[tuple[Path, Results]], list[str]]:

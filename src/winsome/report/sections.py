@@ -26,7 +26,8 @@ from winsome.report.wording import counted, day, duration, listed, ranges, setti
 
 # "not shown here (within the spread) at density 0.05: a minus b is +0.3 points": the badge and the tally say the opening.
 _SENTENCE = re.compile(
-    r"(?:not )?(?:shown|judged)(?: here)?\b(?P<how>[^:]*?)(?:\s*at density [\d.e-]+)?\s*:\s*(?P<rest>.*)", re.S
+    r"(?:not )?(?:shown|judged)(?: here)?\b(?P<how>[^:]*?)(?:\s*(?:at density [\d.e-]+|over densities))?\s*:\s*(?P<rest>.*)",
+    re.S,
 )
 _HYPHEN = re.compile(r"(?<![\w.])-(?=\d)")
 
@@ -79,7 +80,7 @@ class Section:
 def section(results: Results, prefix: str, place: str) -> Section:
     """Everything the page says about these results; ids begin with `prefix`."""
     study = results["study"]
-    verdicts = [_verdict(claim) for claim in results["claims"]]
+    verdicts = [verdict_of(claim) for claim in results["claims"]]
     return Section(
         prefix=prefix,
         place=place,
@@ -102,7 +103,8 @@ def section(results: Results, prefix: str, place: str) -> Section:
     )
 
 
-def _verdict(claim: Claim) -> Verdict:
+def verdict_of(claim: Claim) -> Verdict:
+    """A claim's verdict for the page, its sentence rid of what the badge says."""
     status, word = {
         True: ("shown", "Shown here"),
         False: ("not-shown", "Not shown here"),

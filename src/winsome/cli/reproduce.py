@@ -1,0 +1,141 @@
+"""`winsome reproduce`: the papers' figures and tables by name."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import shlex
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table as RichTable
+from tyro.conf import Positional
+
+from winsome.cli.display import Display, print_accuracies, print_verdicts
+from winsome.errors import unknown
+from winsome.recipes.recipe import Recipe, Scale
+from winsome.store import read_json
+from winsome.study.design import Study
+from winsome.study.run import Watch
+
+
+def reproduce(
+    names: Positional[tuple[str, ...]] = (),
+    /,
+    *,
+    scale: Scale = "small",
+    save_to: Path = Path("runs/reproduce"),
+    seeds: int | None = None,
+    data_dir: Path | None = None,
+    workers: int = 0,
+    estimate_only: bool = False,
+) -> None:
+    """Reproduce the papers' figures and tables by name.
+
+    `winsome reproduce list` says which there are; `all` runs them all. Each recipe runs its studies, then leaves figures
+    (SVG, PDF), tables (CSV) and recipe.json in a folder of its own; report.html shows all that are there. Run it again to
+    continue where it stopped.
+
+    Args:
+        names: Recipes, or `all`; `list` prints them.
+        scale: small takes minutes on two cores; paper is the papers' own set-up, and says first what it would cost.
+        save_to: Folder of all recipes.
+        seeds: Search seeds instead of the recipe's own: fewer for a quick look, more for narrower intervals.
+        data_dir: Folder of local parquet files with the data set, or with a folder for each, instead of a download.
+        workers: Processes side by side; 0 for one per core.
+        estimate_only: Print what it would cost on this machine, and stop.
+    """
+    from winsome.recipes.catalogue import RECIPES  # here, for matplotlib takes seconds to import
+
+    if not names or names == ("list",):
+        _print_list()
+        return
+    for name in names:
+        if name not in (*RECIPES, "all"):
+            raise unknown("recipe", name, [*RECIPES, "all", "list"])
+    chosen = tuple(RECIPES) if "all" in names else tuple(dict.fromkeys(names))
+    console = Console(highlight=False, soft_wrap=True)
+    for name in chosen:
+        recipe = _adapted(RECIPES[name](scale), seeds, data_dir)
+        console.print(f"[bold]{name}[/]: {recipe.title}", soft_wrap=True)
+        if scale == "paper" or estimate_only:
+            _print_estimate(console, recipe)
+        if not estimate_only:
+            _reproduce(console, name, recipe, save_to, scale, workers)
+
+
+def _adapted(recipe: Recipe, seeds: int | None, data_dir: Path | None) -> Recipe:
+    changed: dict[str, Study] = {}
+    for label, study in recipe.studies.items():
+        chosen = study.search_seeds if seeds is None else tuple(range(seeds))
+        data = dataclasses.replace(study.data, data_dir=_data_dir(data_dir, study.data.name))
+        changed[label] = dataclasses.replace(study, data=data, search_seeds=chosen)
+    return dataclasses.replace(recipe, studies=changed)
+
+
+def _data_dir(data_dir: Path | None, name: str) -> Path | None:
+    """Where a data set is read from: the folder of its name inside the given one, if there is one."""
+    if data_dir is None or name == "digits":
+        return None
+    return data_dir / name if (data_dir / name).is_dir() else data_dir
+
+
+def _reproduce(console: Console, name: str, recipe: Recipe, save_to: Path, scale: Scale, workers: int) -> None:
+    from winsome import report
+    from winsome.recipes.run import run_recipe
+
+    command = shlex.join(["winsome", *sys.argv[1:]])
+    folder = save_to / (name if scale == "small" else f"{name}-{scale}")
+    record = run_recipe(name, recipe, folder, scale=scale, command=command, watching=_watching, workers=workers)
+    for label in record["studies"]:
+        print_accuracies(read_json(folder / label / "results.json"), title=label)
+    for table in record["tables"]:
+        if table["name"] not in ("accuracy", "differences"):  # the former is printed above, arms by densities
+            _print_table(console, table)
+    print_verdicts(record["verdicts"])
+    console.print(f"figures and tables: {folder}", highlight=False, soft_wrap=True)
+    console.print(f"report: {report.write(save_to)}", highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def _watching(study: Study, folder: Path) -> Iterator[Watch]:
+    with Display(study, folder) as display:
+        yield display.watch
+
+
+def _print_list() -> None:
+    from winsome.recipes.catalogue import RECIPES
+
+    table = RichTable(title="recipes: winsome reproduce NAME", title_justify="left")
+    table.add_column("name", no_wrap=True)
+    table.add_column("what")
+    for name, make in RECIPES.items():
+        table.add_row(name, (inspect.getdoc(make) or "").partition("\n")[0])
+    Console().print(table)
+
+
+def _print_estimate(console: Console, recipe: Recipe) -> None:
+    from winsome.recipes.estimate import duration, estimates
+
+    found = estimates(recipe.studies)
+    for label, estimate in found.items():
+        console.print(f"  {label}: {estimate.words}")
+    if len(found) > 1:
+        console.print(f"  in all about {duration(sum(estimate.seconds for estimate in found.values()))} one by one")
+
+
+def _print_table(console: Console, record: dict[str, Any]) -> None:
+    table = RichTable(title=record["caption"], title_justify="left")
+    for column in record["columns"]:
+        table.add_column(column)
+    for row in record["rows"]:
+        table.add_row(*_cells(row))
+    console.print(table)
+
+
+def _cells(row: Sequence[Any]) -> list[str]:
+    return ["" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value) for value in row]

@@ -1,0 +1,112 @@
+"""The page of recipes: for each figure or table of a paper its claim, what showed, the figure and the numbers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from winsome.errors import WinsomeError
+from winsome.recipes.run import FILE_NAME, FORMAT
+from winsome.report.sections import Exhibit, Verdict, verdict_of
+from winsome.report.wording import day, duration
+from winsome.store import read_json
+
+
+@dataclass(frozen=True)
+class NumberTable:
+    """A table for the page: everything is text."""
+
+    caption: str
+    columns: list[str]
+    rows: list[list[str]]
+
+
+@dataclass(frozen=True)
+class RecipeSection:
+    """All that the template needs of one recipe."""
+
+    name: str
+    place: str  # its folder, as seen from the page
+    title: str
+    source: str
+    claim: str
+    scale: str
+    tally: str
+    verdicts: list[Verdict]
+    exhibits: list[Exhibit]
+    tables: list[NumberTable]
+    notes: list[str]
+    studies: list[tuple[str, str]]  # label, link to its own report
+    ran: str
+    command: str
+
+
+def recipe_files(folder: Path) -> list[Path]:
+    """The records of finished recipes in a folder and below it."""
+    return sorted(folder.rglob(FILE_NAME))
+
+
+def recipe_sections(folder: Path) -> list[RecipeSection]:
+    """Every recipe in a folder and below it.
+
+    Raises:
+        WinsomeError: a record is damaged or of another format.
+    """
+    return [_section(path, folder) for path in recipe_files(folder)]
+
+
+def _section(path: Path, folder: Path) -> RecipeSection:
+    record = read_json(path)
+    if not isinstance(record, dict) or record.get("format") != FORMAT:
+        raise WinsomeError(f"{path} is no recipe record of format {FORMAT}; run `winsome reproduce` for it again")
+    place = path.parent.relative_to(folder).as_posix()
+    verdicts = [verdict_of(verdict) for verdict in record["verdicts"]]
+    studies = [(label, f"{place}/{label}/report.html".removeprefix("./")) for label in record["studies"]]
+    return RecipeSection(
+        name=record["name"] + ("" if record["scale"] == "small" else f"-{record['scale']}"),
+        place=place,
+        title=record["title"],
+        source=record["source"],
+        claim=record["claim"],
+        scale=record["scale"],
+        tally=_tally(verdicts),
+        verdicts=verdicts,
+        exhibits=[_exhibit(figure) for figure in record["figures"]],
+        tables=[_table(table) for table in record["tables"]],
+        notes=record["notes"],
+        studies=studies,
+        ran=_ran(record),
+        command=record["environment"]["command"],
+    )
+
+
+def _tally(verdicts: Sequence[Verdict]) -> str:
+    shown = sum(verdict.status == "shown" for verdict in verdicts)
+    return f"{shown} of {len(verdicts)} statements shown here." if verdicts else ""
+
+
+def _exhibit(figure: Mapping[str, str]) -> Exhibit:
+    # Written by our own figures: no foreign markup gets here but by editing the file.
+    return Exhibit(figure["name"], Markup(figure["wide"]), Markup(figure["narrow"]), figure["caption"])
+
+
+def _table(table: Mapping[str, Any]) -> NumberTable:
+    return NumberTable(table["caption"], table["columns"], [[_cell(value) for value in row] for row in table["rows"]])
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "–"
+    return re.sub("^-", "−", f"{value:.4g}") if isinstance(value, float) else str(value)
+
+
+def _ran(record: Mapping[str, Any]) -> str:
+    where = record["environment"]
+    hardware = f"{where['gpu']} with {where['cpu']}" if where.get("gpu") else f"{where['cpu']}, without a GPU"
+    spent = duration(record["seconds"])
+    return f"Ran at {record['scale']} scale on {hardware}, in {spent}, PyTorch {where['torch']}, {day(where['date'])}."
