@@ -35,7 +35,7 @@ _IDLE = re.compile(
 
 def save(figure: Figure, stem: Path) -> tuple[Path, Path]:
     """Write `stem`.svg and `stem`.pdf, trimmed to what is drawn; the same figure gives the same bytes."""
-    svg, pdf = stem.with_suffix(".svg"), stem.with_suffix(".pdf")
+    svg, pdf = (stem.with_name(f"{stem.name}.{kind}") for kind in ("svg", "pdf"))  # a name may hold a dot
     with look():
         figure.savefig(svg, format="svg", bbox_inches="tight", pad_inches=0.03, metadata=_NO_DATE)
         without_date = {"CreationDate": None, "ModDate": None, "Creator": None, "Producer": None}

@@ -1,0 +1,190 @@
+"""One contract for every recipe, from its studies to its page; and what a recipe's cost is estimated from."""
+
+from __future__ import annotations
+
+import csv
+import inspect
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from winsome import report
+from winsome.densities import geometric
+from winsome.errors import WinsomeError
+from winsome.recipes import estimate
+from winsome.recipes.catalogue import RECIPES
+from winsome.recipes.recipe import Recipe, Table
+from winsome.recipes.run import as_csv, run_recipe
+from winsome.recipes.set_ups import set_ups
+from winsome.rewinding import RewindTo
+from winsome.study.arms import CLAIMS
+from winsome.study.design import DataPlan, NetworkPlan, SearchPlan, Study
+from winsome.study.run import Watch
+from winsome.training.settings import Training
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+
+@contextmanager
+def unwatched(_study: Study, _folder: Path) -> Iterator[Watch]:
+    yield lambda _: None
+
+
+def shrunk(study: Study) -> Study:
+    """The same study of seconds: two seeds, two levels, one epoch, few images, a narrow network."""
+
+    def training(one: Training) -> Training:
+        return replace(one, epochs=1, batch_size=64, warmup_epochs=min(one.warmup_epochs, 1))
+
+    def plan(one: SearchPlan) -> SearchPlan:
+        rewind = replace(one.method.rewind, step=min(one.method.rewind.step, 1))  # type: ignore[type-var]
+        method = replace(one.method, densities=geometric(2, 0.5), rewind=rewind)
+        return replace(one, method=method, training=training(one.training) if one.training else None)
+
+    mixer = study.network.name == "mlp_mixer"
+    network = study.network if mixer else NetworkPlan("residual_mlp", (("blocks", 1), ("width", 16)))
+    return replace(
+        study,
+        data=DataPlan("digits", train_images=260, test_images=100),
+        network=network,
+        methods=tuple((name, plan(one)) for name, one in study.plans.items()),
+        search_training=training(study.search_training),
+        training=training(study.training),
+        warmup_epochs=0,
+        levels=(1, 2),
+        search_seeds=(0, 1),
+        starts=study.starts[:1],
+        curve_at=(),
+    )
+
+
+def shrunken(recipe: Recipe) -> Recipe:
+    return replace(recipe, studies={label: shrunk(study) for label, study in list(recipe.studies.items())[:2]})
+
+
+@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("scale", ["small", "paper"])
+def test_every_recipe_is_whole_at_both_scales(name: str, scale: Any) -> None:
+    recipe = RECIPES[name](scale)
+    assert recipe.title
+    assert recipe.claim.endswith(".")
+    assert "arXiv:" in recipe.source
+    assert (inspect.getdoc(RECIPES[name]) or "").partition("\n")[0].endswith((".", "?"))
+    for label, study in recipe.studies.items():
+        assert label == label.lower().replace("_", "-"), "it names a folder"
+        assert study.name
+        for claim in study.claims:
+            known = {arm.name for arm in study.arms}
+            assert set(claim.contrast) <= known or claim in CLAIMS, claim.text  # the paper's: judged where their arms are
+    small = scale == "small"
+    assert all((study.data.name == "digits") == small for study in recipe.studies.values())
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_runs_to_its_page(name: str, tmp_path: Path) -> None:
+    recipe = shrunken(RECIPES[name]("small"))
+    record = run_recipe(name, recipe, tmp_path / name, scale="small", command="winsome test", watching=unwatched, workers=1)
+    assert json.loads((tmp_path / name / "recipe.json").read_text()) == json.loads(json.dumps(record))
+    assert record["tables"]
+    assert record["figures"]
+    for figure in record["figures"]:
+        for kind in ("svg", "pdf"):
+            assert (tmp_path / name / f"{figure['name']}.{kind}").stat().st_size > 1000
+    for table in record["tables"]:
+        with (tmp_path / name / f"{table['name']}.csv").open(newline="") as file:
+            rows = list(csv.reader(file))
+        assert rows[0] == table["columns"]
+        assert rows[1:] == [["" if value is None else str(value) for value in row] for row in table["rows"]]
+        assert rows[1:], "a table of nothing"
+    for verdict in record["verdicts"]:
+        assert verdict["shown"] in (True, False, None)
+    page = report.write(tmp_path).read_text()
+    assert recipe.title.split("(")[0] in page.replace("&#39;", "'")
+    assert page.count("<svg") == 2 * len(record["figures"])
+    for label in recipe.studies:
+        assert (tmp_path / name / label / "report.html").is_file()
+        assert f'href="{name}/{label}/report.html"' in page
+
+
+def test_a_finished_recipe_is_not_run_again_and_another_scale_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = shrunken(RECIPES["lrr_mask_swap"]("small"))
+    settings: dict[str, Any] = {"command": "x", "watching": unwatched, "workers": 1}
+    first = run_recipe("lrr_mask_swap", recipe, tmp_path, scale="small", **settings)
+
+    def never(*_: object) -> float:
+        raise AssertionError("a finished study was run again")
+
+    monkeypatch.setattr("winsome.study.run.run_job", never)
+    again = run_recipe("lrr_mask_swap", recipe, tmp_path, scale="small", **settings)
+    assert again["tables"] == first["tables"]
+    with pytest.raises(WinsomeError, match='scale was "small", is now "paper"'):
+        run_recipe("lrr_mask_swap", recipe, tmp_path, scale="paper", **settings)
+
+
+def test_differences_are_the_paired_means_by_hand(tmp_path: Path) -> None:
+    recipe = shrunken(RECIPES["imp_mask_swap"]("small"))
+    record = run_recipe("x", recipe, tmp_path, scale="small", command="x", watching=unwatched, workers=1)
+    label = next(iter(recipe.studies))
+    rows = json.loads((tmp_path / label / "results.json").read_text())["rows"]
+    accuracy = {(row["arm"], round(row["density"], 6), row["search_seed"]): row["accuracy"] for row in rows}
+    table = next(table for table in record["tables"] if table["name"] == "differences")
+    first = [row for row in table["rows"] if row[1] == "LRR in IMP's masks minus IMP"]
+    assert len(first) == 2, "one for each density"
+    for row in first:
+        density = round(row[2], 6)
+        by_hand = [accuracy["lrr_in_imp", density, seed] - accuracy["imp", density, seed] for seed in (0, 1)]
+        assert row[3] == pytest.approx(sum(by_hand) / 2)
+        assert row[6:] == [2, sum(value > 0 for value in by_hand)]
+
+
+def test_csv_writes_numbers_in_full() -> None:
+    table = Table("t", "", ("a", "b", "c"), [(0.1 + 0.2, None, "x, y"), (1, True, 'say "no"')])
+    rows = list(csv.reader(as_csv(table).splitlines()))
+    assert rows == [["a", "b", "c"], ["0.30000000000000004", "", "x, y"], ["1", "True", 'say "no"']]
+
+
+def test_the_papers_set_ups_are_the_papers() -> None:
+    cifar10, cifar100 = set_ups("paper")
+    assert (cifar10.network.name, cifar100.network.name) == ("resnet20", "resnet18")
+    for set_up, decay in ((cifar10, 1e-4), (cifar100, 1e-3)):
+        training = set_up.training
+        assert (training.epochs, training.batch_size, training.warmup_epochs) == (150, 256, 10)
+        assert (training.optimizer.learning_rate, training.optimizer.weight_decay) == (0.1, decay)
+        rates = [training.rate(step, 195) for step in (195 * 10 - 1, 195 * 60 - 1, 195 * 60, 195 * 120 - 1, 195 * 120)]
+        assert rates == pytest.approx([0.1, 0.1, 0.01, 0.01, 0.001])
+        assert set_up.warmup_steps == 1950
+    plans = RECIPES["lrr_mask_swap"]("paper").studies["resnet20-cifar10"].plans
+    assert plans["imp"].method.rewind == RewindTo(1950)
+    assert plans["imp"].method.densities == pytest.approx([0.8**k for k in range(16)])
+
+
+def test_an_estimate_counts_every_epoch_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(estimate, "seconds_per_step", lambda _study: 0.5)
+    study = RECIPES["lrr_mask_swap"]("small").studies["residual-mlp-digits"]
+    own = replace(study, data=DataPlan("my photographs"))
+    found = estimate.estimates({"one": study, "own": own})
+    assert list(found) == ["one"], "what a folder holds is not known before it is read"
+    searches = 3 * 16 * 13 * 10  # methods, seeds, levels, epochs
+    judging = 0.3 * 3 * 4 * 16  # arms, densities, seeds
+    assert found["one"].epochs == pytest.approx(searches + judging)
+    assert found["one"].steps_per_epoch == 10
+    assert found["one"].seconds == pytest.approx((searches + judging) * 10 * 0.5)
+
+
+def test_a_step_is_really_timed() -> None:
+    study = RECIPES["lrr_mask_swap"]("small").studies["residual-mlp-digits"]
+    assert 0 < estimate.seconds_per_step(study) < 60
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(5, "5 seconds"), (119, "119 seconds"), (600, "10 minutes"), (9000, "2 hours"), (2e6, "23 days")]
+)
+def test_durations_to_plan_with(seconds: float, words: str) -> None:
+    assert estimate.duration(seconds) == words
