@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import logging
 import os
@@ -132,6 +133,14 @@ class RunFolder:
         record = read_json(self._level(number, "json"))
         state, _ = read_state(self._level(number, "safetensors"))
         return state, ticket_file.read(self._level(number, "ticket")), record
+
+    def read_ticket(self, number: int) -> Ticket | None:
+        """Only the ticket of a level, or None where it is not finished."""
+        return ticket_file.read(self._level(number, "ticket")) if self._level(number, "json").exists() else None
+
+    def n_finished(self) -> int:
+        """How many levels are finished, counted from level 0 to the first that is not."""
+        return next(number for number in itertools.count() if not self._level(number, "json").exists())
 
     def write_level(self, number: int, state: State, ticket: Ticket, record: Mapping[str, Any]) -> None:
         """Finish a level: its record is written last, and the checkpoint inside the level goes."""

@@ -23,6 +23,7 @@ from winsome.cli.find import find
 from winsome.cli.plant import plant
 from winsome.cli.report import report
 from winsome.cli.reproduce import reproduce
+from winsome.cli.signs import signs
 from winsome.cli.study import study
 from winsome.cli.ticket import TICKET_COMMANDS
 from winsome.errors import Diverged, WinsomeError
@@ -40,6 +41,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "plant": plant,
     "ticket": ticket,
     "reproduce": reproduce,
+    "signs": signs,
     "report": report,
     "cite": cite,
 }

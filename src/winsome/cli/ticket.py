@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import json
 import math
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 from torch import nn
 from tyro.conf import Positional, UseAppendAction
 
 from winsome import models, neighbours, ticket_file
 from winsome.analysis.overlap import Overlap, agreeing_signs, overlap, summed
 from winsome.cli import choices
+from winsome.cli.tables import add_row, open_console, open_table
 from winsome.errors import WinsomeError
 from winsome.neighbours import Exported
 from winsome.signed_mask import LayerCount
@@ -37,7 +33,7 @@ def show(file: Positional[Path], /) -> None:
     ticket = ticket_file.read(file)
     layers = ticket.mask.layers()
     total = _total(layers)
-    console = _console()
+    console = open_console()
     console.print(f"{file}: density {total.density:.4g}, {total.kept:,} of {total.total:,} prunable weights kept", markup=False)
     console.print(f"signs: {_share(total.positive, total.kept)} of the kept weights are positive", markup=False)
     unpruned = sum(value.numel() for value in ticket.signs.values())
@@ -50,14 +46,14 @@ def show(file: Positional[Path], /) -> None:
     console.print(f"mask: {ticket.mask.digest()} (SHA-256)")
     for name in ticket.mask.empty_layers():
         console.print(f"warning: {name} has lost all its weights", markup=False)
-    table = _table("layer", "shape", "weights", "kept", "density", "positive")
+    table = open_table("layer", "shape", "weights", "kept", "density", "positive")
     for name, count in layers.items():
-        _row(table, name, "x".join(map(str, ticket.mask[name].shape)) or "scalar", *_counts(count))
-    _row(table, "total", "", *_counts(total))
+        add_row(table, name, "x".join(map(str, ticket.mask[name].shape)) or "scalar", *_counts(count))
+    add_row(table, "total", "", *_counts(total))
     console.print(table)
-    table = _table("provenance", "value")
+    table = open_table("provenance", "value")
     for key, value in _flat("", ticket.provenance).items():
-        _row(table, key, value)
+        add_row(table, key, value)
     console.print(table)
 
 
@@ -73,7 +69,7 @@ def diff(a: Positional[Path], b: Positional[Path], /) -> None:
     first, second = ticket_file.read(a), ticket_file.read(b)
     layers = overlap(first.mask, second.mask)
     total = summed(layers.values())
-    console = _console()
+    console = open_console()
     if first.mask == second.mask:
         console.print("the signed masks are equal")
     console.print(
@@ -87,17 +83,17 @@ def diff(a: Positional[Path], b: Positional[Path], /) -> None:
     agreeing, common = agreeing_signs(first.signs, second.signs)
     if common:
         console.print(f"unpruned signs: {_share(agreeing, common)} of {common:,} are the same")
-    table = _table(
+    table = open_table(
         "layer", "kept a", "kept b", "shared", "by chance", "score", "Jaccard", "by chance", "same sign", "by chance"
     )
     for name, layer in [*layers.items(), ("total", total)]:
-        _row(table, name, *_comparison(layer))
+        add_row(table, name, *_comparison(layer))
     console.print(table)
     one, other = _flat("", first.provenance), _flat("", second.provenance)
     different = [key for key in {**one, **other} if one.get(key) != other.get(key)]
-    table = _table("provenance", "a", "b")
+    table = open_table("provenance", "a", "b")
     for key in different:
-        _row(table, key, one.get(key, "-"), other.get(key, "-"))
+        add_row(table, key, one.get(key, "-"), other.get(key, "-"))
     console.print(table if different else "provenance: the same")
 
 
@@ -255,20 +251,3 @@ def _percent(share: float) -> str:
 
 def _share(part: int, whole: int) -> str:
     return _percent(part / whole if whole else math.nan)
-
-
-def _console() -> Console:
-    # A pipe has no width: what reads it wants whole lines.
-    return Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 1000)
-
-
-def _table(first: str, *others: str) -> Table:
-    table = Table(box=SIMPLE_HEAD if sys.stdout.isatty() else None, pad_edge=False)
-    table.add_column(first)
-    for other in others:
-        table.add_column(other, justify="left" if other in ("shape", "value", "a", "b") else "right")
-    return table
-
-
-def _row(table: Table, *cells: str) -> None:
-    table.add_row(*map(escape, cells))

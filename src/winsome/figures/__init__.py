@@ -12,3 +12,7 @@ from winsome.figures.pairs import paired_differences as paired_differences
 from winsome.figures.results import Results as Results
 from winsome.figures.results import read as read
 from winsome.figures.searches import search_progress as search_progress
+from winsome.figures.sign_matrices import sign_agreement as sign_agreement
+from winsome.figures.sign_matrices import sign_layers as sign_layers
+from winsome.figures.signs import sign_levels as sign_levels
+from winsome.figures.signs import sign_settling as sign_settling

@@ -183,6 +183,28 @@ def legend_below(axes: Axes, height: float, entries: Sequence[tuple[str, Style, 
         text.set_parse_math(is_math)
 
 
+def legend_above(figure: Figure, entries: Sequence[tuple[str, Style]], left: float, columns: int) -> None:
+    """A legend along the top of a figure, from `left` (fraction of its width): a marked line per (label, style)."""
+    handles = [
+        Line2D([], [], color=style.colour, marker=style.marker, markerfacecolor=style.face, markersize=4)
+        for _, style in entries
+    ]
+    names = [typeset(label) for label, _ in entries]
+    legend = figure.legend(
+        handles,
+        [name for name, _ in names],
+        loc="upper left",
+        bbox_to_anchor=(left, 1.0),
+        ncols=columns,
+        borderaxespad=0,
+        borderpad=0.2,
+        handlelength=1.6,
+        columnspacing=1.4,
+    )
+    for text, (_, is_math) in zip(legend.get_texts(), names, strict=True):
+        text.set_parse_math(is_math)
+
+
 def legend_height(count: int) -> float:
     """The height in inches of a legend of `count` entries."""
     return 0.165 * count

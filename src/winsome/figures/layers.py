@@ -8,11 +8,10 @@ from dataclasses import dataclass
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from winsome.errors import WinsomeError
-from winsome.figures.labels import elide, legend_height, text_width, typeset
+from winsome.figures.labels import elide, legend_above, legend_height, text_width
 from winsome.figures.results import (
     Results,
     SearchLevel,
@@ -223,22 +222,6 @@ def _keys(results: Results, width: float) -> float:
 
 
 def _legend(figure: Figure, results: Results, left: float) -> None:
-    styles, methods = method_styles(results), methods_of(results)
-    names = [typeset(method_label(method)) for method in methods]
-    handles = [
-        Line2D([], [], color=styles[m].colour, marker=styles[m].marker, markerfacecolor=styles[m].face, markersize=4)
-        for m in methods
-    ]
-    legend = figure.legend(
-        handles,
-        [name for name, _ in names],
-        loc="upper left",
-        bbox_to_anchor=(left, 1.0),
-        ncols=_key_columns(figure.get_figwidth()),
-        borderaxespad=0,
-        borderpad=0.2,
-        handlelength=1.6,
-        columnspacing=1.4,
-    )
-    for text, (_, is_math) in zip(legend.get_texts(), names, strict=True):
-        text.set_parse_math(is_math)
+    styles = method_styles(results)
+    entries = [(method_label(method), styles[method]) for method in methods_of(results)]
+    legend_above(figure, entries, left, _key_columns(figure.get_figwidth()))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from winsome.figures.results import Results, methods_of
+from collections.abc import Sequence
+
+from winsome.figures.results import METHOD_LABELS, Results, methods_of
 from winsome.figures.theme import COLOURS, INK, MARKERS, Dash, Style
 
+_FIRST = ("aws", "lrr", "imp", "frozen")  # take the first colours, as in the report of a usual study
 _DASHES: tuple[Dash, ...] = ("-", (0, (4, 1.6)), (0, (1.2, 1.4)), (0, (6, 1.4, 1.2, 1.4)))
 
 
@@ -38,6 +41,13 @@ def method_styles(results: Results) -> dict[str, Style]:
             free += 1
         styles[method] = _cycled(by_method[method])
     return styles
+
+
+def styles_of(methods: Sequence[str]) -> dict[str, Style]:
+    """A style per search method where there are no arms: known methods look alike in every figure, whatever is beside them."""
+    known = list(dict.fromkeys(METHOD_LABELS[name] for name in _FIRST + tuple(METHOD_LABELS)))
+    free = iter(range(len(known), len(known) + len(methods)))
+    return {name: _cycled(known.index(METHOD_LABELS[name]) if name in METHOD_LABELS else next(free)) for name in methods}
 
 
 def _method_colours(results: Results) -> dict[str, int]:

@@ -1,0 +1,79 @@
+"""`winsome signs`: how the signs of weights change over searches, and where searches agree."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tyro.conf import Positional
+
+from winsome.analysis.sign_files import write_agreement, write_csv, write_levels, write_weights
+from winsome.analysis.sign_history import SearchRun, common_level, search_runs, sign_history
+from winsome.analysis.signs import Agreement, SignDynamics, agreements, dynamics
+from winsome.cli import sign_tables
+from winsome.cli.tables import open_console
+from winsome.errors import WinsomeError
+
+
+def signs(runs: Positional[tuple[Path, ...]], /, *, level: int | None = None, out: Path | None = None) -> None:
+    """Show how the signs of weights change over searches: flips, when signs settle, their balance, and agreement.
+
+    Reads the tickets of one search, or of all searches of a study, by method and search seed; nothing is trained. Prints
+    means over seeds, writes the counts as CSV files, and draws the two panels of arXiv:2402.19262's figure 5, flips by
+    level and layer, and agreement between methods.
+
+    Args:
+        runs: Folders of searches (winsome find) or studies (winsome study).
+        level: The last level that counts; by default the deepest that all searches have finished.
+        out: Folder for the CSV files and figures; by default signs/ inside the first RUN.
+    """
+    if not runs:
+        raise WinsomeError("winsome signs needs the folder of a search or a study: winsome signs runs/study-digits")
+    found = search_runs(runs)
+    last = common_level(found, level)
+    folder = out or runs[0] / "signs"
+    if folder.exists() and not folder.is_dir():
+        raise WinsomeError(f"{folder} is a file; name a folder with --out")
+    console = open_console()
+    for note in _notes(found, last):
+        console.print(note, markup=False)
+    counted = [dynamics(sign_history(run, level=last)) for run in found]
+    agreeing = [pair for number in range(last + 1) for pair in _agreements(found, number)]
+    for table in sign_tables.tables(counted, [pair for pair in agreeing if pair.level == last]):
+        console.print(table)
+    for path in _write(folder, counted, agreeing):
+        console.print(str(path), markup=False)
+
+
+def _notes(runs: Sequence[SearchRun], last: int) -> list[str]:
+    methods = {method: [run.seed for run in runs if run.method == method] for method in dict.fromkeys(r.method for r in runs)}
+    counted = ", ".join(f"{method} ({len(seeds)} seed{'s' * (len(seeds) != 1)})" for method, seeds in methods.items())
+    density = runs[0].densities[last]
+    notes = [f"searches: {counted}; levels 0 to {last}, weights alive at density {density:.4g}"]
+    if deeper := [run for run in runs if run.finished - 1 > last]:
+        notes.append(f"{len(deeper)} of {len(runs)} searches go on below level {last}")
+    return notes
+
+
+def _agreements(runs: Sequence[SearchRun], level: int) -> list[Agreement]:
+    """One level's tickets at a time, for those of all levels and searches of a large network would fill the memory."""
+    return agreements(level, {(run.method, run.seed): run.ticket(level).mask for run in runs}) if len(runs) > 1 else []
+
+
+def _write(folder: Path, counted: Sequence[SignDynamics], agreeing: Sequence[Agreement]) -> list[Path]:
+    from winsome import figures  # here, for matplotlib takes seconds to import
+
+    written = [folder / "levels.csv", folder / "weights.csv", folder / "summary.csv"]
+    write_levels(written[0], counted)
+    write_weights(written[1], counted)
+    write_csv(written[2], sign_tables.SUMMARY, sign_tables.summary(counted))
+    if agreeing:
+        written.append(folder / "agreement.csv")
+        write_agreement(written[-1], agreeing)
+    drawings = {"sign_flips": figures.sign_settling(counted), "sign_levels": figures.sign_levels(counted)}
+    drawings["sign_layers"] = figures.sign_layers(counted)
+    if agreeing:
+        drawings["sign_agreement"] = figures.sign_agreement(agreeing)
+    for name, figure in drawings.items():
+        written += figures.save(figure, folder / name)
+    return written
