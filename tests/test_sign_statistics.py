@@ -102,13 +102,13 @@ def test_dynamics_against_loops(layers: dict[str, list[Weight]]) -> None:
     assert found.level == size - 2
     whole = found.at(found.level)
     assert whole.kept == len(living) == found.at(found.level, "first").kept + found.at(found.level, "second").kept
-    expected = {
-        found.mean_flips(): counts,
-        found.mean_settled(): moments,
-        found.mean_settled_of_flipped(): [moment for moment in moments if moment],
-        found.flipped_at_all(): [float(count > 0) for count in counts],
-    }
-    for value, values in expected.items():
+    expected: tuple[tuple[float, list[int]], ...] = (
+        (found.mean_flips(), counts),
+        (found.mean_settled(), moments),
+        (found.mean_settled_of_flipped(), [moment for moment in moments if moment]),
+        (found.flipped_at_all(), [int(count > 0) for count in counts]),
+    )
+    for value, values in expected:
         assert math.isnan(value) if not values else value == pytest.approx(fmean(values))
 
 
