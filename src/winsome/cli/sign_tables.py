@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 from rich.table import Table
@@ -13,6 +14,7 @@ from winsome.analysis.signs import Agreement, SignDynamics
 from winsome.cli.tables import add_row, open_table
 from winsome.study.statistics import Interval, interval
 
+Row = TypeVar("Row")  # what a row of a grid stands for: a level or a layer
 Statistic = Callable[[SignDynamics], float]
 STATISTICS: Mapping[str, Statistic] = {
     "flips per weight": SignDynamics.mean_flips,
@@ -20,6 +22,7 @@ STATISTICS: Mapping[str, Statistic] = {
     "settled level of flipped": SignDynamics.mean_settled_of_flipped,
     "flipped at all": SignDynamics.flipped_at_all,
 }
+COMPARED = ("flips per weight", "settled level")  # in the terminal; summary.csv has all
 SUMMARY = ("statistic", "method", "minus", "mean", "std", "low", "high", "seeds")
 
 
@@ -29,8 +32,8 @@ def tables(counted: Sequence[SignDynamics], agreeing: Sequence[Agreement]) -> It
     yield _settling(methods)
     if len(methods) > 1:
         yield _differences(methods)
-    yield _levels(methods)
-    yield _layers(methods)
+    yield from _levels(methods)
+    yield from _layers(methods)
     if agreeing:
         yield _agreement(agreeing)
 
@@ -74,96 +77,100 @@ def _settling(methods: Mapping[str, Sequence[SignDynamics]]) -> Table:
         "method", "seeds", *STATISTICS, title=f"signs of the {last.at(last.level).kept:,} weights alive at level {last.level}"
     )
     for method, searches in methods.items():
-        cells = [_spread([statistic(search) for search in searches]) for statistic in STATISTICS.values()]
+        cells = [_mean([statistic(search) for search in searches], spread=True) for statistic in STATISTICS.values()]
         add_row(table, method, str(len(searches)), *cells)
     return table
 
 
 def _differences(methods: Mapping[str, Sequence[SignDynamics]]) -> Table:
-    table = open_table("difference", "seeds", *STATISTICS, title="differences paired by seed, 95 % intervals")
+    table = open_table("difference", "seeds", *COMPARED, title="differences paired by seed, 95 % intervals")
     for first, second in itertools.combinations(methods, 2):
-        pairs = [_known(_paired(methods[first], methods[second], statistic)) for statistic in STATISTICS.values()]
+        pairs = [_known(_paired(methods[first], methods[second], STATISTICS[name])) for name in COMPARED]
         if pairs[0]:
             cells = [_interval(interval(values)) if values else "-" for values in pairs]
             add_row(table, f"{first} - {second}", str(len(pairs[0])), *cells)
     return table
 
 
-def _levels(methods: Mapping[str, Sequence[SignDynamics]]) -> Table:
-    table = open_table(
-        "level", "kept", *methods, title="weights alive at each level, %: flipped in it / flipped since the start / positive"
-    )
+def _levels(methods: Mapping[str, Sequence[SignDynamics]]) -> Iterator[Table]:
     first = next(iter(methods.values()))[0]
-    for level in range(first.level + 1):
-        cells = []
-        for searches in methods.values():
-            parts = [search.at(level) for search in searches]
-            shares = (
-                [part.flipped_share for part in parts],
-                [part.flipped_since_start_share for part in parts],
-                [part.positive_share for part in parts],
-            )
-            cells.append(" / ".join(_percent(values) for values in shares))
-        add_row(table, str(level), f"{first.at(level).kept:,}", *cells)
-    return table
+    rows = {f"{level} ({first.at(level).kept:,} weights)": level for level in range(first.level + 1)}
+
+    def flipped(searches: Sequence[SignDynamics], level: int) -> str:
+        parts = [search.at(level) for search in searches]
+        within, since = [part.flipped_share for part in parts], [part.flipped_since_start_share for part in parts]
+        return f"{_percent(within)} / {_percent(since)}"
+
+    def positive(searches: Sequence[SignDynamics], level: int) -> str:
+        return _percent([search.at(level).positive_share for search in searches], spread=True)
+
+    yield _grid("level", "flipped in the level / since the start (% of the weights alive)", methods, rows, flipped)
+    yield _grid("level", "positive (% of the weights alive)", methods, rows, positive)
 
 
-def _layers(methods: Mapping[str, Sequence[SignDynamics]]) -> Table:
+def _layers(methods: Mapping[str, Sequence[SignDynamics]]) -> Iterator[Table]:
     first = next(iter(methods.values()))[0]
-    table = open_table(
-        "layer", *methods, title=f"layers at level {first.level}: weights kept / flips per weight / settled level / positive %"
-    )
-    for layer in first.flips:
-        cells = []
-        for searches in methods.values():
-            kept = np.mean([search.at(first.level, layer).kept for search in searches])
-            flips = _mean([search.mean_flips(layer) for search in searches])
-            settled = _mean([search.mean_settled(layer) for search in searches])
-            positive = _percent([search.at(first.level, layer).positive_share for search in searches])
-            cells.append(f"{kept:,.0f} / {flips} / {settled} / {positive}")
-        add_row(table, layer, *cells)
+    rows = {layer: layer for layer in first.flips}
+
+    def settling(searches: Sequence[SignDynamics], layer: str) -> str:
+        flips, settled = [one.mean_flips(layer) for one in searches], [one.mean_settled(layer) for one in searches]
+        return f"{_mean(flips, 2)} / {_mean(settled, 2)}"
+
+    def balance(searches: Sequence[SignDynamics], layer: str) -> str:
+        parts = [search.at(first.level, layer) for search in searches]
+        return f"{np.mean([part.kept for part in parts]):,.0f} / {_percent([part.positive_share for part in parts])}"
+
+    yield _grid("layer", f"flips per weight / settled level, at level {first.level}", methods, rows, settling)
+    yield _grid("layer", f"weights alive / positive (%), at level {first.level}", methods, rows, balance)
+
+
+def _grid(
+    first: str,
+    title: str,
+    methods: Mapping[str, Sequence[SignDynamics]],
+    rows: Mapping[str, Row],
+    cell: Callable[[Sequence[SignDynamics], Row], str],
+) -> Table:
+    """A table with a column for each method."""
+    table = open_table(first, *methods, title=title)
+    for name, row in rows.items():
+        add_row(table, name, *(cell(searches, row) for searches in methods.values()))
     return table
 
 
 def _agreement(agreeing: Sequence[Agreement]) -> Table:
     columns = ("seeds", "pairs", "Jaccard", "by chance", "same sign", "by chance")
-    table = open_table("searches", *columns, title=f"agreement at level {agreeing[0].level}")
-    for methods, pairs in itertools.groupby(sorted(agreeing, key=_kind), key=_kind):
-        shared = [pair.overlap for pair in pairs]
+    table = open_table("searches", *columns, title=f"masks and signs in common at level {agreeing[0].level} (%)")
+    for methods in dict.fromkeys(pair.methods for pair in agreeing):
+        shared = [pair.overlap for pair in agreeing if pair.methods == methods]
         add_row(
             table,
-            " and ".join(methods),
+            ", ".join(methods),
             "other" if methods[0] == methods[1] else "same",
             str(len(shared)),
-            _spread([one.jaccard for one in shared]),
-            _mean([one.chance_jaccard for one in shared]),
-            _spread([one.sign_agreement for one in shared]),
-            _mean([one.chance_sign_agreement for one in shared]),
+            _percent([one.jaccard for one in shared], spread=True),
+            _percent([one.chance_jaccard for one in shared]),
+            _percent([one.sign_agreement for one in shared], spread=True),
+            _percent([one.chance_sign_agreement for one in shared]),
         )
     return table
-
-
-def _kind(pair: Agreement) -> tuple[str, str]:
-    return pair.methods
 
 
 def _known(values: Sequence[float]) -> list[float]:
     return [value for value in values if not math.isnan(value)]
 
 
-def _spread(values: Sequence[float]) -> str:
+def _mean(values: Sequence[float], digits: int = 3, *, spread: bool = False) -> str:
+    """The mean, and the standard deviation where there are several values, of those that are no NaN."""
     known = _known(values)
-    return _mean(known) + (f" ± {np.std(known, ddof=1):.3f}" if len(known) > 1 else "")
+    if not known:
+        return "-"
+    deviation = f" ± {np.std(known, ddof=1):.{digits}f}" if spread and len(known) > 1 else ""
+    return f"{np.mean(known):.{digits}f}{deviation}"
 
 
-def _mean(values: Sequence[float]) -> str:
-    known = _known(values)
-    return f"{np.mean(known):.3f}" if known else "-"
-
-
-def _percent(values: Sequence[float]) -> str:
-    known = _known(values)
-    return f"{100 * np.mean(known):.1f}" if known else "-"
+def _percent(shares: Sequence[float], *, spread: bool = False) -> str:
+    return _mean([100 * share for share in shares], 1, spread=spread)
 
 
 def _interval(found: Interval) -> str:
