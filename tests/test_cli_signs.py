@@ -111,6 +111,13 @@ def test_two_folders_side_by_side(study: Path, said: Say, tmp_path: Path) -> Non
     assert {row["seeds"] for row in paired} == {"1"}, "only seed 1 is in both"
 
 
+def test_help(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["signs", "--help"])
+    assert ended.value.code == 0
+    assert "usage: winsome signs" in capsys.readouterr().out
+
+
 def test_wrong_input(study: Path, said: Say, tmp_path: Path) -> None:
     assert "needs the folder of a search or a study" in said("signs", code=2)
     assert "nowhere is not a folder" in said("signs", tmp_path / "nowhere", code=2)
