@@ -38,7 +38,7 @@ def test_the_interval_is_scipys(values: list[float]) -> None:
 def test_one_value_has_no_interval_and_none_is_refused() -> None:
     single = interval([0.25])
     assert (single.mean, single.low, single.high) == (0.25, None, None)
-    assert "no interval" in single.words
+    assert "no interval" in single.words()
     with pytest.raises(ValueError, match="at least one value"):
         interval([])
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
@@ -12,23 +11,16 @@ from rich.table import Table
 
 from winsome.analysis.signs import Agreement, SignDynamics
 from winsome.cli.tables import add_row, open_table
+from winsome.study.sign_summary import STATISTICS, by_method, known, paired
 from winsome.study.statistics import Interval, interval
 
 Row = TypeVar("Row")  # what a row of a grid stands for: a level or a layer
-Statistic = Callable[[SignDynamics], float]
-STATISTICS: Mapping[str, Statistic] = {
-    "flips per weight": SignDynamics.mean_flips,
-    "settled level": SignDynamics.mean_settled,
-    "settled level of flipped": SignDynamics.mean_settled_of_flipped,
-    "flipped at all": SignDynamics.flipped_at_all,
-}
 COMPARED = ("flips per weight", "settled level")  # in the terminal; summary.csv has all
-SUMMARY = ("statistic", "method", "minus", "mean", "std", "low", "high", "seeds")
 
 
 def tables(counted: Sequence[SignDynamics], agreeing: Sequence[Agreement]) -> Iterator[Table]:
     """Every table of the command; `agreeing` is of the last level."""
-    methods = _by_method(counted)
+    methods = by_method(counted)
     yield _settling(methods)
     if len(methods) > 1:
         yield _differences(methods)
@@ -36,39 +28,6 @@ def tables(counted: Sequence[SignDynamics], agreeing: Sequence[Agreement]) -> It
     yield from _layers(methods)
     if agreeing:
         yield _agreement(agreeing)
-
-
-def summary(counted: Sequence[SignDynamics]) -> Iterator[tuple[object, ...]]:
-    """The rows of summary.csv: every statistic of every method, then every difference between two, paired by seed."""
-    methods = _by_method(counted)
-    for name, statistic in STATISTICS.items():
-        for method, searches in methods.items():
-            yield _summary_row(name, method, "", [statistic(search) for search in searches])
-        for first, second in itertools.combinations(methods, 2):
-            yield _summary_row(name, first, second, _paired(methods[first], methods[second], statistic))
-
-
-def _summary_row(name: str, method: str, minus: str, values: Sequence[float]) -> tuple[object, ...]:
-    known = _known(values)
-    if not known:
-        return (name, method, minus, "", "", "", "", 0)
-    found = interval(known)
-    std = float(np.std(known, ddof=1)) if len(known) > 1 else ""
-    low, high = ("" if end is None else end for end in (found.low, found.high))
-    return (name, method, minus, found.mean, std, low, high, found.n)
-
-
-def _by_method(counted: Sequence[SignDynamics]) -> dict[str, list[SignDynamics]]:
-    return {
-        method: [search for search in counted if search.method == method]
-        for method in dict.fromkeys(search.method for search in counted)
-    }
-
-
-def _paired(first: Sequence[SignDynamics], second: Sequence[SignDynamics], statistic: Statistic) -> list[float]:
-    """First minus second, of the seeds that both have."""
-    others = {search.seed: statistic(search) for search in second}
-    return [statistic(search) - others[search.seed] for search in first if search.seed in others]
 
 
 def _settling(methods: Mapping[str, Sequence[SignDynamics]]) -> Table:
@@ -85,7 +44,7 @@ def _settling(methods: Mapping[str, Sequence[SignDynamics]]) -> Table:
 def _differences(methods: Mapping[str, Sequence[SignDynamics]]) -> Table:
     table = open_table("difference", "seeds", *COMPARED, title="differences paired by seed, 95 % intervals")
     for first, second in itertools.combinations(methods, 2):
-        pairs = [_known(_paired(methods[first], methods[second], STATISTICS[name])) for name in COMPARED]
+        pairs = [known(paired(methods[first], methods[second], STATISTICS[name])) for name in COMPARED]
         if pairs[0]:
             cells = [_interval(interval(values)) if values else "-" for values in pairs]
             add_row(table, f"{first} - {second}", str(len(pairs[0])), *cells)
@@ -156,17 +115,13 @@ def _agreement(agreeing: Sequence[Agreement]) -> Table:
     return table
 
 
-def _known(values: Sequence[float]) -> list[float]:
-    return [value for value in values if not math.isnan(value)]
-
-
 def _mean(values: Sequence[float], digits: int = 3, *, spread: bool = False) -> str:
     """The mean, and the standard deviation where there are several values, of those that are no NaN."""
-    known = _known(values)
-    if not known:
+    there = known(values)
+    if not there:
         return "-"
-    deviation = f" ± {np.std(known, ddof=1):.{digits}f}" if spread and len(known) > 1 else ""
-    return f"{np.mean(known):.{digits}f}{deviation}"
+    deviation = f" ± {np.std(there, ddof=1):.{digits}f}" if spread and len(there) > 1 else ""
+    return f"{np.mean(there):.{digits}f}{deviation}"
 
 
 def _percent(shares: Sequence[float], *, spread: bool = False) -> str:

@@ -13,6 +13,7 @@ from winsome.analysis.signs import Agreement, SignDynamics, agreements, dynamics
 from winsome.cli import sign_tables
 from winsome.cli.tables import open_console
 from winsome.errors import WinsomeError
+from winsome.study.sign_summary import SUMMARY, summary
 
 
 def signs(runs: Positional[tuple[Path, ...]], /, *, level: int | None = None, out: Path | None = None) -> None:
@@ -66,7 +67,7 @@ def _write(folder: Path, counted: Sequence[SignDynamics], agreeing: Sequence[Agr
     written = [folder / "levels.csv", folder / "weights.csv", folder / "summary.csv"]
     write_levels(written[0], counted)
     write_weights(written[1], counted)
-    write_csv(written[2], sign_tables.SUMMARY, sign_tables.summary(counted))
+    write_csv(written[2], SUMMARY, summary(counted))
     if agreeing:
         written.append(folder / "agreement.csv")
         write_agreement(written[-1], agreeing)

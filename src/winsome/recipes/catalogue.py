@@ -6,6 +6,7 @@ from winsome.recipes.beyond import absorbed_signs, frozen_norms
 from winsome.recipes.masks import imp_mask_swap, lrr_mask_swap, mask_randomisation, random_masks
 from winsome.recipes.norms import norm_rewinding
 from winsome.recipes.recipe import MakeRecipe
+from winsome.recipes.sign_dynamics import sign_dynamics
 from winsome.recipes.signs import sign_perturbation, sign_transplants
 from winsome.recipes.tickets import accuracy_over_density, imagenet_table
 
@@ -17,6 +18,7 @@ RECIPES: dict[str, MakeRecipe] = {
         mask_randomisation,
         lrr_mask_swap,
         imp_mask_swap,
+        sign_dynamics,
         sign_perturbation,
         sign_transplants,
         norm_rewinding,

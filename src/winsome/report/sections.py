@@ -26,7 +26,8 @@ from winsome.report.wording import counted, day, duration, listed, ranges, setti
 
 # "not shown here (within the spread) at density 0.05: a minus b is +0.3 points": the badge and the tally say the opening.
 _SENTENCE = re.compile(
-    r"(?:not )?(?:shown|judged)(?: here)?\b(?P<how>[^:]*?)(?:\s*(?:at density [\d.e-]+|over densities))?\s*:\s*(?P<rest>.*)",
+    r"(?:not )?(?:shown|judged)(?: here)?\b(?P<how>[^:]*?)(?:\s*(?:at density [\d.e-]+|over (?:densities|all levels)))?"
+    r"\s*:\s*(?P<rest>.*)",
     re.S,
 )
 _HYPHEN = re.compile(r"(?<![\w.])-(?=\d)")

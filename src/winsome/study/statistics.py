@@ -27,13 +27,14 @@ class Interval:
     high: float | None
     n: int
 
-    @property
-    def words(self) -> str:
-        """In percentage points, for a sentence."""
+    def words(self, *, points: bool = True) -> str:
+        """For a sentence: in percentage points, or as it is."""
+        scale, digits, unit = (100, 1, " points") if points else (1, 2, "")
+        mean = f"{scale * self.mean:+.{digits}f}{unit}"
         if self.low is None or self.high is None:
-            return f"{100 * self.mean:+.1f} points ({self.n} search seed: no interval)"
-        low, high = 100 * self.low, 100 * self.high
-        return f"{100 * self.mean:+.1f} points (95 % interval {low:+.1f} to {high:+.1f}, {self.n} search seeds)"
+            return f"{mean} ({self.n} search seed: no interval)"
+        low, high = scale * self.low, scale * self.high
+        return f"{mean} (95 % interval {low:+.{digits}f} to {high:+.{digits}f}, {self.n} search seeds)"
 
 
 def interval(values: Sequence[float]) -> Interval:
@@ -118,8 +119,11 @@ def verdict(rows: Sequence[Row], claim: Claim, density: float) -> dict[str, Any]
     return judged(list(values.values()), claim, f"at density {density:.3g}") | {"density": density} if values else None
 
 
-def judged(values: Sequence[float], claim: Claim, where: str) -> dict[str, Any]:
-    """The verdict on a claim whose contrast has these values, one for each search seed; `where` goes into the sentence."""
+def judged(values: Sequence[float], claim: Claim, where: str, *, points: bool = True) -> dict[str, Any]:
+    """The verdict on a claim whose contrast has these values, one for each search seed.
+
+    `where` goes into the sentence; `points` says that the values are accuracies, to be told in percentage points.
+    """
     found = interval(values)
     if found.low is None or found.high is None:
         shown, words = None, "not judged (one search seed)"
@@ -133,7 +137,7 @@ def judged(values: Sequence[float], claim: Claim, where: str) -> dict[str, Any]:
         "claim": claim.text,
         "source": claim.source,
         "shown": shown,
-        "sentence": f"{words} {where}: {claim.meaning} is {found.words}",
+        "sentence": f"{words} {where}: {claim.meaning} is {found.words(points=points)}",
         "density": None,
         "difference": found.mean,
         "low": found.low,

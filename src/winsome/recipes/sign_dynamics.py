@@ -1,0 +1,87 @@
+"""When signs flip and when they settle (arXiv:2402.19262, figure 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from matplotlib.figure import Figure
+
+from winsome.analysis.sign_history import search_runs, sign_history
+from winsome.analysis.signs import SignDynamics, dynamics
+from winsome.figures.signs import sign_levels, sign_settling
+from winsome.methods import aws
+from winsome.recipes.accuracy import accuracy_evidence
+from winsome.recipes.recipe import Draw, Evidence, Finished, Plot, Recipe, Scale, Table
+from winsome.recipes.set_ups import IMP, LRR, B, Searches, SetUp, imp, lrr, studies_of_searches
+from winsome.study.arms import Claim
+from winsome.study.design import SearchPlan
+from winsome.study.sign_summary import SUMMARY, Statistic, by_method, paired, summary
+from winsome.study.statistics import judged
+
+
+def sign_dynamics(scale: Scale) -> Recipe:
+    """How often signs flip and when they settle, under IMP, LRR and AWS."""
+
+    def searches(set_up: SetUp) -> Searches:
+        return {
+            "lrr": (SearchPlan(lrr(set_up)), *LRR),
+            "aws": (SearchPlan(aws(set_up.levels, set_up.rate)), "AWS", "LRR with interpolated normalisation."),
+            "imp": (SearchPlan(imp(set_up)), *IMP),
+        }
+
+    claim = "Under LRR signs settle much earlier than under IMP."
+    studies = studies_of_searches(scale, "Signs over levels", searches, (), reference="lrr")
+    return Recipe("Sign dynamics", f"{B}, figure 5", claim, studies, analyse=_signs)
+
+
+def _signs(finished: Mapping[str, Finished]) -> Evidence:
+    rows: list[Sequence[object]] = []
+    plots: list[Plot] = []
+    verdicts = []
+    for label, one in finished.items():
+        counted = [dynamics(sign_history(run)) for run in search_runs([one.folder])]
+        rows += [(label, *row) for row in summary(counted)]
+        plots += _plots(f"-{label}" if len(finished) > 1 else "", counted)
+        methods = by_method(counted)
+        for claim, first, second, statistic in _CLAIMS:
+            verdicts.append(judged(paired(methods[first], methods[second], statistic), claim, "over all levels", points=False))
+    table = Table("signs", "Flips and settled levels of the weights alive at the last level.", ("study", *SUMMARY), rows)
+    accuracies = accuracy_evidence(finished)
+    return replace(
+        accuracies, tables=(table, accuracies.tables[0]), plots=(*plots, *accuracies.plots), verdicts=tuple(verdicts)
+    )
+
+
+def _plots(suffix: str, counted: Sequence[SignDynamics]) -> list[Plot]:
+    def drawn(draw: object) -> Draw:
+        def drawing(*, width: float, on_page: bool) -> Figure:
+            return draw(counted, width=width, on_page=on_page)  # type: ignore[operator, no-any-return]
+
+        return drawing
+
+    settling = "How often a weight's sign flips, and the level at whose end it has its final sign; weights alive at the end."
+    levels = "Level by level: signs that differ from the last level, and from initialisation."
+    return [Plot(f"settling{suffix}", settling, drawn(sign_settling)), Plot(f"levels{suffix}", levels, drawn(sign_levels))]
+
+
+_CLAIMS: tuple[tuple[Claim, str, str, Statistic], ...] = (
+    (
+        Claim("Signs settle earlier under LRR than under IMP.", B, {}, "settled level of IMP minus that of LRR"),
+        "imp",
+        "lrr",
+        SignDynamics.mean_settled,
+    ),
+    (
+        Claim("A sign flips less often under LRR than under IMP.", B, {}, "flips per weight under IMP minus under LRR"),
+        "imp",
+        "lrr",
+        SignDynamics.mean_flips,
+    ),
+    (
+        Claim("AWS settles no later than LRR.", "question of this project", {}, "settled level of LRR minus that of AWS"),
+        "lrr",
+        "aws",
+        SignDynamics.mean_settled,
+    ),
+)
