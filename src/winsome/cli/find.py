@@ -8,6 +8,7 @@ from rich.console import Console
 from tyro.conf import Positional, UseAppendAction
 
 from winsome.cli import choices
+from winsome.data.image_store import OnCorrupt
 from winsome.prunable import format_plan, plan
 from winsome.search import Level
 from winsome.study.design import DataPlan, NetworkPlan, Study
@@ -35,6 +36,8 @@ def find(
     batch_size: int = 128,
     train_images: int | None = None,
     test_images: int | None = None,
+    image_size: int | None = None,
+    on_corrupt: OnCorrupt = "stop",
     seed: int = 0,
     fast: bool = True,
 ) -> None:
@@ -50,11 +53,11 @@ def find(
       lrr_with_frozen_norms    LRR with normalisation fixed at its start; short: frozen
 
     Args:
-        data: digits (embedded), cifar10, cifar100, tiny_imagenet, or a folder of images.
+        data: digits (embedded), cifar10, cifar100, tiny_imagenet, imagenet, or a folder of images.
         method: How tickets are searched for; the list is above.
         network: For example residual_mlp, small_conv, resnet20, resnet50, mobilenet_v2, mlp_mixer, or any torchvision name.
         network_option: An option of the network, name=value; may be given several times.
-        data_dir: Folder of local parquet files with the data set, instead of a download.
+        data_dir: Folder of local parquet files (imagenet: or shards, or images) with the data set, instead of a download.
         save_to: Folder of the run; by default runs/DATA-NETWORK-METHOD-seed-SEED.
         levels: Prune-train rounds after the dense level 0.
         rate: Fraction of the remaining weights removed per level, in (0, 1).
@@ -66,6 +69,8 @@ def find(
         batch_size: Images per step.
         train_images: Train on a stratified part of this many images.
         test_images: Judge on a stratified part of this many images.
+        image_size: Pixels of a side to which every image is resized (imagenet: 224).
+        on_corrupt: Whether an image of imagenet that cannot be decoded stops, or is left out, named and counted.
         seed: Of everything random in the search.
         fast: bf16 and channels_last where this machine gains from them.
     """
@@ -75,7 +80,7 @@ def find(
     study = Study(
         name=data,
         title=f"search by {method} on {data}",
-        data=DataPlan(data, data_dir, train_images, test_images),
+        data=DataPlan(data, data_dir, train_images, test_images, image_size=image_size, on_corrupt=on_corrupt),
         network=NetworkPlan(network or default, options),
         methods=((method, chosen),),
         search_training=Training(level_epochs, batch_size, SGD(learning_rate, 0.9, weight_decay), Constant()),

@@ -119,6 +119,7 @@ def _data_plan(
         data_dir,
         train_images or found_with.get("train_images"),
         test_images or found_with.get("test_images"),
+        image_size=found_with.get("image_size"),
     )
 
 

@@ -12,6 +12,7 @@ from tyro.conf import Positional, UseAppendAction
 
 from winsome.cli import choices
 from winsome.cli.display import Display, print_results
+from winsome.data.image_store import OnCorrupt
 from winsome.errors import WinsomeError
 from winsome.methods import Method, aws, learning_rate_rewinding, lrr_with_frozen_norms
 from winsome.store import read_json
@@ -47,6 +48,8 @@ def study(
     train_images: int | None = None,
     test_images: int | None = None,
     validation: bool = False,
+    image_size: int | None = None,
+    on_corrupt: OnCorrupt = "stop",
     curve_at: tuple[int, ...] | None = None,
     workers: int = 0,
     fast: bool = True,
@@ -59,8 +62,8 @@ def study(
     claim, and report.html. Run it again to continue where it stopped; a finished study only says so.
 
     Args:
-        data: digits (embedded, the default), digits-conv, cifar10, cifar100, tiny_imagenet, or a folder of images.
-        data_dir: Folder of local parquet files with the data set, instead of a download.
+        data: digits (embedded, the default), digits-conv, cifar10, cifar100, tiny_imagenet, imagenet, or a folder of images.
+        data_dir: Folder of local parquet files (imagenet: or shards, or images) with the data set, instead of a download.
         save_to: Folder of the study; by default runs/study-DATA.
         network: For example residual_mlp, small_conv, resnet20, resnet50, mobilenet_v2, mlp_mixer, or any torchvision name.
         network_option: An option of the network, name=value; may be given several times.
@@ -80,15 +83,20 @@ def study(
         train_images: Train on a stratified part of this many images.
         test_images: Judge on a stratified part of this many images.
         validation: Judge on a fifth of the train split instead of the test split: for tuning.
+        image_size: Pixels of a side to which every image is resized (imagenet: 224).
+        on_corrupt: Whether an image of imagenet that cannot be decoded stops, or is left out, named and counted.
         curve_at: Epochs from scratch at which a learning curve is taken.
         workers: Processes side by side; 0 for one per core, 1 for this process.
         fast: bf16 and channels_last where this machine gains from them.
         plan_only: Print what would be run, and stop.
     """
-    base = presets.PRESETS[data]() if data in presets.PRESETS else presets.images(data)
+    if data == "imagenet" and network is not None:
+        base = presets.imagenet(network)
+    else:
+        base = presets.PRESETS[data]() if data in presets.PRESETS else presets.images(data)
     chosen = _with_methods(base, levels, rate)
     levels_at = at_levels or _levels_at(base, len(chosen.all_densities) - 1)
-    plan = DataPlan(base.data.name, data_dir, train_images, test_images, validation)
+    plan = DataPlan(base.data.name, data_dir, train_images, test_images, validation, image_size, on_corrupt)
     options = choices.network_options(network_option)
     chosen = dataclasses.replace(
         chosen,

@@ -11,6 +11,11 @@ from torch import Tensor
 from winsome.data.images import Augmentation
 
 
+def n_draws(augmentation: Augmentation) -> int:
+    """How many numbers are drawn for an image: top, left, mirrored, or for a resized crop its box and mirrored."""
+    return 3 if augmentation.crop is None else 5
+
+
 def draw_augmentation(draws_3M: Tensor, augmentation: Augmentation, generator: torch.Generator) -> None:
     """Fill int64 [3, M] with where each image's crop begins in the padded image and whether it is mirrored.
 

@@ -5,14 +5,18 @@ Shape suffixes: S members of a stack, T steps, B images of a batch, M = T x S x 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
 
-from winsome.data.augmentation import augmented, blank_canvas, draw_augmentation, every_crop
-from winsome.data.images import Augmentation, ImageData, ImageSet
+from winsome.data.augmentation import augmented, blank_canvas, draw_augmentation, every_crop, n_draws
+from winsome.data.images import Augmentation, ImageData, Split
 from winsome.data.normalisation import normaliser
+from winsome.data.read_ahead import stored_batches, stored_evaluation_batches
+from winsome.data.resized_crops import draw_boxes
+from winsome.data.stored import StoredSet
 from winsome.errors import WinsomeError
 from winsome.seeding import generator
 
@@ -98,7 +102,7 @@ def stacked_batches(
 
 
 def evaluation_batches(
-    image_set: ImageSet,
+    image_set: Split,
     data: ImageData,
     *,
     batch_size: int = 1000,
@@ -107,11 +111,13 @@ def evaluation_batches(
 ) -> Batches:
     """Every image of a split once, in order, normalised by the data's train split: inputs [B, C, H, W] and labels [B].
 
-    The last batch holds what is left.
+    The last batch holds what is left. Of a stored set batches hold 250 images at most, for its images are large.
     """
     if batch_size < 1:
         raise WinsomeError(f"batch_size must be 1 or more, got {batch_size}")
     convert = normaliser(data, dtype=dtype, channels_last=channels_last)
+    if isinstance(image_set, StoredSet):
+        return stored_evaluation_batches(image_set, min(batch_size, 250), convert)
     parts = zip(torch.split(image_set.pixels, batch_size), torch.split(image_set.labels, batch_size), strict=True)
     return ((convert(pixels), labels) for pixels, labels in parts)
 
@@ -167,24 +173,32 @@ def stacked_statistics_batches(
 
 
 def _plan(data: ImageData, seeds: Sequence[int], augmentation: Augmentation, purpose: str, epoch: int) -> Tensor:
-    """One epoch of every member: row, top, left, mirrored; int64 [4, S, N] on the data's device."""
-    n_images = len(data.train)
-    plan = torch.empty(4, len(seeds), n_images, dtype=torch.int64)
+    """One epoch of every member: row and an augmentation's draws, int64 [R, S, N] on the device that holds the images.
+
+    R is 4 (row, top, left, mirrored), or 6 with resized crops (row, top, left, height, width, mirrored).
+    """
+    train, n_images = data.train, len(data.train)
+    plan = torch.empty(1 + n_draws(augmentation), len(seeds), n_images, dtype=torch.int64)
     for member, seed in enumerate(seeds):
         torch.randperm(n_images, generator=generator(seed, f"{purpose}order", epoch), out=plan[0, member])
-        draw_augmentation(plan[1:, member], augmentation, generator(seed, f"{purpose}augmentation", epoch))
-    return plan.to(data.train.labels.device)
+        random = generator(seed, f"{purpose}augmentation", epoch)
+        if augmentation.crop is not None and isinstance(train, StoredSet):
+            draw_boxes(plan[1:5, member], augmentation.crop, train.stored_size, random)
+            plan[5, member].random_(0, 1 + augmentation.flip, generator=random)
+        else:
+            draw_augmentation(plan[1:, member], augmentation, random)
+    return plan if isinstance(train, StoredSet) else plan.to(train.labels.device)
 
 
 def _pieces(plan: Tensor, batch_size: int, first: int, last: int, images_at_once: int) -> Iterator[Tensor]:
-    """The steps first to last - 1 of an epoch's plan [4, S, N], as pieces [4, T, S, B] of as many steps as fit at once."""
+    """The steps first to last - 1 of an epoch's plan [R, S, N], as pieces [R, T, S, B] of as many steps as fit at once."""
     _, members, n_images = plan.shape
     full = n_images // batch_size
     at_once = max(1, images_at_once // (members * batch_size))
     for start in range(first, min(last, full), at_once):
         stop = min(start + at_once, last, full)
         piece = plan[:, :, start * batch_size : stop * batch_size]
-        yield piece.reshape(4, members, stop - start, batch_size).transpose(1, 2)
+        yield piece.reshape(len(plan), members, stop - start, batch_size).transpose(1, 2)
     if last > full:
         yield plan[:, None, :, full * batch_size :]
 
@@ -192,7 +206,9 @@ def _pieces(plan: Tensor, batch_size: int, first: int, last: int, images_at_once
 def _batches(
     data: ImageData, augmentation: Augmentation, pieces: Iterator[Tensor], dtype: torch.dtype, channels_last: bool
 ) -> Batches:
-    """Make the inputs of a piece [4, T, S, B] at once, and hand them out step by step."""
+    """Make the inputs of a piece [R, T, S, B] at once, and hand them out step by step."""
+    if isinstance(data.train, StoredSet):
+        return stored_batches(data.train, augmentation, pieces, normaliser(data, dtype=dtype, channels_last=channels_last))
     n_crops = (1 + augmentation.flip) * (2 * augmentation.pad + 1) ** 2
     small = data.train.pixels.numel() * n_crops <= _TABLE_VALUES
     convert = normaliser(data, dtype=dtype, channels_last=channels_last)
@@ -244,4 +260,4 @@ def _only_member(stacked: Batches) -> Batches:
 
 
 def _images_at_once(data: ImageData) -> int:
-    return _BYTES_AT_ONCE // data.train.pixels[0].numel()
+    return _BYTES_AT_ONCE // math.prod(data.image_shape)

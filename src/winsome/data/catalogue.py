@@ -11,13 +11,17 @@ from winsome.data.cache import cache_folder, cached, files_key
 from winsome.data.decoding import decode
 from winsome.data.digits import read_digits
 from winsome.data.encoded import DecodedSet, EncodedSet
-from winsome.data.folders import image_files, read_folder
+from winsome.data.folders import IMAGE_NET_TEST_FOLDERS, class_folders, image_files, read_folder
 from winsome.data.hub import read_hub
-from winsome.data.images import Augmentation, ImageData, image_data
+from winsome.data.image_store import OnCorrupt, StorePlan, image_store
+from winsome.data.images import Augmentation, ImageData, ResizedCrop, image_data
 from winsome.data.parquet import parquet_files, read_parquet
+from winsome.data.row_groups import read_large_hub, read_large_parquet
+from winsome.data.shards import read_shards, shard_files
 from winsome.errors import WinsomeError, unknown
 
 Say = Callable[[str], None]
+IMAGENET = "ILSVRC/imagenet-1k"  # its id on the Hub, behind a licence that is accepted there
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,7 @@ class DataSet:
     key: str  # tells what is read from everything else in the cache
     read: Callable[[], EncodedSet | DecodedSet]
     flip: bool = True
+    stored: bool = False  # on disk, resized once, for it does not fit into memory
 
 
 def on_hub(hub_id: str, description: str, *, flip: bool = True) -> DataSet:
@@ -44,6 +49,7 @@ def load(
     *,
     data_dir: Path | None = None,
     image_size: int | None = None,
+    on_corrupt: OnCorrupt = "stop",
     cache: Path | None = None,
     say: Say = lambda _: None,
 ) -> ImageData:
@@ -54,9 +60,17 @@ def load(
     The augmentation is the usual one: crops of the image padded by an eighth of its size (4 for 32 pixels, 8 for 64), and
     mirror images, for all but `digits`. For Tiny-ImageNet paper A (arXiv:2504.05357) takes RandomResizedCrop(64, (0.5, 1));
     padded crops are used here, for they are indexed views.
+
+    `imagenet` is stored on disk instead (docs/imagenet.md): `image_size` is what networks take (default 224), `on_corrupt` says
+    whether an image that cannot be decoded stops or is left out ("skip"), and the augmentation is random resized crops.
     """
     source = _source(name_or_folder, data_dir, say)
     name = name_or_folder if name_or_folder in DATA_SETS else Path(name_or_folder).expanduser().resolve().name
+    folder = (cache or cache_folder()).expanduser()
+    if source.stored:
+        return _load_stored(name, source, image_size, on_corrupt, folder, say)
+    if on_corrupt != "stop":
+        raise WinsomeError(f"{name} is decoded as a whole, and an image that cannot be read stops; on_corrupt is for imagenet")
 
     def decoded() -> DecodedSet:
         content = source.read()
@@ -67,10 +81,24 @@ def load(
         return content
 
     key = f"{source.key}\nimage size {image_size}"
-    content = cached(name, key, decoded, folder=(cache or cache_folder()).expanduser(), say=say)
+    content = cached(name, key, decoded, folder=folder, say=say)
     height, width = content.train.images.shape[2:]
     augmentation = Augmentation(pad=min(height, width) // 8, flip=source.flip)
     return image_data(name, content.train, content.test, content.classes, augmentation=augmentation)
+
+
+def _load_stored(
+    name: str, source: DataSet, image_size: int | None, on_corrupt: OnCorrupt, folder: Path, say: Say
+) -> ImageData:
+    plan = StorePlan() if image_size is None else StorePlan.for_images_of(image_size)
+
+    def read() -> EncodedSet:
+        content = source.read()
+        assert isinstance(content, EncodedSet)
+        return content
+
+    train, test, classes = image_store(name, source.key, read, plan, folder=folder, on_corrupt=on_corrupt, say=say)
+    return image_data(name, train, test, classes, augmentation=Augmentation(flip=source.flip, crop=ResizedCrop()))
 
 
 def _source(name_or_folder: str, data_dir: Path | None, say: Say) -> DataSet:
@@ -81,7 +109,8 @@ def _source(name_or_folder: str, data_dir: Path | None, say: Say) -> DataSet:
             raise _unknown(name_or_folder)
         if named.key == "digits":
             raise WinsomeError("digits comes with scikit-learn and is read from no folder; leave data_dir (--data-dir) out")
-        return _in_folder(data_dir.expanduser(), say, flip=named.flip)
+        folder = data_dir.expanduser()
+        return _large_folder(folder, say) if named.stored else _in_folder(folder, say, flip=named.flip)
     if named is not None:
         return named
     folder = Path(name_or_folder).expanduser()
@@ -100,6 +129,20 @@ def _in_folder(folder: Path, say: Say, *, flip: bool = True) -> DataSet:
     return DataSet("image files", files_key(files, folder), partial(read_folder, folder, say=say), flip)
 
 
+def _large_folder(folder: Path, say: Say) -> DataSet:
+    """The data set in a folder, to be stored on disk: of WebDataset shards, of parquet files, or of image files."""
+    if not folder.is_dir():
+        raise WinsomeError(
+            f"no folder {folder}; give one with *.tar shards, with parquet files, or with train/CLASS and val/CLASS"
+        )
+    if files := shard_files(folder):
+        return DataSet("WebDataset shards", files_key(files, folder), partial(read_shards, folder), stored=True)
+    if files := parquet_files(folder):
+        return DataSet("parquet files", files_key(files, folder), partial(read_large_parquet, folder), stored=True)
+    read = partial(read_folder, folder, say=say, test_folders=IMAGE_NET_TEST_FOLDERS)
+    return DataSet("image files", files_key(class_folders(folder), folder), read, stored=True)
+
+
 def _unknown(name: str) -> WinsomeError:
     return WinsomeError(f"{unknown('data set', name, DATA_SETS)} (a data set of your own: the path of its folder)")
 
@@ -109,4 +152,10 @@ DATA_SETS: dict[str, DataSet] = {
     "cifar10": on_hub("uoft-cs/cifar10", "60,000 photographs, 32x32 colour, 10 classes"),
     "cifar100": on_hub("uoft-cs/cifar100", "60,000 photographs, 32x32 colour, 100 classes"),
     "tiny_imagenet": on_hub("zh-plus/tiny-imagenet", "110,000 photographs, 64x64 colour, 200 classes"),
+    "imagenet": DataSet(
+        "1,331,167 photographs, 1,000 classes (ILSVRC 2012); stored on disk as 256x256 colour",
+        f"hub {IMAGENET}",
+        partial(read_large_hub, IMAGENET),
+        stored=True,
+    ),
 }

@@ -36,7 +36,7 @@ def decode(encoded: EncodedSet, *, image_size: int | None, say: Callable[[str], 
     n_images = sum(len(split.images) for split in splits)
     say(f"decoding {n_images:,} images")
     begin = time.perf_counter()
-    with _opened(encoded.train, 0) as first:
+    with opened(encoded.train, 0) as first:
         size = first.size if image_size is None else (image_size, image_size)
     # `any` stops at the first colour image, mostly the first of all.
     mode = "RGB" if any(not _is_grey(split, row) for split in splits for row in range(len(split.images))) else "L"
@@ -53,7 +53,7 @@ def _decode_split(split: EncodedSplit, mode: str, size: tuple[int, int], *, resi
 
     def decode_some(rows: range) -> None:
         for row in rows:
-            with _opened(split, row) as image:
+            with opened(split, row) as image:
                 if not resize and image.size != size:
                     raise WinsomeError(_other_size(split, row, image.size, size))
                 pixels = np.asarray(_fitted(image, mode, size))
@@ -78,12 +78,12 @@ def _fitted(image: Image, mode: str, size: tuple[int, int]) -> Image:
 
 
 def _is_grey(split: EncodedSplit, row: int) -> bool:
-    with _opened(split, row) as image:
+    with opened(split, row) as image:
         return image.mode in _GREY
 
 
 @contextmanager
-def _opened(split: EncodedSplit, row: int) -> Iterator[Image]:
+def opened(split: EncodedSplit, row: int) -> Iterator[Image]:
     """The image of a row, its header read; whatever goes wrong with it is an error that names the image."""
     import PIL.Image
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,11 +12,15 @@ from winsome.errors import WinsomeError
 
 @dataclass(frozen=True)
 class EncodedSplit:
-    """Images of one split, as bytes in a known format (JPEG, PNG ...) or as paths of files, and their labels."""
+    """Images of one split, as bytes in a known format (JPEG, PNG ...) or as paths of files, and their labels.
+
+    The bytes may be read when they are asked for: a set that is stored on disk need not fit into memory.
+    """
 
     images: Sequence[bytes | Path]
     labels: Sequence[int]
     files: tuple[tuple[str, int], ...]  # what holds the images, and how many rows of them, in order
+    name_of: Callable[[int], str] | None = None  # where an image comes from, if `files` says less
 
     def __post_init__(self) -> None:
         """Check that there is something, and a label for each image."""
@@ -27,6 +31,8 @@ class EncodedSplit:
 
     def origin(self, row: int) -> str:
         """Where an image comes from, for error messages: a path, or a file and the row in it, counted from 0."""
+        if self.name_of is not None:
+            return self.name_of(row)
         image = self.images[row]
         if isinstance(image, Path):
             return str(image)

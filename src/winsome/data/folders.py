@@ -11,6 +11,7 @@ from winsome.errors import WinsomeError
 
 IMAGE_ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
 TEST_FOLDERS = ("test", "val", "valid", "validation")  # the first that is there
+IMAGE_NET_TEST_FOLDERS = ("val", "valid", "validation", "test")  # ImageNet's own test folder has no labels
 TEST_SHARE = 5  # one image in five, where the folder has no test part of its own
 
 
@@ -21,10 +22,16 @@ def image_files(folder: Path) -> list[Path]:
     return sorted(file for file in visible if file.is_file())
 
 
-def read_folder(folder: Path, *, say: Callable[[str], None]) -> EncodedSet:
+def class_folders(folder: Path) -> list[Path]:
+    """The folders in a folder and in these, sorted: where an added or removed image shows, without asking every file."""
+    return sorted(entry for entry in (*folder.glob("*"), *folder.glob("*/*")) if entry.is_dir())
+
+
+def read_folder(folder: Path, *, say: Callable[[str], None], test_folders: Sequence[str] = TEST_FOLDERS) -> EncodedSet:
     """The image set in a folder, not decoded yet; the names of the class folders are the classes.
 
-    A folder without a train part is split in a fixed way, class by class: 80 % to train on, 20 % to test on.
+    A folder without a train part is split in a fixed way, class by class: 80 % to train on, 20 % to test on. The test part is
+    the first of `test_folders` that is there.
     """
     if not (folder / "train").is_dir():
         images, labels, classes = _labelled(folder)
@@ -32,10 +39,10 @@ def read_folder(folder: Path, *, say: Callable[[str], None]) -> EncodedSet:
         say(f"{folder} has no train and test folders: a fixed fifth of each class is the test split")
         train_part, test_part = (_part(folder, images, labels, rows.tolist()) for rows in (train, test))
         return EncodedSet(train_part, test_part, classes)
-    test_folder = next((folder / name for name in TEST_FOLDERS if (folder / name).is_dir()), None)
+    test_folder = next((folder / name for name in test_folders if (folder / name).is_dir()), None)
     if test_folder is None:
         there = ", ".join(sorted(entry.name for entry in folder.iterdir())[:8])
-        raise WinsomeError(f"{folder}: no test part; looked for the folders {', '.join(TEST_FOLDERS)}, found {there}")
+        raise WinsomeError(f"{folder}: no test part; looked for the folders {', '.join(test_folders)}, found {there}")
     images, labels, classes = _labelled(folder / "train")
     test_images, test_labels, test_classes = _labelled(test_folder)
     if surplus := sorted(set(test_classes) - set(classes)):

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
 from winsome.data.splits import stratified
+from winsome.data.stored import StoredSet
 from winsome.errors import WinsomeError
 
 
@@ -40,6 +43,12 @@ class ImageSet:
         return len(self.images)
 
     @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of an image."""
+        channels, height, width = self.images.shape[1:]
+        return channels, height, width
+
+    @property
     def pixels(self) -> Tensor:
         """The same images as a contiguous uint8 [N, H, W, C]; no copy."""
         return self.images.permute(0, 2, 3, 1)
@@ -53,13 +62,44 @@ class ImageSet:
         """The split on another device."""
         return ImageSet(self.images.to(device), self.labels.to(device))
 
+    def contents(self) -> Iterator[bytes]:
+        """Every image and label."""
+        yield self.pixels.cpu().numpy().tobytes()
+        yield self.labels.cpu().numpy().tobytes()
+
+    def statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Mean and population standard deviation of each channel."""
+        return channel_statistics(self.pixels)
+
+
+Split: TypeAlias = ImageSet | StoredSet  # in memory, or on disk
+
+
+@dataclass(frozen=True)
+class ResizedCrop:
+    """A random box of a stored image, resized to the image size: torchvision's RandomResizedCrop."""
+
+    scale: tuple[float, float] = (0.08, 1.0)  # area of the box, as a share of the image's
+    ratio: tuple[float, float] = (3 / 4, 4 / 3)  # width over height
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        if not 0 < self.scale[0] <= self.scale[1] <= 1:
+            raise WinsomeError(f"the scale of a crop is a share of the area, in (0, 1], low before high; got {self.scale}")
+        if not 0 < self.ratio[0] <= self.ratio[1]:
+            raise WinsomeError(f"the ratio of a crop is width over height, above 0, low before high; got {self.ratio}")
+
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What is done to a training image: a random crop of the zero-padded image, then a mirror image half of the time."""
+    """What is done to a training image: a random crop of the zero-padded image, then a mirror image half of the time.
+
+    Of a stored set, whose images are larger than what networks take, a random resized crop takes the place of a padded one.
+    """
 
     pad: int = 0  # pixels of zeros on every side, before normalisation
     flip: bool = False  # left to right, with probability 1/2
+    crop: ResizedCrop | None = None
 
     def __post_init__(self) -> None:
         """Check the range of the padding."""
@@ -72,8 +112,8 @@ class ImageData:
     """A data set for image classification, decoded: train and test split, class names, augmentation, statistics."""
 
     name: str
-    train: ImageSet
-    test: ImageSet
+    train: Split
+    test: Split
     classes: tuple[str, ...]
     augmentation: Augmentation
     mean: tuple[float, ...]  # of each channel over the train split, pixels in [0, 1]
@@ -81,8 +121,8 @@ class ImageData:
 
     def __post_init__(self) -> None:
         """Check that the splits, the classes and the statistics belong together."""
-        if self.train.images.shape[1:] != self.test.images.shape[1:]:
-            shapes = f"{list(self.train.images.shape[1:])} in train, {list(self.test.images.shape[1:])} in test"
+        if self.train.image_shape != self.test.image_shape:
+            shapes = f"{list(self.train.image_shape)} in train, {list(self.test.image_shape)} in test"
             raise WinsomeError(f"{self.name}: images are {shapes}; give both splits one shape (image_size resizes)")
         if not len(self.mean) == len(self.std) == self.image_shape[0]:
             raise ValueError(f"mean and std need one value for each of {self.image_shape[0]} channels")
@@ -92,19 +132,22 @@ class ImageData:
                 raise WinsomeError(
                     f"{self.name}: {split} labels run from {low} to {high}, classes from 0 to {self.n_classes - 1}"
                 )
+        if isinstance(self.train, StoredSet) and self.augmentation.pad:
+            raise WinsomeError(f"{self.name}: padded crops are for images in memory; of stored ones take resized crops")
+        if isinstance(self.train, ImageSet) and self.augmentation.crop is not None:
+            raise WinsomeError(f"{self.name}: resized crops are for stored images; of those in memory take padded crops")
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
         """Channels, height and width of an image."""
-        channels, height, width = self.train.images.shape[1:]
-        return channels, height, width
+        return self.train.image_shape
 
     def digest(self) -> str:
         """A digest of all images and labels: the same data has the same digest wherever it was read from."""
         sha = hashlib.sha256()
         for split in (self.train, self.test):
-            sha.update(split.pixels.cpu().numpy().tobytes())
-            sha.update(split.labels.cpu().numpy().tobytes())
+            for part in split.contents():
+                sha.update(part)
         return sha.hexdigest()
 
     @property
@@ -118,10 +161,10 @@ class ImageData:
 
 
 def image_data(
-    name: str, train: ImageSet, test: ImageSet, classes: tuple[str, ...], *, augmentation: Augmentation | None = None
+    name: str, train: Split, test: Split, classes: tuple[str, ...], *, augmentation: Augmentation | None = None
 ) -> ImageData:
     """A data set of two decoded splits, with the mean and standard deviation of the train split, and of nothing else."""
-    mean, std = channel_statistics(train.pixels)
+    mean, std = train.statistics()
     return ImageData(name, train, test, classes, augmentation or Augmentation(), mean, std)
 
 

@@ -52,5 +52,5 @@ def _scale_and_shift(data: ImageData, dtype: torch.dtype, channels_last: bool) -
     both_2C = torch.stack((1 / (255 * std), -mean / std)).to(dtype)
     area = height * width
     both = both_2C.repeat(1, area) if channels_last else both_2C.repeat_interleave(area, dim=1)
-    scale, shift = both.to(data.train.images.device)
+    scale, shift = both.to(data.train.labels.device)
     return scale, shift

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +24,15 @@ def parquet_files(folder: Path) -> list[Path]:
 def read_parquet(folder: Path) -> EncodedSet:
     """The image set in a folder's parquet files, not decoded yet."""
     files = parquet_files(folder)
-    train, train_names = _read_split(_chosen(folder, files, "train", TRAIN_FILES))
-    test, test_names = _read_split(_chosen(folder, files, "test", TEST_FILES))
+    train, train_names = _read_split(chosen_files(folder, files, "train", TRAIN_FILES))
+    test, test_names = _read_split(chosen_files(folder, files, "test", TEST_FILES))
     if train_names and test_names and train_names != test_names:
         raise WinsomeError(f"{folder}: the train and the test files name different classes; their labels do not match")
     return EncodedSet(train, test, class_names(train_names or test_names, train, test))
 
 
-def _chosen(folder: Path, files: list[Path], split: str, patterns: tuple[str, ...]) -> list[Path]:
+def chosen_files(folder: Path, files: list[Path], split: str, patterns: Sequence[str]) -> list[Path]:
+    """The files of a split: those of the first pattern that any name has."""
     for pattern in patterns:
         if chosen := [file for file in files if file.match(pattern)]:
             return chosen
@@ -44,25 +47,32 @@ def _read_split(files: list[Path]) -> tuple[EncodedSplit, list[str] | None]:
     for file in files:
         table = _read_columns(file)
         tables.append((file.name, table))
-        names = names or _names_in(table.schema, image_and_label_columns(table.column_names, file.name)[1])
+        names = names or names_in(table.schema, image_and_label_columns(table.column_names, file.name)[1])
     return encoded_split(tables), names
 
 
 def _read_columns(file: Path) -> Any:
     """The image and the label column of a file as a pyarrow.Table."""
+    with opened_parquet(file) as opened:
+        columns = image_and_label_columns(opened.schema_arrow.names, file.name)
+        return opened.read(columns=list(columns))
+
+
+@contextmanager
+def opened_parquet(file: Path) -> Iterator[Any]:
+    """A pyarrow.ParquetFile; what goes wrong with it inside the block is an error that names it."""
     import pyarrow.parquet as pq
 
     try:
         with pq.ParquetFile(file) as opened:
-            columns = image_and_label_columns(opened.schema_arrow.names, file.name)
-            return opened.read(columns=list(columns))
+            yield opened
     except WinsomeError:
         raise
     except (OSError, ValueError) as error:  # pyarrow's ArrowInvalid is a ValueError
         raise WinsomeError(f"{file}: not a readable parquet file ({error}); fetch it again") from error
 
 
-def _names_in(schema: Any, label_column: str) -> list[str] | None:
+def names_in(schema: Any, label_column: str) -> list[str] | None:
     """The class names that `datasets` writes into a file's metadata, where there are any."""
     try:
         features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]

@@ -32,12 +32,12 @@ def encoded_split(tables: Sequence[tuple[str, Any]]) -> EncodedSplit:
     labels: list[int] = []
     for name, table in tables:
         image_column, label_column = image_and_label_columns(table.column_names, name)
-        images += _images(table.column(image_column), name, image_column)
-        labels += _labels(table.column(label_column), name, label_column)
+        images += images_in(table.column(image_column), name, image_column)
+        labels += labels_in(table.column(label_column), name, label_column)
     return EncodedSplit(images, labels, tuple((name, table.num_rows) for name, table in tables))
 
 
-def _images(column: Any, name: str, column_name: str) -> list[bytes | Path]:
+def images_in(column: Any, name: str, column_name: str) -> list[bytes | Path]:
     """Encoded bytes from a struct, or the path of a local file where a row has a path alone."""
     import pyarrow as pa
 
@@ -56,7 +56,7 @@ def _images(column: Any, name: str, column_name: str) -> list[bytes | Path]:
     return values
 
 
-def _labels(column: Any, name: str, column_name: str) -> list[int]:
+def labels_in(column: Any, name: str, column_name: str) -> list[int]:
     """Integer labels; a missing one is an error."""
     import pyarrow as pa
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from winsome import data as data_sets
+from winsome.data.image_store import OnCorrupt
 from winsome.data.images import ImageData, subset, with_validation
 from winsome.errors import WinsomeError
 from winsome.mask_swap import Borrow, same_masks
 from winsome.methods import Method
 from winsome.study.arms import CLAIMS, Arm, Claim, Network, Planted
 from winsome.training.settings import Training
+
+log = logging.getLogger("winsome")
 
 
 @dataclass(frozen=True)
@@ -24,10 +28,14 @@ class DataPlan:
     train_images: int | None = None  # None: all
     test_images: int | None = None
     validation: bool = False  # judge on a fifth of the train split instead of the test split: for tuning
+    image_size: int | None = None  # pixels of a side; None: as the images are, or 224 for imagenet
+    on_corrupt: OnCorrupt = "stop"  # for imagenet
 
     def load(self) -> ImageData:
-        """Load it, on the CPU."""
-        images = data_sets.load(self.name, data_dir=self.data_dir)
+        """Load it, on the CPU; what takes long is said in the log."""
+        images = data_sets.load(
+            self.name, data_dir=self.data_dir, image_size=self.image_size, on_corrupt=self.on_corrupt, say=log.info
+        )
         images = subset(images, train_images=self.train_images, test_images=self.test_images)
         return with_validation(images, fraction=0.2) if self.validation else images
 
@@ -174,7 +182,10 @@ class Study:
 
     def record(self) -> dict[str, Any]:
         """Everything that identifies the study, as JSON values."""
-        data = {key: value for key, value in asdict(self.data).items() if key != "data_dir"}  # where it lies is not what it is
+        # Where the data lies is not what it is, and what was left out of it shows in its digest.
+        data = {key: value for key, value in asdict(self.data).items() if key not in ("data_dir", "on_corrupt")}
+        if self.data.image_size is None:
+            del data["image_size"]
         return {
             "name": self.name,
             "data": data,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from winsome.methods import aws, learning_rate_rewinding, lrr_with_frozen_norms
 from winsome.study.arms import ARMS, PAPER_A_ARMS, REPEATS
 from winsome.study.design import DataPlan, NetworkPlan, Study
-from winsome.training.settings import SGD, Constant, StepDecay, Training
+from winsome.training.settings import SGD, Adam, Constant, Cosine, StepDecay, Training
 
 
 def digits() -> Study:
@@ -81,4 +81,37 @@ def images(name: str) -> Study:
     )
 
 
-PRESETS = {"digits": digits, "digits-conv": digits_conv}
+def imagenet(network: str = "resnet50") -> Study:
+    """The paper's own set-up for ImageNet: 20 warm-up epochs, ten levels of 5, the last one judged; days on several GPUs.
+
+    The optimizers are those of the paper's code for ResNet-50, MobileNetV2 and MLP-Mixer; any other network takes ResNet-50's.
+    From scratch the rate follows half a cosine down to a thousandth. One search seed and two starts, as the paper has them.
+    """
+    levels, rate = 10, 0.2
+    optimizers: dict[str, tuple[SGD | Adam, int]] = {
+        "mobilenet_v2": (SGD(0.05, 0.9, 5e-5), 256),
+        "mlp_mixer": (Adam(1e-3, 5e-5), 512),
+    }
+    optimizer, batch_size = optimizers.get(network, (Adam(1e-3, 1e-5), 256))
+    return Study(
+        name="imagenet",
+        title="Signed masks on ImageNet",
+        data=DataPlan("imagenet"),
+        network=NetworkPlan(network),
+        methods=(
+            ("lrr", learning_rate_rewinding(levels, rate)),
+            ("aws", aws(levels, rate)),
+            ("frozen", lrr_with_frozen_norms(levels, rate)),
+        ),
+        search_training=Training(5, batch_size, optimizer, Constant()),
+        warmup_epochs=20,
+        training=Training(100, batch_size, optimizer, Cosine(1e-3)),
+        arms=PAPER_A_ARMS,
+        levels=(10,),
+        search_seeds=(0,),
+        starts=(0, 1),
+        statistics_images=10_000,
+    )
+
+
+PRESETS = {"digits": digits, "digits-conv": digits_conv, "imagenet": imagenet}

@@ -1,0 +1,261 @@
+"""The store of a large image set: decoded and resized once into files of uint8 squares, from which trainings read batches.
+
+A store is a folder: `train.pixels` and `test.pixels` (uint8 [rows, S, S, 3] and nothing else), beside each its facts (`FACTS`
+of every row) and labels, and `store.json`. It is built under a name that ends in `.unfinished` and renamed at the end.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import torch
+
+from winsome.data.decoding import opened
+from winsome.data.encoded import EncodedSet, EncodedSplit
+from winsome.data.stored import CHANNELS, CORRUPT, FACTS, MISSING, STORED, StoredSet
+from winsome.errors import WinsomeError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+Say = Callable[[str], None]
+OnCorrupt = Literal["stop", "skip"]
+
+_FORMAT = "1"  # part of every store's name: raise it when decoding or the layout changes
+_ROWS_AT_ONCE = 256  # images of one task; after each, what is done is on disk and stays done
+_SECONDS_BETWEEN_REPORTS = 15.0
+
+
+@dataclass(frozen=True)
+class StorePlan:
+    """The sizes of a store, in pixels of a side."""
+
+    image_size: int = 224  # what networks take
+    stored_size: int = 256  # the shorter side of an image is resized to this, and the middle square kept
+
+    @classmethod
+    def for_images_of(cls, image_size: int) -> StorePlan:
+        """The usual 256 to 224 at another image size."""
+        if image_size < 1:
+            raise WinsomeError(f"image_size must be 1 or more pixels, got {image_size}")
+        return cls(image_size, round(image_size * 8 / 7))
+
+
+def image_store(
+    name: str,
+    key: str,
+    read: Callable[[], EncodedSet],
+    plan: StorePlan,
+    *,
+    folder: Path,
+    on_corrupt: OnCorrupt = "stop",
+    say: Say = lambda _: None,
+) -> tuple[StoredSet, StoredSet, tuple[str, ...]]:
+    """The train split, the test split and the classes of a store; it is built where it is missing, or finished.
+
+    Args:
+        name: of the data set, the beginning of the store's name.
+        key: what tells this set from every other, its files included.
+        read: gives the encoded images, should the store have to be built.
+        plan: sizes.
+        folder: the cache, in which stores lie.
+        on_corrupt: what an image that cannot be decoded does: stop with its name, or be left out, named and counted.
+        say: hears how far the work is.
+
+    Raises:
+        WinsomeError: too little room on the disk, before work starts; a corrupt image under "stop"; no image at all.
+    """
+    digest = hashlib.sha256(f"{_FORMAT}\n{key}\n{plan.stored_size}".encode()).hexdigest()[:16]
+    place = folder / "stores" / f"{name}-{digest}"
+    if not (place / "store.json").exists():
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with _only_builder(place.with_name(f"{place.name}.lock"), say):
+            if not (place / "store.json").exists():  # another process may have built it meanwhile
+                _build(place, read(), plan, on_corrupt, say)
+    return _open(place, plan, on_corrupt, say)
+
+
+def _build(place: Path, encoded: EncodedSet, plan: StorePlan, on_corrupt: OnCorrupt, say: Say) -> None:
+    unfinished = place.with_name(f"{place.name}.unfinished")
+    unfinished.mkdir(exist_ok=True)
+    splits = {"train": encoded.train, "test": encoded.test}
+    _refuse_a_full_disk(unfinished, splits, plan)
+    skipped = {name: _store_split(unfinished, name, split, plan, on_corrupt, say) for name, split in splits.items()}
+    facts = {"format": _FORMAT, "stored_size": plan.stored_size, "classes": list(encoded.classes), "skipped": skipped}
+    (unfinished / "store.json").write_text(json.dumps(facts))
+    unfinished.replace(place)
+    say(f"stored {sum(len(split.images) for split in splits.values()):,} images in {place}")
+
+
+def _refuse_a_full_disk(folder: Path, splits: dict[str, EncodedSplit], plan: StorePlan) -> None:
+    """Raise WinsomeError if what is still to be written does not fit."""
+    n_images = sum(len(split.images) for split in splits.values())
+    needed = n_images * (plan.stored_size**2 * CHANNELS + FACTS.itemsize + 8)
+    there = sum(file.stat().st_blocks * 512 for file in folder.iterdir())
+    free = shutil.disk_usage(folder).free
+    if needed - there > free:
+        raise WinsomeError(
+            f"the store of {n_images:,} images of {plan.stored_size} pixels needs {needed / 1e9:,.1f} GB in {folder.parent}, "
+            f"which has {(free + there) / 1e9:,.1f} GB left; point WINSOME_CACHE to a larger disk, or take smaller images "
+            f"(--image-size {plan.image_size // 2} needs a quarter)"
+        )
+
+
+def _store_split(folder: Path, name: str, split: EncodedSplit, plan: StorePlan, on_corrupt: OnCorrupt, say: Say) -> list[str]:
+    """Decode what is missing of a split; the names of the images that cannot be."""
+    side, n_images = plan.stored_size, len(split.images)
+    facts = _facts_of(folder / f"{name}.facts", n_images)
+    np.asarray(split.labels, dtype=np.int64).tofile(folder / f"{name}.labels")
+    with (folder / f"{name}.pixels").open("ab") as pixels:
+        pixels.truncate(n_images * side * side * CHANNELS)
+    parts = [range(start, min(start + _ROWS_AT_ONCE, n_images)) for start in range(0, n_images, _ROWS_AT_ONCE)]
+    again = (MISSING, CORRUPT) if on_corrupt == "stop" else (MISSING,)  # a corrupt image stops here rather than at the end
+    left = [part for part in parts if np.isin(facts["state"][part.start : part.stop], again).any()]
+    report = _progress(name, n_images, n_images - sum(map(len, left)), say)
+
+    def store_some(part: range) -> int:
+        pixels_MSSC, found = _decoded(split, part, side, on_corrupt)
+        with (folder / f"{name}.pixels").open("rb+", buffering=0) as file:
+            os.pwrite(file.fileno(), pixels_MSSC, part.start * side * side * CHANNELS)
+            os.fsync(file.fileno())
+        facts[part.start : part.stop] = found  # after the pixels: what is marked as done is on disk
+        return len(part)
+
+    with _decoders() as threads:
+        for done in threads.map(store_some, left):
+            report(done)
+    facts.flush()
+    return [split.origin(int(row)) for row in np.flatnonzero(facts["state"] == CORRUPT)]
+
+
+def _decoded(split: EncodedSplit, rows: range, side: int, on_corrupt: OnCorrupt) -> tuple[Any, Any]:
+    """Pixels and facts of some rows."""
+    pixels_MSSC = np.zeros((len(rows), side, side, CHANNELS), dtype=np.uint8)
+    facts = np.zeros(len(rows), dtype=FACTS)
+    for pixels, fact, row in zip(pixels_MSSC, facts, rows, strict=True):
+        try:
+            with opened(split, row) as image:
+                pixels[:] = np.asarray(square(image, side))
+        except WinsomeError as error:
+            if on_corrupt == "stop":
+                raise WinsomeError(f"{error}, or leave out what cannot be read (--on-corrupt skip)") from error
+            fact["state"] = CORRUPT
+            continue
+        wide = pixels.reshape(-1, CHANNELS).astype(np.int64)
+        fact["state"], fact["sums"], fact["squares"] = STORED, wide.sum(0), (wide * wide).sum(0)
+        fact["digest"] = np.frombuffer(hashlib.blake2b(pixels.data, digest_size=16).digest(), np.uint8)
+    return pixels_MSSC, facts
+
+
+def square(image: Image, side: int) -> Image:
+    """The image in RGB, its shorter side resized to `side` (bilinear, antialiased), and the middle square of that.
+
+    The pixels of torchvision's Resize and CenterCrop on a PIL image, of which CenterCrop to less takes the same again.
+    """
+    from PIL.Image import Resampling
+
+    image = image.convert("RGB")
+    width, height = image.size
+    short = min(width, height)
+    width, height = int(side * width / short), int(side * height / short)
+    if image.size != (width, height):
+        image = image.resize((width, height), Resampling.BILINEAR)
+    left, top = round((width - side) / 2), round((height - side) / 2)
+    return image.crop((left, top, left + side, top + side))
+
+
+def _open(place: Path, plan: StorePlan, on_corrupt: OnCorrupt, say: Say) -> tuple[StoredSet, StoredSet, tuple[str, ...]]:
+    stored = json.loads((place / "store.json").read_text())
+    splits = []
+    for name in ("train", "test"):
+        skipped: list[str] = stored["skipped"][name]
+        if skipped and on_corrupt == "stop":
+            raise WinsomeError(
+                f"{len(skipped):,} {name} images cannot be decoded, the first is {skipped[0]}; repair or remove them, "
+                "or leave them out (--on-corrupt skip)"
+            )
+        if skipped:
+            say(f"{len(skipped):,} {name} images that cannot be decoded are left out: {_some(skipped)}")
+        facts = np.fromfile(place / f"{name}.facts", dtype=FACTS)
+        labels = np.fromfile(place / f"{name}.labels", dtype=np.int64)
+        places = np.flatnonzero(facts["state"] == STORED)
+        if len(places) == 0:
+            raise WinsomeError(f"no {name} image can be decoded; the first is {skipped[0]}")
+        splits.append(
+            StoredSet(
+                place / f"{name}.pixels",
+                plan.stored_size,
+                plan.image_size,
+                torch.from_numpy(places),
+                torch.from_numpy(labels[places]),
+                facts,
+                tuple(skipped),
+            )
+        )
+    return splits[0], splits[1], tuple(stored["classes"])
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (" ..." if len(names) > 5 else "")
+
+
+def _facts_of(file: Path, rows: int) -> Any:
+    """The facts of a split, mapped for writing; a file of another length, from an older state, begins anew."""
+    if not file.exists() or file.stat().st_size != rows * FACTS.itemsize:
+        np.zeros(rows, dtype=FACTS).tofile(file)
+    return np.memmap(file, dtype=FACTS, mode="r+")
+
+
+def _progress(name: str, total: int, done: int, say: Say) -> Callable[[int], None]:
+    """A function that is told of every few images, and says now and then how far they are."""
+    begin = last = time.monotonic()
+    before = done
+    if done:
+        say(f"{name}: {done:,} of {total:,} images are stored already; going on")
+
+    def report(more: int) -> None:
+        nonlocal done, last
+        done += more
+        now = time.monotonic()
+        if now - last >= _SECONDS_BETWEEN_REPORTS or done == total:
+            rate = (done - before) / max(now - begin, 1e-9)
+            left = f", {(total - done) / rate / 60:.0f} min left" if done < total else ""
+            say(f"{name}: {done:,} of {total:,} images stored, {rate:,.0f}/s{left}")
+            last = now
+
+    return report
+
+
+@contextmanager
+def _decoders() -> Iterator[ThreadPoolExecutor]:
+    """Threads, one for each core: decoders leave the interpreter to others. An error drops what has not begun."""
+    threads = ThreadPoolExecutor(max_workers=len(os.sched_getaffinity(0)))
+    try:
+        yield threads
+    finally:
+        threads.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _only_builder(file: Path, say: Say) -> Iterator[None]:
+    """Hold a lock that goes with the process: whoever comes second waits, and then finds the store."""
+    import fcntl  # here, for systems without it lack stores alone
+
+    with file.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("another process stores these images; waiting for it")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

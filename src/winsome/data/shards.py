@@ -1,0 +1,122 @@
+"""Image sets in WebDataset shards: tar files whose members of one name, KEY.jpg and KEY.cls, are one image and its label.
+
+Read in place with the standard library: its index of a shard says where each image lies, so that images have numbers, are read
+in parallel, and need no second copy on disk.
+"""
+
+from __future__ import annotations
+
+import os
+import tarfile
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path
+from typing import overload
+
+from winsome.data.encoded import EncodedSet, EncodedSplit
+from winsome.data.folders import IMAGE_ENDINGS
+from winsome.data.tables import class_names
+from winsome.errors import WinsomeError
+
+TEST_SHARDS = ("val", "test")  # in the names of shards or of their folders: the first that is there
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A tar file and where its images lie in it."""
+
+    file: Path
+    keys: tuple[str, ...]
+    offsets: tuple[int, ...]  # bytes from the beginning of the file
+    sizes: tuple[int, ...]  # bytes
+    labels: tuple[int, ...]
+
+
+class ShardImages(Sequence[bytes]):
+    """The encoded images of some shards in order, each read when it is asked for."""
+
+    def __init__(self, shards: Sequence[Shard]) -> None:
+        """Keep the index; nothing is read."""
+        self.shards = shards
+        self.ends = list(accumulate(len(shard.keys) for shard in shards))
+
+    def __len__(self) -> int:
+        """The number of images."""
+        return self.ends[-1]
+
+    @overload
+    def __getitem__(self, row: int) -> bytes: ...
+    @overload
+    def __getitem__(self, row: slice) -> Sequence[bytes]: ...
+    def __getitem__(self, row: int | slice) -> bytes | Sequence[bytes]:
+        """The bytes of an image's file."""
+        if isinstance(row, slice):
+            return [self[number] for number in range(*row.indices(len(self)))]
+        shard, index = self._place(row)
+        with shard.file.open("rb", buffering=0) as opened:
+            return os.pread(opened.fileno(), shard.sizes[index], shard.offsets[index])
+
+    def name_of(self, row: int) -> str:
+        """The shard and the key of an image."""
+        shard, index = self._place(row)
+        return f"{shard.file}: {shard.keys[index]}"
+
+    def _place(self, row: int) -> tuple[Shard, int]:
+        number = bisect_right(self.ends, row)
+        if row < 0 or number == len(self.shards):
+            raise IndexError(f"no image {row} in {len(self):,}")
+        return self.shards[number], row - (self.ends[number - 1] if number else 0)
+
+
+def shard_files(folder: Path) -> list[Path]:
+    """The tar files of a folder or, if it has none, of the folders in it."""
+    return sorted(folder.glob("*.tar")) or sorted(folder.glob("*/*.tar"))
+
+
+def read_shards(folder: Path) -> EncodedSet:
+    """The image set in a folder's shards: those with "train" in their names, and those with "val" or else "test"."""
+    files = shard_files(folder)
+    train = _split(folder, files, ("train",))
+    test = _split(folder, files, TEST_SHARDS)
+    return EncodedSet(train, test, class_names(None, train, test))
+
+
+def _split(folder: Path, files: Sequence[Path], words: Sequence[str]) -> EncodedSplit:
+    for word in words:
+        if chosen := [file for file in files if word in str(file.relative_to(folder))]:
+            shards = [shard for shard in map(_index, chosen) if shard.keys]
+            if not shards:
+                raise WinsomeError(f"{chosen[0]}: no images in the shards with {word!r} in their names")
+            images = ShardImages(shards)
+            labels = [label for shard in shards for label in shard.labels]
+            return EncodedSplit(images, labels, tuple((str(s.file), len(s.keys)) for s in shards), images.name_of)
+    there = ", ".join(file.name for file in files[:8]) + (" ..." if len(files) > 8 else "")
+    raise WinsomeError(f"{folder}: no shards with {' or '.join(words)} in their names; found {there}")
+
+
+def _index(file: Path) -> Shard:
+    """One pass over the headers of a shard."""
+    images: dict[str, tuple[int, int]] = {}
+    labels: dict[str, int] = {}
+    try:
+        with tarfile.open(file, "r:") as shard:
+            for member in shard:
+                folder, _, name = member.name.rpartition("/")
+                key, _, ending = name.partition(".")
+                key = f"{folder}/{key}" if folder else key
+                ending = f".{ending.lower()}"
+                if member.isfile() and ending in IMAGE_ENDINGS:
+                    images[key] = (member.offset_data, member.size)
+                elif member.isfile() and ending == ".cls":
+                    content = shard.extractfile(member)
+                    labels[key] = int(content.read()) if content is not None else -1
+    except (OSError, ValueError, tarfile.TarError) as error:
+        raise WinsomeError(f"{file}: not a readable shard of images and labels ({error}); fetch it again") from error
+    for key in images.keys() ^ labels.keys():
+        there, absent = (".cls", "image") if key in labels else ("image", ".cls")
+        raise WinsomeError(f"{file}: {key} has an {there} member but no {absent} member; a sample is KEY.jpg and KEY.cls")
+    offsets = tuple(offset for offset, _ in images.values())
+    sizes = tuple(size for _, size in images.values())
+    return Shard(file, tuple(images), offsets, sizes, tuple(labels[key] for key in images))
