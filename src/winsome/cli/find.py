@@ -85,7 +85,7 @@ def find(
         methods=((method, chosen),),
         search_training=Training(level_epochs, batch_size, SGD(learning_rate, 0.9, weight_decay), Constant()),
         warmup_epochs=warmup_epochs,
-        training=Training(1),
+        training=Training(1, batch_size),
         arms=(),
         levels=(len(chosen.densities) - 1,),
         search_seeds=(seed,),

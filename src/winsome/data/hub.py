@@ -28,7 +28,10 @@ def load_hub(hub_id: str, *, test_splits: Sequence[str] = TEST_SPLITS) -> tuple[
         splits: Any = datasets.load_dataset(hub_id)
     except Exception as error:  # the network's, the Hub's and the file system's errors share no class
         reason = str(error).strip().split("\n")[0]
-        remedy = "without network access, pass data_dir (--data-dir) with a folder that holds the files"
+        remedy = (
+            "without network access, pass data_dir (--data-dir) with a folder that holds its train*.parquet and test*.parquet "
+            "files"
+        )
         if "gated" in str(error).lower():
             remedy = f"accept its terms at https://huggingface.co/datasets/{hub_id}, log in with `hf auth login`, run again"
         raise WinsomeError(
