@@ -22,3 +22,8 @@ from winsome.theory.rounds import imp as imp
 from winsome.theory.rounds import lrr as lrr
 from winsome.theory.rounds import theorem_predicts as theorem_predicts
 from winsome.theory.rounds import theorem_success as theorem_success
+from winsome.theory.portraits import Portrait as Portrait
+from winsome.theory.portraits import Success as Success
+from winsome.theory.portraits import quadrant_paths as quadrant_paths
+from winsome.theory.portraits import quadrant_portrait as quadrant_portrait
+from winsome.theory.portraits import success_rows as success_rows
