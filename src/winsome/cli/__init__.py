@@ -20,6 +20,7 @@ from tyro.extras import subcommand_cli_from_dict
 
 from winsome.cli.cite import cite
 from winsome.cli.find import find
+from winsome.cli.neuron import neuron
 from winsome.cli.plant import plant
 from winsome.cli.report import report
 from winsome.cli.reproduce import reproduce
@@ -42,6 +43,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "ticket": ticket,
     "reproduce": reproduce,
     "signs": signs,
+    "neuron": neuron,
     "report": report,
     "cite": cite,
 }

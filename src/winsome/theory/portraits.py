@@ -36,6 +36,7 @@ class Success(TypedDict):
     rebalanced: bool
     starts: int
     successes: int
+    predicted: int  # starts that end as their signs say they do without noise
     success: float
     low: float
     high: float
@@ -81,6 +82,7 @@ def success_rows(trials: Sequence[Trials]) -> list[Success]:
                 "rebalanced": trial.is_rebalanced,
                 "starts": trial.start.count,
                 "successes": trial.successes,
+                "predicted": trial.predicted,
                 "success": trial.success,
                 "low": low,
                 "high": high,

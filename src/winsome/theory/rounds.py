@@ -67,6 +67,11 @@ class Trials:
         return int(self.success_S.sum())
 
     @property
+    def predicted(self) -> int:
+        """How many starts ended as their signs say they do without noise (`theorem_predicts`)."""
+        return int((self.success_S == theorem_predicts(self.start, self.restart)).sum())
+
+    @property
     def success(self) -> float:
         """The share of starts that learned the target."""
         return self.successes / self.start.count
@@ -116,10 +121,7 @@ def compare(
     Raises:
         WinsomeError: a value is out of its range.
     """
-    if not 0 < success_below < 1:
-        raise WinsomeError(f"success_below is a share of the loss in (0, 1), got {success_below:g}")
-    if not (np.isfinite(horizon) and horizon > 0):
-        raise WinsomeError(f"horizon is a time above 0, got {horizon:g}")
+    check_comparison(count=count, horizon=horizon, success_below=success_below)
     starts = balanced_starts(problem.d, count, seed)
     choices = [(restart, is_on) for restart in RESTARTS for is_on in (False, True)]
     kept: list[NDArray[np.intp]] = []
@@ -138,6 +140,20 @@ def compare(
         share_S = loss_share(end)
         trials.append(Trials(problem, restart, is_on, horizon, starts, kept_S, end, share_S, share_S < success_below))
     return tuple(trials)
+
+
+def check_comparison(*, count: int, horizon: float, success_below: float) -> None:
+    """Refuse what `compare` cannot do, for those who call it many times.
+
+    Raises:
+        WinsomeError: says which value is out of its range.
+    """
+    if count < 1:
+        raise WinsomeError(f"starts must be 1 or more, got {count}")
+    if not (np.isfinite(horizon) and horizon > 0):
+        raise WinsomeError(f"horizon is a time above 0, got {horizon:g}")
+    if not 0 < success_below < 1:
+        raise WinsomeError(f"success_below is a share of the loss in (0, 1), got {success_below:g}")
 
 
 def follow(

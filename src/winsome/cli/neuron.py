@@ -1,0 +1,148 @@
+"""`winsome neuron`: the single hidden neuron that explains learning-rate rewinding, simulated."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from winsome.errors import WinsomeError
+
+if TYPE_CHECKING:
+    from winsome.theory import Path as Run
+    from winsome.theory import Problem, Success
+
+
+def neuron(
+    *,
+    d: tuple[int, ...] = (1, 2, 5, 10),
+    samples: tuple[int, ...] = (10, 30, 100, 300),
+    noise: float = 0.5,
+    correlation: float = 0.0,
+    horizon: float = 300.0,
+    starts: int = 2000,
+    sample_starts: int = 200,
+    success_below: float = 0.1,
+    seed: int = 0,
+    out: Path = Path("runs/neuron"),
+) -> None:
+    """Simulate the theory of learning-rate rewinding: one neuron a relu(w.x) learns relu(x_1) (arXiv:2402.19262, section 2).
+
+    From many balanced random starts: gradient flow with all d inputs, pruning to the largest weight, restart, gradient flow
+    with the one input left. IMP rewinds what survives and succeeds only from a > 0, w_1 > 0: with probability 1/4. LRR keeps
+    it and needs a > 0 only: 1/2 for d of 2 or more. Prints both, as pruning leaves them and with a rebalanced to |w|, with
+    95 % (Wilson) intervals; writes figures (SVG, PDF) and tables (CSV). See docs/theory.md.
+
+    Args:
+        d: Numbers of inputs.
+        samples: Sizes of data sets to train on, beside the population: each start has a data set of its own. Without a
+            number after it: the population only.
+        noise: Standard deviation of the labels' noise; the target itself has .58. The population feels only its correlated part.
+        correlation: Of the noise with x_1, in [-1, 1]; 0 for additive noise, independent of the inputs.
+        horizon: Time of the flow in each of the two phases.
+        starts: Random starts for the population.
+        sample_starts: Random starts for each size of data set.
+        success_below: Success is a final population loss below this share of the loss of f = 0.
+        seed: Of starts and data.
+        out: Folder for figures and tables.
+    """
+    from winsome import theory  # here, for what it needs takes seconds to import
+
+    if not d:
+        raise WinsomeError("give at least one number of inputs, for example --d 2 10")
+    if out.exists() and not out.is_dir():
+        raise WinsomeError(f"{out} is a file; give the folder for figures and tables with --out")
+    sizes = (None, *dict.fromkeys(samples))
+    problems = [theory.Problem(inputs, size, noise, correlation) for inputs, size in itertools.product(dict.fromkeys(d), sizes)]
+    theory.check_comparison(count=min(starts, sample_starts), horizon=horizon, success_below=success_below)
+    console, rows, begin = Console(), list["Success"](), time.perf_counter()
+    with console.status("") as status:
+        for problem in problems:
+            count = starts if problem.samples is None else sample_starts
+            status.update(f"d = {problem.d}, {_data(problem)}: {count:,} starts")
+            trials = theory.compare(problem, count=count, seed=seed, horizon=horizon, success_below=success_below)
+            rows += theory.success_rows(trials)
+        status.update("drawing")
+        files = _write(rows, out, horizon)
+    console.print(success_table(rows))
+    console.print(
+        f"success: population loss below {success_below:.2g} of that of f = 0, after time {horizon:g} in each phase; "
+        "as signs say: starts that end as the signs of a and w_1 decide without noise",
+        highlight=False,
+        soft_wrap=True,
+    )
+    words = f"{time.perf_counter() - begin:.1f} s; in {out}: {', '.join(file.name for file in files)}"
+    console.print(words, highlight=False, soft_wrap=True, markup=False)
+
+
+def success_table(rows: Sequence[Success]) -> Table:
+    """One line for each problem and method: as pruning leaves it beside rebalanced, and the theorem's value."""
+    table = Table(box=SIMPLE_HEAD, title="starts that learned the target (%), 95 % interval", title_justify="left")
+    for name in ("d", "samples", "starts", "method", "as pruned", "rebalanced", "theorem", "as signs say"):
+        table.add_column(name, justify="left" if name == "method" else "right")
+    pairs = list(zip(rows[::2], rows[1::2], strict=True))  # as pruned, rebalanced
+    for number, (plain, balanced) in enumerate(pairs):
+        first = number == 0 or (plain["d"], plain["samples"]) != (pairs[number - 1][0]["d"], pairs[number - 1][0]["samples"])
+        table.add_row(
+            f"{plain['d']}" if first else "",
+            ("∞" if plain["samples"] is None else f"{plain['samples']:,}") if first else "",
+            f"{plain['starts']:,}" if first else "",
+            plain["method"],
+            _share(plain),
+            _share(balanced),
+            f"{100 * plain['theorem']:.0f}",
+            f"{100 * plain['predicted'] / plain['starts']:.1f}",
+            end_section=number + 1 < len(pairs) and plain["d"] != pairs[number + 1][0]["d"],
+        )
+    return table
+
+
+def _share(row: Success) -> str:
+    return f"{100 * row['success']:.1f} ({100 * row['low']:.1f}, {100 * row['high']:.1f})"
+
+
+def _data(problem: Problem) -> str:
+    return "population" if problem.samples is None else f"{problem.samples:,} samples"
+
+
+def _write(rows: Sequence[Success], out: Path, horizon: float) -> list[Path]:
+    """The figures and the tables behind them."""
+    from winsome import figures, theory  # here, for matplotlib takes seconds to import
+    from winsome.figures import neuron as drawings
+
+    out.mkdir(parents=True, exist_ok=True)
+    titles = {theory.imp: "IMP rewinds", theory.lrr: "LRR keeps"}
+    paths = [(title, theory.quadrant_paths(restart, horizon=horizon)) for restart, title in titles.items()]
+    plates = {
+        "quadrants": drawings.quadrants(theory.quadrant_portrait()),
+        "trajectories": drawings.trajectories(paths),
+        "success": drawings.success(rows),
+    }
+    files = [file for name, figure in plates.items() for file in figures.save(figure, out / name)]
+    return [*files, _table(out / "success.csv", rows), _table(out / "trajectories.csv", _points(paths))]
+
+
+def _table(path: Path, rows: Sequence[Mapping[str, object]]) -> Path:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+def _points(paths: Sequence[tuple[str, Run]]) -> list[dict[str, object]]:
+    """The runs of the figure of trajectories, a row for each time."""
+    return [
+        {"method": name, "start": start, "phase": phase, "time": time_, "a": neurons.a_S[start], "w_1": neurons.w_SD[start, 0]}
+        for name, path in paths
+        for start in range(len(path.kept_S))
+        for phase, states in (("all inputs", path.wide), ("pruned", path.narrow))
+        for time_, neurons in zip(path.times, states, strict=True)
+    ]
