@@ -26,7 +26,7 @@ def neuron(
     samples: tuple[int, ...] = (10, 30, 100, 300),
     noise: float = 0.5,
     correlation: float = 0.0,
-    horizon: float = 300.0,
+    horizon: float = 200.0,
     starts: int = 2000,
     sample_starts: int = 200,
     success_below: float = 0.1,
@@ -42,9 +42,8 @@ def neuron(
 
     Args:
         d: Numbers of inputs.
-        samples: Sizes of data sets to train on, beside the population: each start has a data set of its own. Without a
-            number after it: the population only.
-        noise: Standard deviation of the labels' noise; the target itself has .58. The population feels only its correlated part.
+        samples: Sizes of data sets, one of its own for each start, beside the population; no number for none.
+        noise: Standard deviation of the labels' noise (the target's own is .58); a population feels its correlated part only.
         correlation: Of the noise with x_1, in [-1, 1]; 0 for additive noise, independent of the inputs.
         horizon: Time of the flow in each of the two phases.
         starts: Random starts for the population.
@@ -73,8 +72,9 @@ def neuron(
         files = _write(rows, out, horizon)
     console.print(success_table(rows))
     console.print(
-        f"success: population loss below {success_below:.2g} of that of f = 0, after time {horizon:g} in each phase; "
-        "as signs say: starts that end as the signs of a and w_1 decide without noise",
+        f"{starts:,} starts (with samples {sample_starts:,}), noise {noise:g}, time {horizon:g} in each phase.\n"
+        f"learned: population loss below {success_below:g} of that of f = 0.\n"
+        "signs: starts (%) that end, as pruned, as their signs of a and w_1 decide without noise.",
         highlight=False,
         soft_wrap=True,
     )
@@ -84,16 +84,16 @@ def neuron(
 
 def success_table(rows: Sequence[Success]) -> Table:
     """One line for each problem and method: as pruning leaves it beside rebalanced, and the theorem's value."""
-    table = Table(box=SIMPLE_HEAD, title="starts that learned the target (%), 95 % interval", title_justify="left")
-    for name in ("d", "samples", "starts", "method", "as pruned", "rebalanced", "theorem", "as signs say"):
-        table.add_column(name, justify="left" if name == "method" else "right")
+    title = "starts that learned the target (%), 95 % interval"
+    table = Table(box=SIMPLE_HEAD, title=title, title_justify="left", padding=(0, 0, 0, 1))
+    for name in ("d", "samples", "method", "as pruned", "rebalanced", "theorem", "signs"):
+        table.add_column(name, justify="left" if name == "method" else "right", no_wrap=True)
     pairs = list(zip(rows[::2], rows[1::2], strict=True))  # as pruned, rebalanced
     for number, (plain, balanced) in enumerate(pairs):
         first = number == 0 or (plain["d"], plain["samples"]) != (pairs[number - 1][0]["d"], pairs[number - 1][0]["samples"])
         table.add_row(
             f"{plain['d']}" if first else "",
             ("∞" if plain["samples"] is None else f"{plain['samples']:,}") if first else "",
-            f"{plain['starts']:,}" if first else "",
             plain["method"],
             _share(plain),
             _share(balanced),

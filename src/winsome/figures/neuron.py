@@ -234,11 +234,12 @@ def _places(rows: Sequence[Success]) -> dict[int | None, float]:
 
 def _success_axes(axes: Axes, places: dict[int | None, float], rows: Sequence[Success]) -> None:
     axes.set_xlim(-0.3, max(places.values()) + 0.3)
-    axes.set_ylim(0, 100 * max(0.6, *(row["high"] + 0.02 for row in rows)))
+    highest = 100 * max(0.6, *(row["high"] + 0.02 for row in rows))
+    axes.set_ylim(0, highest)
     axes.xaxis.set_major_locator(FixedLocator(list(places.values())))
     names = {place: "∞" if count is None else f"{count}" for count, place in places.items()}
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: names.get(value, "")))
-    axes.yaxis.set_major_locator(FixedLocator([0, 25, 50, 75, 100]))
+    axes.yaxis.set_major_locator(FixedLocator([share for share in (0, 25, 50, 75, 100) if share <= highest]))
     axes.set_xlabel("samples")
     axes.grid(axis="y")
     axes.spines["left"].set_visible(False)

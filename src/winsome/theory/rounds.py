@@ -103,7 +103,7 @@ def compare(
     *,
     count: int = 2000,
     seed: int = 0,
-    horizon: float = 300.0,
+    horizon: float = 200.0,
     success_below: float = 0.1,
 ) -> tuple[Trials, ...]:
     """Every method, rebalanced after pruning or not, on the same random starts and data sets.
