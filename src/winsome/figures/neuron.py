@@ -97,7 +97,7 @@ def _plane(axes: Axes, x_name: str, reach: float) -> None:
 def _hyperbolas(axes: Axes) -> None:
     """The conserved curves a^2 - w^2 = const, and which way the flow goes along them."""
     reach = axes.get_xlim()[1]
-    across = np.linspace(-reach, reach, 121)
+    across = np.linspace(-reach, reach, 61)
     for level in (0.0, 0.25, 1.0, 2.25):
         along = np.sqrt(across**2 + level)
         for sign in (1, -1):

@@ -43,7 +43,7 @@ class Success(TypedDict):
     theorem: float
 
 
-def spaced_times(horizon: float, count: int = 160) -> tuple[float, ...]:
+def spaced_times(horizon: float, count: int = 100) -> tuple[float, ...]:
     """0 and then `count` times up to the horizon, denser at first."""
     return (0.0, *np.geomspace(horizon * 1e-4, horizon, count).tolist())
 
