@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +17,9 @@ from matplotlib.transforms import Bbox
 
 from winsome import theory
 from winsome.cli import main
+from winsome.errors import WinsomeError
 from winsome.figures import neuron as drawings
+from winsome.figures.files import PAGE_COLOURS, inline_svg
 from winsome.figures.theme import NARROW, PALETTE, WIDE
 
 SMALL = ["--d", "1", "2", "--samples", "10", "--starts", "60", "--sample-starts", "20", "--horizon", "20"]
@@ -125,6 +129,26 @@ def test_no_text_lies_on_another_or_leaves_the_figure(name: str, width: float, f
             across = min(box.x1, second.x1) - max(box.x0, second.x0)
             along = min(box.y1, second.y1) - max(box.y0, second.y0)
             assert across < 2 or along < 2, f"{text!r} lies on {other!r}"
+
+
+@pytest.mark.parametrize("name", ["quadrants", "trajectories", "success"])
+def test_figures_follow_the_colours_of_a_page(name: str, rows: list[theory.Success]) -> None:
+    paths = [(restart.__name__, theory.quadrant_paths(restart, horizon=20.0)) for restart in theory.RESTARTS]
+    draw: dict[str, Callable[[], Figure]] = {
+        "quadrants": lambda: drawings.quadrants(theory.quadrant_portrait(), on_page=True),
+        "trajectories": lambda: drawings.trajectories(paths, on_page=True),
+        "success": lambda: drawings.success(rows, on_page=True),
+    }
+    svg = inline_svg(draw[name](), "neuron", "what it shows")
+    assert not re.search(r"#[0-9a-f]{6}\b", svg, re.IGNORECASE)
+    assert set(re.findall(r"(?:fill|stroke): ([^;\"]+)", svg)) <= {*PAGE_COLOURS.values(), "none"}
+
+
+def test_nothing_to_draw_is_said() -> None:
+    with pytest.raises(WinsomeError, match="no successes to draw"):
+        drawings.success([])
+    with pytest.raises(WinsomeError, match="no path to draw"):
+        drawings.trajectories([])
 
 
 def _texts(axes: Axes) -> list[tuple[str, Bbox]]:
