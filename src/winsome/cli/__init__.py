@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 from tyro.extras import subcommand_cli_from_dict
 
+from winsome.cli.barrier import barrier
 from winsome.cli.cite import cite
 from winsome.cli.find import find
 from winsome.cli.neuron import neuron
@@ -40,6 +41,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "study": study,
     "find": find,
     "plant": plant,
+    "barrier": barrier,
     "ticket": ticket,
     "reproduce": reproduce,
     "signs": signs,

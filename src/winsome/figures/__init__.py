@@ -4,6 +4,7 @@ from winsome.figures.accuracy import accuracy_over_density as accuracy_over_dens
 from winsome.figures.catalogue import PLATES as PLATES
 from winsome.figures.catalogue import Plate as Plate
 from winsome.figures.catalogue import possible_plates as possible_plates
+from winsome.figures.connectivity import error_along_lines as error_along_lines
 from winsome.figures.curves import learning_curves as learning_curves
 from winsome.figures.files import inline_svg as inline_svg
 from winsome.figures.files import save as save

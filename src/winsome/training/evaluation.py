@@ -28,7 +28,12 @@ def _mode(network: nn.Module) -> Iterator[None]:
 
 @torch.no_grad()
 def evaluate(
-    network: nn.Module, data: ImageData, *, members: int | None = None, precision: Precision = FP32
+    network: nn.Module,
+    data: ImageData,
+    *,
+    members: int | None = None,
+    batch_size: int = 1000,
+    precision: Precision = FP32,
 ) -> tuple[Tensor, Tensor]:
     """Accuracy in [0, 1] and mean cross-entropy on the test split, every image once.
 
@@ -36,6 +41,7 @@ def evaluate(
         network: a network, or a stack of `members` of them.
         data: on the network's device.
         members: S for a stack, None for a single network.
+        batch_size: images at once.
         precision: bf16 and channels_last, or neither.
 
     Returns:
@@ -46,7 +52,8 @@ def evaluate(
     loss = torch.zeros_like(correct)
     with _mode(network):
         network.eval()
-        for inputs, labels in evaluation_batches(data.test, data, channels_last=precision.channels_last):
+        batches = evaluation_batches(data.test, data, batch_size=batch_size, channels_last=precision.channels_last)
+        for inputs, labels in batches:
             with precision.autocast(device):
                 logits = network(inputs if members is None else inputs.expand(members, *inputs.shape)).float()
             logits = logits.view(len(correct), len(labels), -1)
@@ -62,15 +69,17 @@ def re_estimate_statistics(
     data: ImageData,
     *,
     members: int | None = None,
-    images: int = 1000,
+    images: int | None = 1000,
     batch_size: int = 250,
+    augment: bool = False,
     seed: int = 0,
     precision: Precision = FP32,
 ) -> None:
     """Replace the running statistics of every BatchNorm, in place, by the mean over batches of training images.
 
     A search's stored statistics belong to the networks that it passed through: those of AWS average over alpha, and its
-    networks read as chance with them. Only BatchNorm layers are in training mode meanwhile; nothing else is drawn or moved.
+    networks read as chance with them. `images` None is one whole epoch. Only BatchNorm layers are in training mode
+    meanwhile; nothing else is drawn or moved.
     """
     layers = [m for m in network.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
     if not layers:
@@ -84,7 +93,12 @@ def re_estimate_statistics(
             layer.momentum = None  # a plain mean over the batches
             layer.train()
         batches = statistics_batches(
-            data, batch_size=batch_size, seed=seed, images=images, channels_last=precision.channels_last
+            data,
+            batch_size=batch_size,
+            seed=seed,
+            images=images,
+            augment=augment,
+            channels_last=precision.channels_last,
         )
         for inputs, _ in batches:
             with precision.autocast(device):

@@ -1,0 +1,261 @@
+"""`winsome barrier`: error and loss along the straight line between two networks, or between all pairs of a study."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from tyro.conf import Positional, UseAppendAction
+
+from winsome import models
+from winsome.analysis.agreement import AGREEMENTS, Agreement, masked, nonzero
+from winsome.analysis.connectivity import Statistics, one_epoch
+from winsome.analysis.line import BASE_LINES, refuse_other_tensors
+from winsome.cli import choices
+from winsome.cli.ends import NamedEnd, named_end
+from winsome.errors import WinsomeError, unknown
+from winsome.prunable import prunable
+from winsome.rewinding import State
+from winsome.study.barriers import FORMAT, Connectivity, barriers, line_record, write_tables
+from winsome.study.connectivity import Ruler, Settings, ruler, study_connectivity, study_record
+from winsome.study.design import DataPlan
+
+
+def barrier(
+    a: Positional[str],
+    b: Positional[str | None] = None,
+    /,
+    *,
+    points: int = 11,
+    base_line: str = "straight",
+    statistics: str | None = None,
+    statistics_batch: int | None = None,
+    masks: str = "agree",
+    level: int | None = None,
+    seeds: tuple[int, ...] = (),
+    network: str | None = None,
+    network_option: UseAppendAction[tuple[str, ...]] = (),
+    data: str | None = None,
+    data_dir: Path | None = None,
+    train_images: int | None = None,
+    test_images: int | None = None,
+    save_to: Path | None = None,
+    fast: bool = False,
+) -> None:
+    """Measure error and loss along the straight line between two networks: is there a barrier between them?
+
+    With two networks A and B, prints the curve. Each is a file of weights (.safetensors, or a PyTorch file without pickled
+    objects), a .ticket with its weights beside it, the folder of a search (its last level), or FOLDER:LEVEL.
+    With the folder of a study, joins over all search seeds: planted networks with those they were planted from (norms fresh,
+    and norms kept), two data orders of one planted start (SGD-noise stability), and two planted starts (what the paper's code
+    calls so). Writes tables and a figure to FOLDER/connectivity; what is measured is kept.
+
+    Args:
+        a: A network, or the folder of a study.
+        b: Another network of the same shape.
+        points: Points on the line, its ends among them.
+        base_line: What a barrier rises above: straight (the line between the ends' errors), or mean (their mean, as in the
+            paper's code: unequal ends alone read as a barrier).
+        statistics: Training images from which BatchNorm statistics are re-estimated at every point: a number, epoch (all,
+            augmented), or none (the stored ones, interpolated). By default 1000, or what the study has.
+        statistics_batch: Images in a batch of these; 250, or 128 for epoch.
+        masks: Of two networks: agree (refuse unequal masks), union, or intersection of what they keep.
+        level: Of a study: the searches' level; by default its deepest.
+        seeds: Of a study: search seeds; by default all.
+        network: The networks' name, where no run says it.
+        network_option: An option of the network, name=value; may be given several times.
+        data: Data set or folder, where no run says it.
+        data_dir: Folder of local parquet files with the data set, instead of a download.
+        train_images: Take a stratified part of this many training images; by default as many as the run had.
+        test_images: Judge on a stratified part of this many test images.
+        save_to: Of two networks: folder for the tables and the figure; by default they are printed only.
+        fast: bf16 where this machine gains from it; its rounding is noise of the size of a small barrier.
+    """
+    if base_line not in BASE_LINES:
+        raise unknown("base line", base_line, BASE_LINES)
+    if masks not in AGREEMENTS:
+        raise unknown("choice for --masks", masks, AGREEMENTS)
+    settings = Settings(points, _statistics(statistics, statistics_batch, default=1000), test_images, fast)
+    if b is None:
+        _refuse({"--masks": masks != "agree", "--network": network, "--network-option": network_option, "--data": data}, a)
+        _refuse({"--train-images": train_images, "--save-to": save_to}, a)
+        default = study_record(Path(a))["statistics_images"]
+        of_study = Settings(points, _statistics(statistics, statistics_batch, default=default), test_images, fast)
+        _study(Path(a), level, seeds, of_study, data_dir, base_line)
+        return
+    if level is not None or seeds:
+        raise WinsomeError("--level and --seeds belong to the folder of a study; the level of a run is written RUN:LEVEL")
+    ends = named_end(a), named_end(b)
+    record, options = _network(ends, network, network_option)
+    images = _data_plan(ends, data, data_dir, train_images).load()
+    model = models.build(record, image_shape=images.image_shape, n_classes=images.n_classes, seed=0, **options)
+    _two(ends, ruler(images, model, settings), AGREEMENTS[masks], base_line, save_to)
+
+
+def _refuse(given: Mapping[str, Any], study: str) -> None:
+    for option, value in given.items():
+        if value:
+            raise WinsomeError(
+                f"{option} belongs to two networks, and {study} is alone; leave it out, or name a second network"
+            )
+
+
+def _statistics(chosen: str | None, batch_size: int | None, *, default: int) -> Statistics | None:
+    if chosen == "none":
+        return None
+    if chosen == "epoch":
+        return one_epoch(batch_size or 128)
+    if chosen is not None and not chosen.isdigit():
+        raise WinsomeError(f"--statistics is a number of training images, epoch, or none; got {chosen!r}")
+    return Statistics(int(chosen) if chosen is not None else default, batch_size or 250)
+
+
+# Two networks.
+
+
+def _network(ends: Sequence[NamedEnd], name: str | None, pairs: Sequence[str]) -> tuple[str, dict[str, Any]]:
+    """Name and options of the networks' architecture: as asked for, else as their runs say."""
+    if name is not None:
+        return name, dict(choices.network_options(pairs))
+    records = [end.config["network"] for end in ends if end.config]
+    if not records:
+        raise WinsomeError(f"no run says which network {ends[0].words} is of; name it: --network resnet20 --data cifar10")
+    different = [
+        record for record in records if (record["name"], record["options"]) != (records[0]["name"], records[0]["options"])
+    ]
+    if different:
+        raise WinsomeError(f"no line between a {records[0]['name']} and a {different[0]['name']}: {records[0]}, {different[0]}")
+    return records[0]["name"], dict(records[0]["options"])
+
+
+def _data_plan(ends: Sequence[NamedEnd], data: str | None, data_dir: Path | None, train_images: int | None) -> DataPlan:
+    """What to judge on: what was asked for, else the data of the first end whose run says it."""
+    if data is not None:
+        return DataPlan(data, data_dir, train_images)
+    records = [end.config["data"] for end in ends if end.config]
+    if not records:
+        raise WinsomeError(f"no run says which data {ends[0].words} was trained on; name it: --data cifar10, or a folder")
+    record = records[0]
+    return DataPlan(
+        record["name"],
+        data_dir,
+        train_images or record.get("train_images"),
+        record.get("test_images"),
+        record.get("validation", False),
+    )
+
+
+def _two(ends: tuple[NamedEnd, NamedEnd], instrument: Ruler, agreement: Agreement, base_line: str, folder: Path | None) -> None:
+    console = _console()
+    first, second = _on_one_mask(ends, instrument, agreement)
+    console.print(f"A: {ends[0].file}\nB: {ends[1].file}", markup=False)
+    with console.status("measuring") as status:
+        profile = instrument.measure(first, second, lambda done: status.update(f"measuring: {done} points"))
+    line = line_record("line", profile)
+    result: Connectivity = {
+        "format": FORMAT,
+        "title": f"{ends[0].words} to {ends[1].words}",
+        "level": None,
+        "density": None,
+        "settings": instrument.settings.record(),
+        "precision": instrument.precision.words,
+        "pairs": [{"name": "line", "label": "A to B", "explanation": f"{ends[0].file} to {ends[1].file}"}],
+        "lines": [line],
+        "barriers": barriers([line]),
+        "missing": [],
+    }
+    table = _table("α", "test error (%)", "loss")
+    for alpha, error, loss in zip(profile.alphas, profile.errors, profile.losses, strict=True):
+        table.add_row(f"{alpha:.3g}", f"{100 * error:.2f}", f"{loss:.4f}")
+    console.print(table)
+    for row in sorted(result["barriers"], key=lambda row: row["base_line"] != base_line):
+        heights = f"{100 * row['error']:.2f} points of error, {row['loss']:.4f} of loss"
+        console.print(f"barrier above the {_BASE_WORDS[row['base_line']]}: {heights}")
+    console.print(_measured_how(instrument))
+    if folder is not None:
+        _write(folder, result, base_line, console)
+
+
+def _on_one_mask(ends: tuple[NamedEnd, NamedEnd], instrument: Ruler, agreement: Agreement) -> tuple[State, State]:
+    """Both states under the mask that the line has."""
+    first, second = (end.state for end in ends)
+    refuse_other_tensors(first, second)
+    tickets = [end.mask for end in ends if end.mask is not None]
+    names = list(tickets[0]) if tickets else prunable(instrument.network, prune_classifier=True)
+    for end in ends:
+        if lacking := [name for name in names if name not in end.state]:
+            raise WinsomeError(f"{end.file} has no {lacking[0]}; it is not of the network {type(instrument.network).__name__}")
+    kept = agreement(*({n: e.mask.kept(n) for n in e.mask} if e.mask else nonzero(e.state, names) for e in ends))
+    return masked(first, kept), masked(second, kept)
+
+
+# A study.
+
+
+def _study(
+    folder: Path, level: int | None, seeds: Sequence[int], settings: Settings, data_dir: Path | None, base_line: str
+) -> None:
+    console = _console()
+    with _progress(console) as watch:
+        result = study_connectivity(folder, level=level, seeds=seeds, settings=settings, data_dir=data_dir, watch=watch)
+    labels = {pair["name"]: pair["label"] for pair in result["pairs"]}
+    table = _table("pair", "barrier (points)", "95 % interval", "seeds", "error at the ends (%)", "barrier of loss")
+    where = f"{result['title']}, level {result['level']}, density {result['density']:.3g}"
+    table.title = f"{where}: barrier above the {_BASE_WORDS[base_line]}"
+    for row in result["barriers"]:
+        if row["base_line"] == base_line:
+            spread = "" if row["std"] is None else f" ± {100 * row['std']:.2f}"
+            between = "" if row["low"] is None or row["high"] is None else f"{100 * row['low']:.2f} to {100 * row['high']:.2f}"
+            ends = f"{100 * row['first_error']:.1f} and {100 * row['last_error']:.1f}"
+            table.add_row(
+                labels[row["pair"]], f"{100 * row['error']:.2f}{spread}", between, str(row["n"]), ends, f"{row['loss']:.3f}"
+            )
+    console.print(table)
+    for entry in result["missing"]:
+        console.print(f"not there: {entry['pair']}; {entry['remedy']}", markup=False)
+    _write(folder / "connectivity", result, base_line, console)
+
+
+def _write(folder: Path, result: Connectivity, base_line: str, console: Console) -> None:
+    from winsome import figures  # here, for matplotlib takes seconds to import
+
+    written = write_tables(folder, result)
+    drawn = figures.save(figures.error_along_lines(result, base_line=base_line), folder / "error_along_lines")
+    for path in (*written, *drawn):
+        console.print(str(path), markup=False)
+
+
+@contextmanager
+def _progress(console: Console) -> Iterator[Any]:
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("reading", total=None)
+        yield lambda done, total, words: progress.update(task, completed=done, total=total, description=words)
+
+
+def _measured_how(instrument: Ruler) -> str:
+    statistics = instrument.settings.statistics
+    words = statistics.words if statistics else "the stored ones, interpolated"
+    return f"{len(instrument.data.test):,} test images; BatchNorm statistics {words}; {instrument.precision.words}"
+
+
+def _console() -> Console:
+    # A pipe has no width: what reads it wants whole lines.
+    return Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 200)
+
+
+def _table(first: str, *others: str) -> Table:
+    table = Table(title_justify="left")
+    table.add_column(first)
+    for other in others:
+        table.add_column(other, justify="right")
+    return table
+
+
+_BASE_WORDS = {"straight": "straight line between the ends", "mean": "mean of the ends"}
