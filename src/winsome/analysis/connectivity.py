@@ -35,11 +35,12 @@ class Statistics:
         if self.batch_size < 2:
             raise WinsomeError(f"BatchNorm statistics need batches of 2 or more images, got {self.batch_size}")
 
-    @property
-    def words(self) -> str:
-        """For the log and the results."""
-        which = "one epoch of the training images" if self.images is None else f"{self.images:,} training images"
-        return f"re-estimated from {which}, batches of {self.batch_size}{', augmented' * self.augment}"
+    def words(self, train_images: int) -> str:
+        """For the log: how many of a train split of this size are taken."""
+        wanted = train_images if self.images is None else min(self.images, train_images)
+        batch_size = min(self.batch_size, wanted)
+        taken = wanted // batch_size * batch_size
+        return f"re-estimated from {taken:,} training images, batches of {batch_size}{', augmented' * self.augment}"
 
 
 def one_epoch(batch_size: int = 128) -> Statistics:
@@ -83,7 +84,7 @@ def network_profile(
     """
     judged = copy.deepcopy(network).to(data.train.labels.device)
     for which, state in (("first", a), ("second", b)):
-        _refuse_other_network(which, state, judged)
+        refuse_other_network(which, state, judged)
     refuse_other_tensors(a, b)
     line = [interpolate(a, b, alpha) for alpha in alphas]
     groups = [line] if stacked else [[state] for state in line]
@@ -117,7 +118,8 @@ def _stacked_state(states: Sequence[State]) -> State:
     return {name: torch.stack([state[name] for state in states]) for name in states[0]}
 
 
-def _refuse_other_network(which: str, state: State, network: nn.Module) -> None:
+def refuse_other_network(which: str, state: State, network: nn.Module) -> None:
+    """Raise WinsomeError where a state is not of the network's architecture, or not finite; `which` is what it is called."""
     own = network.state_dict()
     different = [f"it lacks {name}" for name in own if name not in state]
     different += [f"the network has no {name}" for name in state if name not in own]

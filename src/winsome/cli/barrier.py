@@ -15,10 +15,11 @@ from tyro.conf import Positional, UseAppendAction
 
 from winsome import models
 from winsome.analysis.agreement import AGREEMENTS, Agreement, masked, nonzero
-from winsome.analysis.connectivity import Statistics, one_epoch
-from winsome.analysis.line import BASE_LINES, refuse_other_tensors
+from winsome.analysis.connectivity import Statistics, one_epoch, refuse_other_network
+from winsome.analysis.line import BASE_LINES
 from winsome.cli import choices
 from winsome.cli.ends import NamedEnd, named_end
+from winsome.data.images import ImageData
 from winsome.errors import WinsomeError, unknown
 from winsome.prunable import prunable
 from winsome.rewinding import State
@@ -81,19 +82,19 @@ def barrier(
         raise unknown("base line", base_line, BASE_LINES)
     if masks not in AGREEMENTS:
         raise unknown("choice for --masks", masks, AGREEMENTS)
-    settings = Settings(points, _statistics(statistics, statistics_batch, default=1000), test_images, fast)
     if b is None:
         _refuse({"--masks": masks != "agree", "--network": network, "--network-option": network_option, "--data": data}, a)
         _refuse({"--train-images": train_images, "--save-to": save_to}, a)
-        default = study_record(Path(a))["statistics_images"]
-        of_study = Settings(points, _statistics(statistics, statistics_batch, default=default), test_images, fast)
-        _study(Path(a), level, seeds, of_study, data_dir, base_line)
+        images = study_record(Path(a))["statistics_images"]
+        settings = Settings(points, _statistics(statistics, statistics_batch, default=images), test_images, fast)
+        _study(Path(a), level, seeds, settings, data_dir, base_line)
         return
     if level is not None or seeds:
         raise WinsomeError("--level and --seeds belong to the folder of a study; the level of a run is written RUN:LEVEL")
     ends = named_end(a), named_end(b)
     record, options = _network(ends, network, network_option)
-    images = _data_plan(ends, data, data_dir, train_images).load()
+    settings = Settings(points, _statistics(statistics, statistics_batch, default=1000), test_images, fast)
+    images = _images(ends, data, data_dir, train_images)
     model = models.build(record, image_shape=images.image_shape, n_classes=images.n_classes, seed=0, **options)
     _two(ends, ruler(images, model, settings), AGREEMENTS[masks], base_line, save_to)
 
@@ -134,21 +135,22 @@ def _network(ends: Sequence[NamedEnd], name: str | None, pairs: Sequence[str]) -
     return records[0]["name"], dict(records[0]["options"])
 
 
-def _data_plan(ends: Sequence[NamedEnd], data: str | None, data_dir: Path | None, train_images: int | None) -> DataPlan:
+def _images(ends: Sequence[NamedEnd], data: str | None, data_dir: Path | None, train_images: int | None) -> ImageData:
     """What to judge on: what was asked for, else the data of the first end whose run says it."""
     if data is not None:
-        return DataPlan(data, data_dir, train_images)
-    records = [end.config["data"] for end in ends if end.config]
-    if not records:
+        return DataPlan(data, data_dir, train_images).load()
+    known = [(end, end.config["data"]) for end in ends if end.config]
+    if not known:
         raise WinsomeError(f"no run says which data {ends[0].words} was trained on; name it: --data cifar10, or a folder")
-    record = records[0]
-    return DataPlan(
-        record["name"],
-        data_dir,
-        train_images or record.get("train_images"),
-        record.get("test_images"),
-        record.get("validation", False),
-    )
+    end, record = known[0]
+    counts = train_images or record.get("train_images"), record.get("test_images")
+    images = DataPlan(record["name"], data_dir, *counts, record.get("validation", False)).load()
+    if train_images is None and images.digest() != record.get("digest", images.digest()):
+        raise WinsomeError(
+            f"{record['name']} is not the data that {end.words} was trained with: other images, or another part of them; "
+            f"give that (--data-dir, --train-images), or --data {record['name']} to judge on this"
+        )
+    return images
 
 
 def _two(ends: tuple[NamedEnd, NamedEnd], instrument: Ruler, agreement: Agreement, base_line: str, folder: Path | None) -> None:
@@ -185,12 +187,10 @@ def _two(ends: tuple[NamedEnd, NamedEnd], instrument: Ruler, agreement: Agreemen
 def _on_one_mask(ends: tuple[NamedEnd, NamedEnd], instrument: Ruler, agreement: Agreement) -> tuple[State, State]:
     """Both states under the mask that the line has."""
     first, second = (end.state for end in ends)
-    refuse_other_tensors(first, second)
+    for which, state in (("first", first), ("second", second)):
+        refuse_other_network(which, state, instrument.network)
     tickets = [end.mask for end in ends if end.mask is not None]
     names = list(tickets[0]) if tickets else prunable(instrument.network, prune_classifier=True)
-    for end in ends:
-        if lacking := [name for name in names if name not in end.state]:
-            raise WinsomeError(f"{end.file} has no {lacking[0]}; it is not of the network {type(instrument.network).__name__}")
     kept = agreement(*({n: e.mask.kept(n) for n in e.mask} if e.mask else nonzero(e.state, names) for e in ends))
     return masked(first, kept), masked(second, kept)
 
@@ -241,7 +241,7 @@ def _progress(console: Console) -> Iterator[Any]:
 
 def _measured_how(instrument: Ruler) -> str:
     statistics = instrument.settings.statistics
-    words = statistics.words if statistics else "the stored ones, interpolated"
+    words = statistics.words(len(instrument.data.train)) if statistics else "the stored ones, interpolated"
     return f"{len(instrument.data.test):,} test images; BatchNorm statistics {words}; {instrument.precision.words}"
 
 

@@ -110,8 +110,8 @@ def study_connectivity(
     at = max(record["levels"]) if level is None else level
     lines, missing = lines_of(folder, record, level=at, seeds=seeds or record["search_seeds"])
     if not lines:
-        words = "; ".join(f"{entry.pair}: {entry.remedy}" for entry in missing)
-        raise WinsomeError(f"{folder} has no two networks to join at level {at}. {words}")
+        words = "; ".join(dict.fromkeys(entry.remedy for entry in missing))
+        raise WinsomeError(f"{folder} has no two networks to join at level {at}: {words}")
     instrument = _study_ruler(record, data_dir, settings)
     labels = {pair.name: pair.label for pair in PAIRS}
     measured: list[LineRecord] = []

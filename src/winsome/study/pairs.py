@@ -141,7 +141,9 @@ def _remedy(pair: Pair, record: Mapping[str, Any], level: int) -> str:
         parts.append(f"--at-levels {level}")
     if parts:
         return f"add {' and '.join(parts)} to the study"
-    return "the study keeps no trained networks for it yet: run it again to its end"
+    return (
+        "its trained networks are not in the folder: run the study to its end (or anew, if it was made before they were kept)"
+    )
 
 
 PAIRS: tuple[Pair, ...] = (*_pairs_of("aws"), *_pairs_of("lrr"))

@@ -1,0 +1,74 @@
+"""A study's folder made by hand, with networks that were never trained: for tests of what reads such folders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from winsome import models, ticket_file
+from winsome.prunable import prunable
+from winsome.rewinding import State
+from winsome.seeding import generator
+from winsome.store import full_state, write_json, write_state
+from winsome.ticket import ticket_of
+
+SHAPE, CLASSES = (1, 8, 8), 10
+
+
+def network(seed: int, name: str = "residual_mlp", **options: Any) -> nn.Module:
+    """A network for the digits, with BatchNorm statistics and parameters that are not those of a fresh one."""
+    made = models.build(name, image_shape=SHAPE, n_classes=CLASSES, seed=seed, **options)
+    random = generator(seed, "made")
+    with torch.no_grad():
+        for part, value in made.state_dict().items():
+            if part.endswith(("running_mean", "running_var")) or (value.ndim == 1 and value.is_floating_point()):
+                value.add_(0.3 * torch.rand(value.shape, generator=random))
+    return made
+
+
+def study(
+    folder: Path, arms: tuple[str, ...], *, seeds: int = 2, starts: int = 1, level: int = 1, data: str = "digits"
+) -> Path:
+    """A finished study with searches by AWS and LRR to `level` (density 1/2 there) and these arms, each on every start."""
+    options: dict[str, Any] = {"width": 8, "blocks": 2}
+    config = {
+        "name": "made",
+        "data": {"name": data, "train_images": 300, "test_images": 60, "validation": False},
+        "network": {"name": "residual_mlp", "options": options},
+        "methods": {method: {"densities": [0.5**k for k in range(level + 1)]} for method in ("lrr", "aws")},
+        "arms": list(arms),
+        "levels": [level],
+        "search_seeds": list(range(seeds)),
+        "starts": list(range(starts)),
+        "statistics_images": 200,
+        "fast": True,
+    }
+    write_json(folder / "config.json", config)
+    for number, method in enumerate(("lrr", "aws")):
+        for seed in range(seeds):
+            found = network(100 * number + seed, **options)
+            names = prunable(found)
+            random = generator(seed, method)
+            kept = {name: torch.rand(found.get_parameter(name).shape, generator=random) < 0.5 for name in names}
+            stem = folder / "searches" / method / f"seed-{seed:02d}" / f"level-{level:02d}"
+            _keep(stem, pruned(found, kept))
+            ticket_file.write(ticket_of(found, names, kept), stem.with_suffix(".ticket"))
+            for place, arm in enumerate(name for name in arms if f"_{method}" in name):
+                for start in range(starts):
+                    planted = network(1000 + 100 * place + 10 * seed + start, **options)
+                    run = folder / "arms" / arm / f"level-{level:02d}" / f"seed-{seed:02d}-start-{start}"
+                    _keep(run, pruned(planted, kept))
+    return folder
+
+
+def pruned(made: nn.Module, kept: dict[str, torch.Tensor]) -> State:
+    """The network's state with zeros outside the mask."""
+    return {name: value * kept[name] if name in kept else value for name, value in full_state(made).items()}
+
+
+def _keep(stem: Path, state: State) -> None:
+    write_state(stem.with_suffix(".safetensors"), state)
+    write_json(stem.with_suffix(".json"), {})
