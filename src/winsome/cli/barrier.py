@@ -23,7 +23,7 @@ from winsome.data.images import ImageData
 from winsome.errors import WinsomeError, unknown
 from winsome.prunable import prunable
 from winsome.rewinding import State
-from winsome.study.barriers import FORMAT, Connectivity, barriers, line_record, write_tables
+from winsome.study.barriers import BASE_LINE_WORDS, FORMAT, Connectivity, barriers, line_record, write_tables
 from winsome.study.connectivity import Ruler, Settings, ruler, study_connectivity, study_record
 from winsome.study.design import DataPlan
 
@@ -178,7 +178,7 @@ def _two(ends: tuple[NamedEnd, NamedEnd], instrument: Ruler, agreement: Agreemen
     console.print(table)
     for row in sorted(result["barriers"], key=lambda row: row["base_line"] != base_line):
         heights = f"{100 * row['error']:.2f} points of error, {row['loss']:.4f} of loss"
-        console.print(f"barrier above the {_BASE_WORDS[row['base_line']]}: {heights}")
+        console.print(f"barrier above the {BASE_LINE_WORDS[row['base_line']]}: {heights}")
     console.print(_measured_how(instrument))
     if folder is not None:
         _write(folder, result, base_line, console)
@@ -207,7 +207,7 @@ def _study(
     labels = {pair["name"]: pair["label"] for pair in result["pairs"]}
     table = _table("pair", "barrier (points)", "95 % interval", "seeds", "error at the ends (%)", "barrier of loss")
     where = f"{result['title']}, level {result['level']}, density {result['density']:.3g}"
-    table.title = f"{where}: barrier above the {_BASE_WORDS[base_line]}"
+    table.title = f"{where}: barrier above the {BASE_LINE_WORDS[base_line]}"
     for row in result["barriers"]:
         if row["base_line"] == base_line:
             spread = "" if row["std"] is None else f" ± {100 * row['std']:.2f}"
@@ -256,6 +256,3 @@ def _table(first: str, *others: str) -> Table:
     for other in others:
         table.add_column(other, justify="right")
     return table
-
-
-_BASE_WORDS = {"straight": "straight line between the ends", "mean": "mean of the ends"}

@@ -14,9 +14,9 @@ from winsome.errors import WinsomeError
 from winsome.figures.labels import fit
 from winsome.figures.scales import LEFT, accuracy_scale, head, percent_limits
 from winsome.figures.theme import COLOURS, INK, MUTED, WIDE, is_narrow, look
-from winsome.study.barriers import BarrierRecord, Connectivity, PairRecord
+from winsome.study.barriers import BASE_LINE_WORDS, BarrierRecord, Connectivity, PairRecord
 
-_HEIGHT, _BELOW = 1.25, 0.34  # inches: of a panel, and for its tick labels
+_HEIGHT, _BELOW = 1.15, 0.24  # inches: of a panel, and for its tick labels
 
 
 def error_along_lines(
@@ -41,7 +41,7 @@ def _draw(connectivity: Connectivity, base_line: str, width: float) -> Figure:
     figure = Figure(figsize=(width, 1.0))
     titles = [fit(figure, pair["label"], 8, inside + 0.3, "bold") for pair in pairs]
     top = 0.4 + 0.14 * max(len(title) for title in titles)
-    total = lines * (top + _HEIGHT + _BELOW) + 0.16
+    total = lines * (top + _HEIGHT + _BELOW) + 0.24
     figure.set_size_inches(width, total)
     curves = {pair["name"]: _by_seed(connectivity, pair["name"]) for pair in pairs}
     limits = percent_limits([float(value) for own in curves.values() for value in np.ravel(own)])
@@ -52,10 +52,10 @@ def _draw(connectivity: Connectivity, base_line: str, width: float) -> Figure:
         axes = figure.add_axes((x / width, y / total, inside / width, _HEIGHT / total))
         _panel(axes, _alphas(connectivity, pair["name"]), curves[pair["name"]], _colour(pair, index), base_line)
         accuracy_scale(axes, limits)
-        axes.set_xlim(0, 1)
+        axes.set_xlim(-0.015, 1.015)
         axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "¼", "½", "¾", "1"])
         if index + columns >= len(pairs):
-            axes.set_xlabel("position on the line, α")
+            axes.set_xlabel(f"position on the line, α (dashed: {BASE_LINE_WORDS[base_line]})")
         head(axes, "\n".join(title), f"test error (%); {_words(_row(connectivity, pair, base_line))}", inside, size=8)
     return figure
 

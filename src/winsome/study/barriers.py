@@ -15,6 +15,7 @@ from winsome.store import write_json, write_whole
 from winsome.study.statistics import interval
 
 FORMAT = 1
+BASE_LINE_WORDS = {"straight": "straight line between the ends", "mean": "mean of the ends"}
 
 
 class PairRecord(TypedDict):

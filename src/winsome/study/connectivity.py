@@ -58,17 +58,24 @@ class Ruler:
 
     def measure(self, first: State, second: State, on_point: Callable[[int], None] = lambda _: None) -> Profile:
         """Error and loss along one line."""
-        return network_profile(
-            first,
-            second,
-            self.network,
-            self.data,
-            alphas=points(self.settings.points),
-            statistics=self.settings.statistics,
-            precision=self.precision,
-            stacked=can_stack(self.network),
-            on_point=on_point,
-        )
+        stacked = can_stack(self.network)
+        threads = torch.get_num_threads()
+        if stacked:  # products this small gain nothing from a second thread, and lose where another process shares the cores
+            torch.set_num_threads(1)
+        try:
+            return network_profile(
+                first,
+                second,
+                self.network,
+                self.data,
+                alphas=points(self.settings.points),
+                statistics=self.settings.statistics,
+                precision=self.precision,
+                stacked=stacked,
+                on_point=on_point,
+            )
+        finally:
+            torch.set_num_threads(threads)
 
 
 def ruler(data: ImageData, network: nn.Module, settings: Settings) -> Ruler:

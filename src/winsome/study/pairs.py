@@ -146,4 +146,5 @@ def _remedy(pair: Pair, record: Mapping[str, Any], level: int) -> str:
     )
 
 
-PAIRS: tuple[Pair, ...] = (*_pairs_of("aws"), *_pairs_of("lrr"))
+# Pair by pair, so that the two searches stand side by side in tables and figures.
+PAIRS: tuple[Pair, ...] = tuple(pair for both in zip(_pairs_of("aws"), _pairs_of("lrr"), strict=True) for pair in both)
