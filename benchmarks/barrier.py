@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
+from dataclasses import replace
 
 import torch
 
@@ -59,18 +60,21 @@ def main() -> None:
     shape = noise.image_shape
     network = models.build("resnet20", image_shape=shape, n_classes=10, seed=0)
     fast = fast_precision(network, torch.device("cpu"))
-    taken: dict[str, list[float]] = {"resnet20, fp32": [], f"resnet20, {fast.words}": [], "residual_mlp, 11 points at once": []}
+    full = replace(fast, bf16=False)
+    taken: dict[str, list[float]] = {
+        f"resnet20, {full.words}": [],
+        f"resnet20, {fast.words}": [],
+        "residual_mlp, 11 points at once": [],
+    }
     errors: dict[str, Profile] = {}
     for _ in range(options.rounds + 1):
         torch.set_num_threads(options.threads)
-        for words, precision in zip(list(taken)[:2], (FP32, fast), strict=True):
+        for words, precision in zip(list(taken)[:2], (full, fast), strict=True):
             took, errors[words] = seconds("resnet20", noise, precision, POINTS, stacked=False)
             taken[words].append(took)
         torch.set_num_threads(1)
         taken["residual_mlp, 11 points at once"].append(seconds("residual_mlp", digits, FP32, 11, stacked=True)[0])
-    print(
-        f"torch {torch.__version__}, {options.threads} threads; seconds a point, median of {options.rounds} rounds (least, most)"
-    )
+    print(f"torch {torch.__version__}, {options.threads} threads; seconds a point, median (least, most)")
     for words, values in taken.items():
         measured = values[1:]  # the first round warms up
         print(f"  {words:36} {statistics.median(measured):7.4f}  ({min(measured):.4f}, {max(measured):.4f})")

@@ -55,7 +55,7 @@ def _draw(connectivity: Connectivity, base_line: str, width: float) -> Figure:
         axes.set_xlim(-0.015, 1.015)
         axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "¼", "½", "¾", "1"])
         if index + columns >= len(pairs):
-            axes.set_xlabel(f"position on the line, α (dashed: {BASE_LINE_WORDS[base_line]})")
+            axes.set_xlabel(f"position α (dashed: {BASE_LINE_WORDS[base_line]})")
         head(axes, "\n".join(title), f"test error (%); {_words(_row(connectivity, pair, base_line))}", inside, size=8)
     return figure
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from winsome.store import read_json, read_state, write_json
 from winsome.study.barriers import FORMAT, Connectivity, LineRecord, barriers, line_record
 from winsome.study.design import DataPlan
 from winsome.study.pairs import PAIRS, Line, lines_of
-from winsome.training.precision import FP32, Precision, default_device, fast_precision
+from winsome.training.precision import Precision, default_device, fast_precision
 
 Watch = Callable[[int, int, str], None]  # lines done, lines in all, which one comes now
 
@@ -53,8 +53,9 @@ class Ruler:
 
     @property
     def precision(self) -> Precision:
-        """fp32; bf16 where the settings ask for it and the machine gains from it."""
-        return fast_precision(self.network, self.data.train.labels.device) if self.settings.fast else FP32
+        """fp32, in the memory layout that is fast; bf16 where the settings ask for it and the machine gains from it."""
+        fast = fast_precision(self.network, self.data.train.labels.device)
+        return fast if self.settings.fast else replace(fast, bf16=False)
 
     def measure(self, first: State, second: State, on_point: Callable[[int], None] = lambda _: None) -> Profile:
         """Error and loss along one line."""
