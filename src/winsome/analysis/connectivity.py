@@ -17,7 +17,7 @@ from winsome.stacking import stack
 from winsome.training.evaluation import evaluate, re_estimate_statistics
 from winsome.training.precision import FP32, Precision
 
-# Test images judged at once: so few that a small network's activations stay in a CPU core's cache; launches cost more elsewhere.
+# Test images judged at once: few enough that activations stay in a CPU core's cache, many where launches cost more.
 _BATCH_ON_CPU, _BATCH = 50, 500
 
 
