@@ -422,7 +422,7 @@ def test_a_search_trains_from_a_store_to_the_same_bits(folder: Path, tmp_path: P
 def test_the_preset_is_the_papers(network: str, optimizer: SGD | Adam, batch_size: int) -> None:
     study = presets.imagenet(network)
     assert (study.data.name, study.network.name, study.levels) == ("imagenet", network, (10,))
-    assert [study.level_training(number).epochs for number in range(11)] == [25, *[5] * 10]
+    assert [study.level_training("lrr", number).epochs for number in range(11)] == [25, *[5] * 10]
     assert study.densities == pytest.approx([0.8**10])
     for training in (study.search_training, study.training):
         assert (training.optimizer, training.batch_size) == (optimizer, batch_size)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import errno
 import json
 import logging
@@ -14,7 +15,7 @@ import pytest
 import torch
 
 from winsome import SignedMask, Ticket, WinsomeError
-from winsome.store import RunFolder, claim_folder, read_json, read_state, write_json, write_state, write_whole
+from winsome.store import RunFolder, claim_folder, read_json, read_state, write_csv, write_json, write_state, write_whole
 
 CONFIG = {"method": {"densities": [1.0, 0.8], "score": "magnitude"}, "seed": 0}
 
@@ -167,3 +168,11 @@ def test_finishing_a_level_removes_its_checkpoint(tmp_path: Path) -> None:
     folder.write_checkpoint({"w": torch.ones(3)}, {"level": 0, "step": 5})
     folder.write_level(0, {"w": torch.zeros(1)}, ticket(), {})
     assert names(tmp_path) == ["config.json", "level-00.json", "level-00.safetensors", "level-00.ticket"]
+
+
+def test_csv_writes_numbers_in_full_and_quotes_what_needs_it(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "t.csv"
+    write_csv(path, ("a", "b", "c"), [(0.1 + 0.2, None, "x, y"), (1, True, 'say "no"\n')])
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.reader(file))
+    assert rows == [["a", "b", "c"], ["0.30000000000000004", "", "x, y"], ["1", "True", 'say "no"\n']]

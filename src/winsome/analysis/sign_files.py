@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from winsome.analysis.signs import COUNTS, Agreement, SignDynamics
-from winsome.store import write_whole
+from winsome.store import write_csv
 
 LEVELS = ("method", "seed", "level", "layer", *COUNTS)
 WEIGHTS = ("method", "seed", "layer", "k", "flipped_k_times", "settled_at_k")
@@ -61,16 +59,3 @@ def write_agreement(path: Path, found: Sequence[Agreement]) -> None:
         searches = (one.methods[0], one.seeds[0], one.methods[1], one.seeds[1])
         rows.append((one.level, *searches, *counts, *("" if math.isnan(ratio) else ratio for ratio in ratios)))
     write_csv(path, AGREEMENT, rows)
-
-
-def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Write a CSV file whole or not at all.
-
-    Raises:
-        WinsomeError: the disk refuses.
-    """
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    write_whole(path, text.getvalue().encode())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import itertools
 import time
 from collections.abc import Mapping, Sequence
@@ -14,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from winsome.errors import WinsomeError
+from winsome.store import write_csv
 
 if TYPE_CHECKING:
     from winsome.theory import Path as Run
@@ -130,10 +130,7 @@ def _write(rows: Sequence[Success], out: Path, horizon: float) -> list[Path]:
 
 
 def _table(path: Path, rows: Sequence[Mapping[str, object]]) -> Path:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+    write_csv(path, list(rows[0]), [list(row.values()) for row in rows])
     return path
 
 

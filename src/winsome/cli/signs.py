@@ -7,12 +7,13 @@ from pathlib import Path
 
 from tyro.conf import Positional
 
-from winsome.analysis.sign_files import write_agreement, write_csv, write_levels, write_weights
+from winsome.analysis.sign_files import write_agreement, write_levels, write_weights
 from winsome.analysis.sign_history import SearchRun, common_level, search_runs, sign_history
 from winsome.analysis.signs import Agreement, SignDynamics, agreements, dynamics
 from winsome.cli import sign_tables
 from winsome.cli.tables import open_console
 from winsome.errors import WinsomeError
+from winsome.store import write_csv
 from winsome.study.sign_summary import SUMMARY, summary
 
 

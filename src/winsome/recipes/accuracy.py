@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any
-
-from matplotlib.figure import Figure
 
 from winsome.figures.accuracy import accuracy_over_density
 from winsome.figures.curves import has_curves, learning_curves
 from winsome.figures.pairs import has_comparisons, paired_differences
 from winsome.figures.results import Results, label_of
-from winsome.recipes.recipe import Draw, Evidence, Finished, Plot, Table
+from winsome.recipes.recipe import Evidence, Finished, Plot, Table, drawing
 from winsome.study.statistics import contrast, interval
 
 PAIRED = "Mean over search seeds, paired; 95 % confidence interval (Student's t)"
@@ -59,22 +56,11 @@ def differences_table(finished: Mapping[str, Finished]) -> Table:
 def _plots(prefix: str, results: Results) -> list[Plot]:
     where = f" of {prefix}" if prefix else ""
     joint = f"-{prefix}" if prefix else ""
-    plots = [
-        Plot(f"accuracy{joint}", f"Test accuracy{where} over remaining weights.", of_results(accuracy_over_density, results))
-    ]
+    plots = [Plot(f"accuracy{joint}", f"Test accuracy{where} over remaining weights.", drawing(accuracy_over_density, results))]
     if has_comparisons(results):
         caption = f"Paired differences{where} in percentage points, with 95 % intervals."
-        plots.append(Plot(f"differences{joint}", caption, of_results(paired_differences, results)))
+        plots.append(Plot(f"differences{joint}", caption, drawing(paired_differences, results)))
     if has_curves(results):
         caption = f"Accuracy{where} over the epochs from scratch."
-        plots.append(Plot(f"curves{joint}", caption, of_results(learning_curves, results)))
+        plots.append(Plot(f"curves{joint}", caption, drawing(learning_curves, results)))
     return plots
-
-
-def of_results(draw: Any, results: Results) -> Draw:
-    """A figure of a study's results as a recipe's."""
-
-    def drawing(*, width: float, on_page: bool) -> Figure:
-        return partial(draw, results)(width=width, on_page=on_page)  # type: ignore[no-any-return]
-
-    return drawing

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from winsome.recipes.basins import connectivity
 from winsome.recipes.beyond import absorbed_signs, frozen_norms
 from winsome.recipes.masks import imp_mask_swap, lrr_mask_swap, mask_randomisation, random_masks
+from winsome.recipes.neuron import single_neuron
 from winsome.recipes.norms import norm_rewinding
 from winsome.recipes.recipe import MakeRecipe
 from winsome.recipes.sign_dynamics import sign_dynamics
@@ -14,7 +16,9 @@ RECIPES: dict[str, MakeRecipe] = {
     make.__name__: make
     for make in (
         accuracy_over_density,
+        connectivity,
         imagenet_table,
+        single_neuron,
         mask_randomisation,
         lrr_mask_swap,
         imp_mask_swap,

@@ -89,3 +89,12 @@ class Recipe:
 
 
 MakeRecipe = Callable[[Scale], Recipe]
+
+
+def drawing(draw: Callable[..., Figure], content: object) -> Draw:
+    """A figure function of some content as the `draw` of a plot."""
+
+    def drawn(*, width: float, on_page: bool) -> Figure:
+        return draw(content, width=width, on_page=on_page)
+
+    return drawn

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -14,7 +12,7 @@ from winsome.figures.files import inline_svg, save
 from winsome.figures.results import Results
 from winsome.figures.theme import NARROW, WIDE
 from winsome.recipes.recipe import Evidence, Finished, Recipe, Scale, Table
-from winsome.store import claim_folder, write_json, write_whole
+from winsome.store import claim_folder, write_csv, write_json
 from winsome.study.design import Study
 from winsome.study.results import collect, hardware
 from winsome.study.run import Watch, run
@@ -71,18 +69,9 @@ def run_recipe(
         "figures": _write_figures(name, evidence, folder),
     }
     for table in evidence.tables:
-        write_whole(folder / f"{table.name}.csv", as_csv(table).encode())
+        write_csv(folder / f"{table.name}.csv", table.columns, table.rows)
     write_json(folder / FILE_NAME, record)
     return record
-
-
-def as_csv(table: Table) -> str:
-    """The table as CSV, numbers in full."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(table.columns)
-    writer.writerows(table.rows)
-    return text.getvalue()
 
 
 def _table_record(table: Table) -> Mapping[str, Any]:

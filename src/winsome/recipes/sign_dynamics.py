@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from matplotlib.figure import Figure
-
 from winsome.analysis.sign_history import search_runs, sign_history
 from winsome.analysis.signs import SignDynamics, dynamics
 from winsome.figures.signs import sign_levels, sign_settling
 from winsome.methods import aws
 from winsome.recipes.accuracy import accuracy_evidence
-from winsome.recipes.recipe import Draw, Evidence, Finished, Plot, Recipe, Scale, Table
+from winsome.recipes.recipe import Evidence, Finished, Plot, Recipe, Scale, Table, drawing
 from winsome.recipes.set_ups import IMP, LRR, B, Searches, SetUp, imp, lrr, studies_of_searches
 from winsome.study.arms import Claim
 from winsome.study.design import SearchPlan
@@ -54,15 +52,12 @@ def _signs(finished: Mapping[str, Finished]) -> Evidence:
 
 
 def _plots(suffix: str, counted: Sequence[SignDynamics]) -> list[Plot]:
-    def drawn(draw: object) -> Draw:
-        def drawing(*, width: float, on_page: bool) -> Figure:
-            return draw(counted, width=width, on_page=on_page)  # type: ignore[operator, no-any-return]
-
-        return drawing
-
     settling = "How often a weight's sign flips, and the level at whose end it has its final sign; weights alive at the end."
     levels = "Level by level: signs that differ from the last level, and from initialisation."
-    return [Plot(f"settling{suffix}", settling, drawn(sign_settling)), Plot(f"levels{suffix}", levels, drawn(sign_levels))]
+    return [
+        Plot(f"settling{suffix}", settling, drawing(sign_settling, counted)),
+        Plot(f"levels{suffix}", levels, drawing(sign_levels, counted)),
+    ]
 
 
 _CLAIMS: tuple[tuple[Claim, str, str, Statistic], ...] = (

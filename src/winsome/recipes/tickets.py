@@ -16,7 +16,7 @@ from winsome.training.settings import Adam
 def accuracy_over_density(scale: Scale) -> Recipe:
     """Dense, LRR and AWS networks, planted signed masks, mask only and random mask, over density, networks and data sets."""
     claim = "On any start |θ₀|·s_AWS trains to nearly the dense network's accuracy; s_LRR and the mask alone do not."
-    studies = _small() if scale == "small" else _paper()
+    studies = _small() if scale == "small" else paper_studies()
     return Recipe("Accuracy over density", f"{A}, main figures", claim, studies, analyse=accuracy_evidence)
 
 
@@ -26,7 +26,7 @@ def _small() -> dict[str, Study]:
     return {"residual-mlp-digits": residual, "small-conv-digits": replace(presets.digits_conv(), curve_at=())}
 
 
-def _paper() -> dict[str, Study]:
+def paper_studies() -> dict[str, Study]:
     """Four networks on CIFAR-100 and Tiny-ImageNet at every level, on two fresh starts."""
     studies = {}
     for data in ("cifar100", "tiny_imagenet"):

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypedDict
 
 import numpy as np
 
 from winsome.analysis.line import BASE_LINES, BaseLine, Profile, barrier
-from winsome.store import write_json, write_whole
+from winsome.store import write_csv, write_json
 from winsome.study.statistics import interval
 
 FORMAT = 1
@@ -120,10 +118,10 @@ def write_tables(folder: Path, connectivity: Connectivity) -> tuple[Path, ...]:
         for line in connectivity["lines"]
         for alpha, error, loss in zip(line["alphas"], line["errors"], line["losses"], strict=True)
     ]
-    write_whole(curves, _csv(("pair", "search_seed", "start", "alpha", "error", "loss"), points))
+    write_csv(curves, ("pair", "search_seed", "start", "alpha", "error", "loss"), points)
     rows = [_row(line, name, base) for line in connectivity["lines"] for name, base in BASE_LINES.items()]
     columns = ("error_barrier", "error_barrier_at", "loss_barrier", "loss_barrier_at", "first_error", "last_error")
-    write_whole(heights, _csv(("pair", "search_seed", "start", "base_line", *columns), rows))
+    write_csv(heights, ("pair", "search_seed", "start", "base_line", *columns), rows)
     return json_file, curves, heights
 
 
@@ -131,11 +129,3 @@ def _row(line: LineRecord, name: str, base: BaseLine) -> tuple[Any, ...]:
     error, loss = (barrier(values, line["alphas"], base) for values in (line["errors"], line["losses"]))
     where = (line["pair"], line["search_seed"], line["start"], name)
     return (*where, error.height, error.alpha, loss.height, loss.alpha, line["errors"][0], line["errors"][-1])
-
-
-def _csv(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    return buffer.getvalue().encode()

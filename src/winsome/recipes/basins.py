@@ -1,0 +1,99 @@
+"""Linear mode connectivity: does a planted signed mask train back into the basin it was read from (arXiv:2504.05357)?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from winsome.analysis.line import BASE_LINES, barrier
+from winsome.figures.connectivity import error_along_lines
+from winsome.recipes.recipe import Evidence, Finished, Plot, Recipe, Scale, Table, drawing
+from winsome.recipes.set_ups import A
+from winsome.recipes.tickets import paper_studies
+from winsome.study import presets
+from winsome.study.arms import ARMS, Claim
+from winsome.study.barriers import BASE_LINE_WORDS, Connectivity, write_tables
+from winsome.study.connectivity import study_connectivity
+from winsome.study.statistics import judged
+
+ARM_NAMES = (
+    "network_lrr",
+    "network_aws",
+    "planted_lrr",
+    "planted_aws",
+    "planted_lrr_phi",
+    "planted_aws_phi",
+    "planted_lrr_reordered",
+    "planted_aws_reordered",
+)
+# Each says that the barrier of one pair is higher than that of another.
+CLAIMS = (
+    ("s_AWS comes back to its network's basin more nearly than s_LRR.", "lrr_planted", "aws_planted"),
+    ("LRR's basin is kept by signs and norms, not by signs alone.", "lrr_planted", "lrr_norms_kept"),
+    ("Planted s_AWS is stabler to SGD noise than planted s_LRR.", "lrr_noise", "aws_noise"),
+)
+
+
+def connectivity(scale: Scale) -> Recipe:
+    """Error along the lines between planted networks and the networks of the searches, and SGD-noise stability."""
+    arms = tuple(ARMS[name] for name in ARM_NAMES)
+    if scale == "small":
+        digits = presets.digits()
+        base = {"residual-mlp-digits": replace(digits, levels=(12,), search_seeds=tuple(range(16)), curve_at=())}
+    else:
+        base = {name: study for name, study in paper_studies().items() if name.startswith("resnet50")}
+    studies = {name: replace(study, arms=arms, starts=(0, 1), claims=(), reference=None) for name, study in base.items()}
+    claim = "|θ₀|·s_AWS and the AWS network are linearly connected; |θ₀|·s_LRR and the LRR network are not."
+    return Recipe("Linear mode connectivity", f"{A}, connectivity panels", claim, studies, analyse=_lines)
+
+
+def _lines(finished: Mapping[str, Finished]) -> Evidence:
+    rows: list[Sequence[Any]] = []
+    plots: list[Plot] = []
+    verdicts: list[Mapping[str, Any]] = []
+    for label, one in finished.items():
+        measured = study_connectivity(one.folder, data_dir=one.study.data.data_dir)
+        (one.folder / "connectivity").mkdir(exist_ok=True)
+        write_tables(one.folder / "connectivity", measured)
+        words = {pair["name"]: pair["label"] for pair in measured["pairs"]}
+        for row in measured["barriers"]:
+            ends = (row["first_error"], row["last_error"])
+            line = BASE_LINE_WORDS[row["base_line"]]
+            rows.append((label, words[row["pair"]], line, row["error"], row["low"], row["high"], row["n"], *ends))
+        name = f"lines-{label}" if len(finished) > 1 else "lines"
+        caption = "Test error along the straight line between two networks; thin: one search seed each, bold: the mean."
+        plots.append(Plot(name, caption, drawing(error_along_lines, measured)))
+        verdicts += _verdicts(measured)
+    columns = ("study", "pair", "barrier above the", "barrier", "low", "high", "search seeds", "error first", "error last")
+    table = Table("barriers", "Error barriers (fractions): means over search seeds with 95 % intervals.", columns, rows)
+    note = (
+        "A barrier is the highest point above the base line, the ends included, so it is never below 0: noise alone makes it "
+        "positive. It is told here above the straight line between the ends; above their mean, as the paper's code takes it, "
+        "unequal ends alone read as a barrier (both are in the table)."
+    )
+    return Evidence((table,), tuple(plots), tuple(verdicts), (note,))
+
+
+def heights(measured: Connectivity, pair: str, base_line: str = "straight") -> dict[int, float]:
+    """The error barrier of a pair by search seed, averaged over starts."""
+    found: dict[int, list[float]] = {}
+    for line in measured["lines"]:
+        if line["pair"] == pair:
+            height = barrier(line["errors"], line["alphas"], BASE_LINES[base_line]).height
+            found.setdefault(line["search_seed"], []).append(height)
+    return {seed: float(np.mean(values)) for seed, values in found.items()}
+
+
+def _verdicts(measured: Connectivity) -> list[Mapping[str, Any]]:
+    words = {pair["name"]: pair["label"] for pair in measured["pairs"]}
+    verdicts: list[Mapping[str, Any]] = []
+    for text, higher, lower in CLAIMS:
+        high, low = heights(measured, higher), heights(measured, lower)
+        values = [high[seed] - low[seed] for seed in sorted(high.keys() & low.keys())]
+        if values:
+            meaning = f"the barrier of “{words[higher]}” minus that of “{words[lower]}”"
+            verdicts.append(judged(values, Claim(text, A, {}, meaning), f"at density {measured['density']:.3g}"))
+    return verdicts
