@@ -35,7 +35,7 @@ def rows() -> list[theory.Success]:
 @pytest.fixture(scope="module")
 def figures(rows: list[theory.Success]) -> dict[float, dict[str, Figure]]:
     """Every figure at every width."""
-    paths = [(restart.__name__, theory.quadrant_paths(restart, horizon=50.0)) for restart in theory.RESTARTS]
+    paths = [(restart.__name__, theory.quadrant_trajectories(restart, horizon=50.0)) for restart in theory.RESTARTS]
     return {
         width: {
             "quadrants": drawings.quadrants(theory.quadrant_portrait(), width=width),
@@ -133,7 +133,7 @@ def test_no_text_lies_on_another_or_leaves_the_figure(name: str, width: float, f
 
 @pytest.mark.parametrize("name", ["quadrants", "trajectories", "success"])
 def test_figures_follow_the_colours_of_a_page(name: str, rows: list[theory.Success]) -> None:
-    paths = [(restart.__name__, theory.quadrant_paths(restart, horizon=20.0)) for restart in theory.RESTARTS]
+    paths = [(restart.__name__, theory.quadrant_trajectories(restart, horizon=20.0)) for restart in theory.RESTARTS]
     draw: dict[str, Callable[[], Figure]] = {
         "quadrants": lambda: drawings.quadrants(theory.quadrant_portrait(), on_page=True),
         "trajectories": lambda: drawings.trajectories(paths, on_page=True),

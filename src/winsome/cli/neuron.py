@@ -16,8 +16,7 @@ from winsome.errors import WinsomeError
 from winsome.store import write_csv
 
 if TYPE_CHECKING:
-    from winsome.theory import Path as Run
-    from winsome.theory import Problem, Success
+    from winsome.theory import Problem, Success, Trajectory
 
 
 def neuron(
@@ -119,7 +118,7 @@ def _write(rows: Sequence[Success], out: Path, horizon: float) -> list[Path]:
 
     out.mkdir(parents=True, exist_ok=True)
     titles = {theory.imp: "IMP rewinds", theory.lrr: "LRR keeps"}
-    paths = [(title, theory.quadrant_paths(restart, horizon=horizon)) for restart, title in titles.items()]
+    paths = [(title, theory.quadrant_trajectories(restart, horizon=horizon)) for restart, title in titles.items()]
     plates = {
         "quadrants": drawings.quadrants(theory.quadrant_portrait()),
         "trajectories": drawings.trajectories(paths),
@@ -134,7 +133,7 @@ def _table(path: Path, rows: Sequence[Mapping[str, object]]) -> Path:
     return path
 
 
-def _points(paths: Sequence[tuple[str, Run]]) -> list[dict[str, object]]:
+def _points(paths: Sequence[tuple[str, Trajectory]]) -> list[dict[str, object]]:
     """The runs of the figure of trajectories, a row for each time."""
     return [
         {"method": name, "start": start, "phase": phase, "time": time_, "a": neurons.a_S[start], "w_1": neurons.w_SD[start, 0]}

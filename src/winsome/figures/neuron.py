@@ -19,7 +19,7 @@ from winsome.theory.gradients import population_gradient
 from winsome.theory.neurons import Neurons
 from winsome.theory.portraits import QUADRANTS, Portrait, Success
 from winsome.theory.problem import Problem
-from winsome.theory.rounds import Path
+from winsome.theory.rounds import Trajectory
 
 _TOP, _BELOW, _GAP = 0.46, 0.5, 0.42  # inches: over a panel, under it, between two
 _NAMES = ("a > 0, w > 0", "a > 0, w < 0", "a < 0, w < 0", "a < 0, w > 0")
@@ -48,10 +48,10 @@ def quadrants(portrait: Portrait, *, width: float = WIDE, on_page: bool = False)
         return figure
 
 
-def trajectories(paths: Sequence[tuple[str, Path]], *, width: float = WIDE, on_page: bool = False) -> Figure:
+def trajectories(paths: Sequence[tuple[str, Trajectory]], *, width: float = WIDE, on_page: bool = False) -> Figure:
     """Runs of (w_1, a) for each named method: training with all inputs (thin), then pruned and restarted (thick)."""
     if not paths:
-        raise WinsomeError("there is no path to draw; make one with theory.quadrant_paths(restart)")
+        raise WinsomeError("there is no path to draw; make one with theory.quadrant_trajectories(restart)")
     with look(on_page=on_page):
         figure, panels = _panels(width, len(paths), square=True, room=0.0)
         for axes, (name, path) in zip(panels, paths, strict=True):
@@ -171,7 +171,7 @@ def _track(states: Sequence[Neurons], index: int, input_: int) -> tuple[np.ndarr
     return np.array([state.a_S[index] for state in states]), np.array([state.w_SD[index, input_] for state in states])
 
 
-def _two_phases(axes: Axes, path: Path, index: int, style: Style) -> None:
+def _two_phases(axes: Axes, path: Trajectory, index: int, style: Style) -> None:
     wide_a, wide_w = _track(path.wide, index, 0)
     narrow_a, narrow_w = _track(path.narrow, index, 0)
     axes.plot(wide_w, wide_a, color=style.colour, linewidth=0.9, linestyle=(0, (2.5, 1.5)), zorder=2)

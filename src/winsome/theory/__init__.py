@@ -11,15 +11,15 @@ from winsome.theory.neurons import Neurons as Neurons
 from winsome.theory.neurons import balanced_starts as balanced_starts
 from winsome.theory.portraits import Portrait as Portrait
 from winsome.theory.portraits import Success as Success
-from winsome.theory.portraits import quadrant_paths as quadrant_paths
 from winsome.theory.portraits import quadrant_portrait as quadrant_portrait
+from winsome.theory.portraits import quadrant_trajectories as quadrant_trajectories
 from winsome.theory.portraits import success_rows as success_rows
 from winsome.theory.problem import Problem as Problem
 from winsome.theory.problem import Samples as Samples
 from winsome.theory.problem import draw_samples as draw_samples
 from winsome.theory.rounds import RESTARTS as RESTARTS
-from winsome.theory.rounds import Path as Path
 from winsome.theory.rounds import Restart as Restart
+from winsome.theory.rounds import Trajectory as Trajectory
 from winsome.theory.rounds import Trials as Trials
 from winsome.theory.rounds import check_comparison as check_comparison
 from winsome.theory.rounds import compare as compare

@@ -5,6 +5,7 @@ Suffixes of arrays: S starts, D inputs, N samples. The target's input is the fir
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,6 +59,11 @@ def balanced_starts(d: int, count: int, seed: int = 0) -> Neurons:
     w_SD = draws[:, 1:] / np.sqrt(d)
     norms_S = np.sqrt(np.square(w_SD).sum(axis=1))
     return Neurons(np.where(draws[:, 0] < 0, -norms_S, norms_S), w_SD)
+
+
+def joined(parts: Sequence[Neurons]) -> Neurons:
+    """All neurons of `parts`, in order."""
+    return Neurons(np.concatenate([part.a_S for part in parts]), np.concatenate([part.w_SD for part in parts]))
 
 
 def largest_input(neurons: Neurons) -> NDArray[np.intp]:

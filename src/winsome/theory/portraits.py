@@ -11,7 +11,7 @@ import numpy as np
 from winsome.theory.line import line_along, line_flow
 from winsome.theory.neurons import Neurons
 from winsome.theory.problem import Problem
-from winsome.theory.rounds import Path, Restart, Trials, follow, theorem_success
+from winsome.theory.rounds import Restart, Trajectory, Trials, follow, theorem_success
 
 QUADRANTS = ((1, 1), (1, -1), (-1, -1), (-1, 1))  # signs of (a, w_1); the theorem's first one learns the target
 
@@ -56,7 +56,7 @@ def quadrant_portrait(horizon: float = 60.0, size: float = 0.6) -> Portrait:
     return Portrait(times, line_flow(line_along(Problem(1), kept_S), starts, kept_S, times))
 
 
-def quadrant_paths(restart: Restart, *, d: int = 5, horizon: float = 200.0, rebalance: bool = False) -> Path:
+def quadrant_trajectories(restart: Restart, *, d: int = 5, horizon: float = 200.0, rebalance: bool = False) -> Trajectory:
     """A balanced start in each of `QUADRANTS` through training, pruning and restart (figures 1b and 1c)."""
     signs = np.array(QUADRANTS, float)
     w_SD = np.full((len(signs), d), 0.5 / np.sqrt(max(d - 1, 1)))

@@ -13,7 +13,7 @@ from winsome.errors import WinsomeError
 from winsome.theory.flow import KINKED, SMOOTH, flow
 from winsome.theory.gradients import loss_share, population_gradient, sample_gradient
 from winsome.theory.line import line_along, line_flow
-from winsome.theory.neurons import Array, Neurons, balanced_starts, largest_input, pruned, rebalanced
+from winsome.theory.neurons import Array, Neurons, balanced_starts, joined, largest_input, pruned, rebalanced
 from winsome.theory.problem import Problem, Samples, draw_samples
 
 Restart = Callable[[Neurons, Neurons], Neurons]  # (start, trained) -> what is pruned and trained again
@@ -33,7 +33,7 @@ def lrr(start: Neurons, trained: Neurons) -> Neurons:  # noqa: ARG001
 
 
 @dataclass(frozen=True)
-class Path:
+class Trajectory:
     """A run of many neurons over time, as they are at `times` of the wide phase and then of the narrow one."""
 
     times: tuple[float, ...]
@@ -136,7 +136,7 @@ def compare(
     kept_S = np.concatenate(kept)
     trials = []
     for (restart, is_on), found in zip(choices, ends, strict=True):
-        end = Neurons(np.concatenate([part.a_S for part in found]), np.concatenate([part.w_SD for part in found]))
+        end = joined(found)
         share_S = loss_share(end)
         trials.append(Trials(problem, restart, is_on, horizon, starts, kept_S, end, share_S, share_S < success_below))
     return tuple(trials)
@@ -164,12 +164,12 @@ def follow(
     *,
     samples: Samples | None = None,
     rebalance: bool = False,
-) -> Path:
+) -> Trajectory:
     """Given starts through both phases, as they are at each of `times` of either phase; the last time ends a phase."""
     wide = train_wide(problem, start, samples, times)
     kept_S = largest_input(wide[-1])
     again = _restarted(restart(start, wide[-1]), kept_S, rebalance)
-    return Path(tuple(times), wide, line_flow(line_along(problem, kept_S, samples), again, kept_S, times), kept_S)
+    return Trajectory(tuple(times), wide, line_flow(line_along(problem, kept_S, samples), again, kept_S, times), kept_S)
 
 
 def train_wide(problem: Problem, start: Neurons, samples: Samples | None, times: Sequence[float]) -> tuple[Neurons, ...]:
