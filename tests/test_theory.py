@@ -285,6 +285,15 @@ def test_the_population_along_any_input_is_the_full_gradient_there() -> None:
         assert exact.w_SD[index, kept[index]] == pytest.approx(slope * starts.a_S[index], abs=1e-12)
 
 
+def test_a_neuron_at_zero_goes_where_the_data_push_it() -> None:
+    kept = np.zeros(4, np.intp)
+    starts = Neurons(np.array([1.0, -1.0, -1.0, 0.0]), np.zeros((4, 1)))
+    tilted = Problem(1, noise=0.4, correlation=1.0)  # the noise is .4 x_1: for a < 0 there is something to learn at x_1 < 0
+    for problem, expected in ((Problem(1), [1.0, 0.0, 0.0, 0.0]), (tilted, [1.4, 0.4, 0.4, 0.0])):
+        (end,) = line_flow(line_along(problem, kept), starts, kept, (200.0,))
+        np.testing.assert_allclose(end.a_S * end.w_SD[:, 0], expected, atol=1e-9)
+
+
 def test_a_line_without_samples_on_a_side_does_not_move_there() -> None:
     samples = draw_samples(Problem(1, samples=1), range(1))
     assert samples is not None
