@@ -29,7 +29,8 @@ def _simulated(_finished: Mapping[str, Finished], *, starts: int, sampled: int) 
         problem = theory.Problem(d, samples, 0.0 if samples is None else 0.5)
         rows += theory.success_rows(theory.compare(problem, count=starts if samples is None else sampled))
     paths = [
-        (title, theory.quadrant_paths(restart)) for title, restart in (("IMP rewinds", theory.imp), ("LRR keeps", theory.lrr))
+        (title, theory.quadrant_trajectories(restart))
+        for title, restart in (("IMP rewinds", theory.imp), ("LRR keeps", theory.lrr))
     ]
     plots = (
         Plot("quadrants", "Where a start ends depends on its quadrant.", drawing(neuron.quadrants, theory.quadrant_portrait())),
@@ -40,18 +41,14 @@ def _simulated(_finished: Mapping[str, Finished], *, starts: int, sampled: int) 
     columns = ("d", "samples", "noise", "method", "rebalanced", "starts", "success", "low", "high", "theorem")
     table = Table("success", caption, columns, [[dict(row)[key] for key in columns] for row in rows])
     plain = [row for row in rows if row["samples"] is None and not row["rebalanced"]]
-    note = (
-        "A start nearly opposite to e_1, at an angle of pi - e, needs a time of about 2 pi / e to turn. At d = 2 such starts "
-        "are frequent enough to lower LRR's share at any finite horizon: docs/theory.md counts them."
-    )
-    return Evidence((table,), plots, tuple(_verdict(row) for row in plain), (note,))
+    return Evidence((table,), plots, tuple(_verdict(row) for row in plain))
 
 
 def _verdict(row: Success) -> Mapping[str, Any]:
     """Whether the theorem's probability lies in the interval of what was counted."""
     inside = row["low"] <= row["theorem"] <= row["high"]
     between = f"95 % interval {100 * row['low']:.1f} to {100 * row['high']:.1f}"
-    found = f"{100 * row['success']:.1f} % of {row['starts']:,} starts ({between})"
+    found = f"{100 * row['success']:.1f} % of {row['starts']:,} starts ({between}); {row['predicted']:,} end as their signs say"
     return {
         "claim": f"{row['method']} succeeds with probability {row['theorem']:g} at d = {row['d']}.",
         "source": B,
