@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Annotated
 
 from rich.console import Console
-from tyro.conf import Positional, UseAppendAction
+from tyro.conf import Positional, UseAppendAction, arg
 
 from winsome.cli import choices
+from winsome.cli.variations import AS_IT_IS, Variations
+from winsome.data.batches import steps_per_epoch
 from winsome.data.image_store import OnCorrupt
 from winsome.prunable import format_plan, plan
 from winsome.search import Level
@@ -38,8 +42,10 @@ def find(
     test_images: int | None = None,
     image_size: int | None = None,
     on_corrupt: OnCorrupt = "stop",
+    prune_classifier: bool = False,
     seed: int = 0,
     fast: bool = True,
+    vary: Annotated[Variations, arg(name="")] = AS_IT_IS,
 ) -> None:
     """Search for tickets: train, prune the smallest weights, restart, level by level.
 
@@ -71,7 +77,9 @@ def find(
         test_images: Judge on a stratified part of this many images.
         image_size: Pixels of a side to which every image is resized (imagenet: 224).
         on_corrupt: Whether an image of imagenet that cannot be decoded stops, or is left out, named and counted.
+        prune_classifier: Prune the classifier too, as arXiv:2402.19262 does.
         seed: Of everything random in the search.
+        vary: What else the search does.
         fast: bf16 and channels_last where this machine gains from them.
     """
     chosen = choices.method(method, levels=levels, rate=rate, rewind_step=rewind_step)
@@ -83,14 +91,20 @@ def find(
         data=DataPlan(data, data_dir, train_images, test_images, image_size=image_size, on_corrupt=on_corrupt),
         network=NetworkPlan(network or default, options),
         methods=((method, chosen),),
-        search_training=Training(level_epochs, batch_size, SGD(learning_rate, 0.9, weight_decay), Constant()),
+        search_training=Training(
+            level_epochs, batch_size, SGD(learning_rate, 0.9, weight_decay), Constant(), vary.lr_warmup_epochs
+        ),
         warmup_epochs=warmup_epochs,
         training=Training(1, batch_size),
         arms=(),
         levels=(len(chosen.densities) - 1,),
         search_seeds=(seed,),
         fast=fast,
+        prune_classifier=prune_classifier,
     )
+    per_epoch = steps_per_epoch(bench_of(study).data, batch_size) if vary.flip_signs else 0
+    varied = vary.of(chosen, seed=seed, rewind_step=rewind_step, epochs=level_epochs, steps_per_epoch=per_epoch)
+    study = replace(study, methods=((method, varied),))
     folder = save_to or Path("runs") / f"{Path(data).name}-{study.network.name}-{method}-seed-{seed}"
     _search(study, folder, method, seed)
 
@@ -100,7 +114,7 @@ def _search(study: Study, folder: Path, method: str, seed: int) -> None:
     bench = bench_of(study)
     search = search_of(study, bench, folder, method, seed)
     finished_already = (folder / f"level-{study.deepest:02d}.json").exists()
-    console.print(format_plan(plan(search.model)), markup=False)
+    console.print(format_plan(plan(search.model, prune_classifier=study.prune_classifier)), markup=False)
     console.print(f"{study.title}: {study.network.name}, {bench.precision.words} on {bench.device}", markup=False)
     with console.status("training") as status:
 

@@ -1,0 +1,77 @@
+"""Variations of a method that `winsome find` offers: borrowed masks, rewound norms, signs under attack."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import arg
+
+from winsome import methods
+from winsome.analysis.sign_history import search_runs
+from winsome.errors import WinsomeError, unknown
+from winsome.mask_swap import BORROWS
+from winsome.methods import Method
+from winsome.perturbation import SignFlips, fixed_signs, flip_steps
+from winsome.seeding import stream_seed
+from winsome.signed_mask import SignedMask
+from winsome.while_training import AllOf, WhileTraining, plain
+
+SHORT = {"same": "same_masks", "permuted": "permuted_masks", "random": "random_masks_of_the_same_counts"}
+
+
+@dataclass(frozen=True)
+class Variations:
+    """What else a search does; each combines with any method (arXiv:2402.19262).
+
+    Attributes:
+        masks_of: Folder of another search, inside whose masks this one runs, level by level.
+        borrow: What becomes of these masks: same, permuted (places shuffled by layer) or random (layer counts only).
+        rewind_norms: Normalisation goes back to training step --rewind-step at every level.
+        lr_warmup_epochs: Epochs of every level in which the learning rate grows from 0.
+        flip_signs: Probability in [0, 1] with which every sign flips, at several times in a level; the paper's is 0.3.
+        flip_every: Epochs between flips: before epochs N - 1, 2 N - 1, ... of a level.
+        fixed_signs: No sign may change from the initialisation's.
+    """
+
+    masks_of: Path | None = None
+    borrow: Annotated[str, arg(metavar="{same,permuted,random}")] = "same"
+    rewind_norms: bool = False
+    lr_warmup_epochs: int = 0
+    flip_signs: float = 0.0
+    flip_every: int = 30
+    fixed_signs: bool = False
+
+    def of(self, method: Method, *, seed: int, rewind_step: int, epochs: int, steps_per_epoch: int) -> Method:
+        """The method, varied.
+
+        Raises:
+            WinsomeError: the other search lacks a level, or a variation is out of its range.
+        """
+        if self.rewind_norms:
+            method = methods.rewind_norms(method, step=rewind_step)
+        if self.borrow not in SHORT:
+            raise unknown("way to borrow masks", self.borrow, SHORT)
+        if self.masks_of is not None:
+            borrowed = BORROWS[SHORT[self.borrow]]
+            method = borrowed(method, _masks(self.masks_of, method), stream_seed(seed, "borrowed masks"))
+        parts: list[WhileTraining] = []
+        if self.flip_signs:
+            at = flip_steps(every=self.flip_every, epochs=epochs, steps_per_epoch=steps_per_epoch)
+            parts.append(SignFlips(self.flip_signs, at))
+        if self.fixed_signs:
+            parts.append(fixed_signs)
+        own = () if method.while_training is plain else (method.while_training,)
+        return replace(method, while_training=AllOf((*own, *parts))) if parts else method
+
+
+AS_IT_IS = Variations()
+
+
+def _masks(folder: Path, method: Method) -> tuple[SignedMask, ...]:
+    """The masks of another search, as many levels as the method has."""
+    runs = search_runs([folder])
+    if len(runs) > 1:
+        raise WinsomeError(f"{folder} holds {len(runs)} searches; name the folder of one, for example {runs[0].folder}")
+    return tuple(runs[0].ticket(level).mask for level in range(min(len(method.densities), runs[0].finished)))
