@@ -37,6 +37,7 @@ def barrier(
     base_line: str = "straight",
     statistics: str | None = None,
     statistics_batch: int | None = None,
+    statistics_augmented: bool = False,
     masks: str = "agree",
     level: int | None = None,
     seeds: tuple[int, ...] = (),
@@ -66,6 +67,7 @@ def barrier(
         statistics: Training images from which BatchNorm statistics are re-estimated at every point: a number, epoch (all,
             augmented), or none (the stored ones, interpolated). By default 1000, or what the study has.
         statistics_batch: Images in a batch of these; 250, or 128 for epoch.
+        statistics_augmented: Augment these images as in training, as epoch always does.
         masks: Of two networks: agree (refuse unequal masks), union, or intersection of what they keep.
         level: Of a study: the searches' level; by default its deepest.
         seeds: Of a study: search seeds; by default all.
@@ -86,14 +88,18 @@ def barrier(
         _refuse({"--masks": masks != "agree", "--network": network, "--network-option": network_option, "--data": data}, a)
         _refuse({"--train-images": train_images, "--save-to": save_to}, a)
         images = study_record(Path(a))["statistics_images"]
-        settings = Settings(points, _statistics(statistics, statistics_batch, default=images), test_images, fast)
+        settings = Settings(
+            points, _statistics(statistics, statistics_batch, statistics_augmented, default=images), test_images, fast
+        )
         _study(Path(a), level, seeds, settings, data_dir, base_line)
         return
     if level is not None or seeds:
         raise WinsomeError("--level and --seeds belong to the folder of a study; the level of a run is written RUN:LEVEL")
     ends = named_end(a), named_end(b)
     record, options = _network(ends, network, network_option)
-    settings = Settings(points, _statistics(statistics, statistics_batch, default=1000), test_images, fast)
+    settings = Settings(
+        points, _statistics(statistics, statistics_batch, statistics_augmented, default=1000), test_images, fast
+    )
     images = _images(ends, data, data_dir, train_images)
     model = models.build(record, image_shape=images.image_shape, n_classes=images.n_classes, seed=0, **options)
     _two(ends, ruler(images, model, settings), AGREEMENTS[masks], base_line, save_to)
@@ -107,14 +113,16 @@ def _refuse(given: Mapping[str, Any], study: str) -> None:
             )
 
 
-def _statistics(chosen: str | None, batch_size: int | None, *, default: int) -> Statistics | None:
+def _statistics(chosen: str | None, batch_size: int | None, augment: bool, *, default: int) -> Statistics | None:
     if chosen == "none":
+        if batch_size is not None or augment:
+            raise WinsomeError("--statistics none takes no images; leave --statistics-batch and --statistics-augmented out")
         return None
     if chosen == "epoch":
         return one_epoch(batch_size or 128)
     if chosen is not None and not chosen.isdigit():
         raise WinsomeError(f"--statistics is a number of training images, epoch, or none; got {chosen!r}")
-    return Statistics(int(chosen) if chosen is not None else default, batch_size or 250)
+    return Statistics(int(chosen) if chosen is not None else default, batch_size or 250, augment)
 
 
 # Two networks.
