@@ -24,6 +24,7 @@ from winsome.rewinding import State
 from winsome.seeding import seeded
 from winsome.store import full_state
 from winsome.study.barriers import barriers, line_record
+from winsome.training.precision import Precision
 
 FINITE = st.floats(-10, 10)
 STATISTICS = Statistics(100, 50)
@@ -205,6 +206,16 @@ def test_stack_is_one_by_one(data: ImageData) -> None:
         assert together.errors == pytest.approx(alone.errors, abs=1e-9)
         assert together.losses == pytest.approx(alone.losses, rel=1e-5)
     assert done == [*range(1, 12)] * 3
+
+
+def test_memory_layout_changes_nothing_but_rounding(data: ImageData) -> None:
+    a, b = full_state(small_conv(0)), full_state(small_conv(1))
+    plain = network_profile(a, b, small_conv(2), data, alphas=points(3), statistics=STATISTICS)
+    other = network_profile(
+        a, b, small_conv(2), data, alphas=points(3), statistics=STATISTICS, precision=Precision(channels_last=True)
+    )
+    assert other.errors == pytest.approx(plain.errors, abs=1e-9)
+    assert other.losses == pytest.approx(plain.losses, rel=1e-5)
 
 
 def test_states_that_do_not_fit_the_network_are_refused(data: ImageData) -> None:

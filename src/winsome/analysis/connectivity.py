@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from winsome.analysis.line import Profile, interpolate, points, refuse_other_tensors
 from winsome.data.images import ImageData
@@ -93,29 +93,35 @@ def network_profile(
         judged = judged.to(memory_format=torch.channels_last)
     if stacked:
         judged = stack([judged] * len(line))
-    small = data.test.labels.device.type == "cpu" and not stacked
     errors: list[float] = []
     losses: list[float] = []
     for group in groups:
         judged.load_state_dict(_stacked_state(group) if stacked else group[0])
-        members = len(group) if stacked else None
-        if statistics is not None:
-            re_estimate_statistics(
-                judged,
-                data,
-                members=members,
-                images=statistics.images,
-                batch_size=statistics.batch_size,
-                augment=statistics.augment,
-                precision=precision,
-            )
-        accuracy, loss = evaluate(
-            judged, data, members=members, batch_size=_BATCH_ON_CPU if small else _BATCH, precision=precision
-        )
-        errors += (1 - accuracy).tolist()
+        error, loss = _judge(judged, data, statistics, precision, members=len(group) if stacked else None)
+        errors += error.tolist()
         losses += loss.tolist()
         on_point(len(errors))
     return Profile(tuple(alphas), tuple(errors), tuple(losses))
+
+
+def _judge(
+    network: nn.Module, data: ImageData, statistics: Statistics | None, precision: Precision, *, members: int | None
+) -> tuple[Tensor, Tensor]:
+    """Error and loss of every member, after the statistics were re-estimated in place."""
+    if statistics is not None:
+        re_estimate_statistics(
+            network,
+            data,
+            members=members,
+            images=statistics.images,
+            batch_size=statistics.batch_size,
+            augment=statistics.augment,
+            precision=precision,
+        )
+    small = members is None and data.test.labels.device.type == "cpu"
+    batch_size = _BATCH_ON_CPU if small else _BATCH
+    accuracy, loss = evaluate(network, data, members=members, batch_size=batch_size, precision=precision)
+    return 1 - accuracy, loss
 
 
 def _stacked_state(states: Sequence[State]) -> State:
