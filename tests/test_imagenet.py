@@ -239,9 +239,9 @@ def test_a_corrupt_image_is_left_out_named_and_counted(folder: Path) -> None:
     assert (len(data.train), len(data.test)) == (38, 10)
     assert isinstance(data.train, StoredSet)
     assert sorted(data.train.skipped) == sorted(names)
-    assert any(line.startswith("2 train images that cannot be decoded are left out") and names[0] in line for line in said)
+    assert any(line.startswith("left out 2 train images that cannot be decoded: ") and names[0] in line for line in said)
     assert data.train.labels.bincount().tolist() == [14, 12, 12]
-    with pytest.raises(WinsomeError, match=r"2 train images cannot be decoded, the first is .*--on-corrupt skip"):
+    with pytest.raises(WinsomeError, match=r"2 train images that cannot be decoded, the first is .*--on-corrupt skip"):
         loaded(folder)  # the store is there, but with images missing
 
 

@@ -187,11 +187,11 @@ def _open(place: Path, plan: StorePlan, on_corrupt: OnCorrupt, say: Say) -> tupl
         skipped: list[str] = stored["skipped"][name]
         if skipped and on_corrupt == "stop":
             raise WinsomeError(
-                f"{len(skipped):,} {name} images cannot be decoded, the first is {skipped[0]}; repair or remove them, "
-                "or leave them out (--on-corrupt skip)"
+                f"{_images(name, skipped)} that cannot be decoded, the first is {skipped[0]}; repair or remove what is "
+                "corrupt, or leave it out (--on-corrupt skip)"
             )
         if skipped:
-            say(f"{len(skipped):,} {name} images that cannot be decoded are left out: {_some(skipped)}")
+            say(f"left out {_images(name, skipped)} that cannot be decoded: {_some(skipped)}")
         facts = np.fromfile(place / f"{name}.facts", dtype=FACTS)
         labels = np.fromfile(place / f"{name}.labels", dtype=np.int64)
         places = np.flatnonzero(facts["state"] == STORED)
@@ -209,6 +209,10 @@ def _open(place: Path, plan: StorePlan, on_corrupt: OnCorrupt, say: Say) -> tupl
             )
         )
     return splits[0], splits[1], tuple(stored["classes"])
+
+
+def _images(split: str, names: Sequence[str]) -> str:
+    return f"{len(names):,} {split} image{'s' if len(names) > 1 else ''}"
 
 
 def _some(names: Sequence[str]) -> str:

@@ -26,21 +26,19 @@ def draw_boxes(draws_4M: Tensor, crop: ResizedCrop, side: int, generator: torch.
     """
     n_images = draws_4M.shape[1]
     height, width = (torch.full((n_images,), side, dtype=torch.int64) for _ in range(2))
-    waiting = torch.ones(n_images, dtype=torch.bool)
     log_low, log_high = (math.log(ratio) for ratio in crop.ratio)
+    waiting = torch.arange(n_images)
     for _ in range(_TRIES):
-        # Drawn for all images in every round: what one image gets must not depend on how many others still wait.
-        area = torch.rand(n_images, dtype=torch.float64, generator=generator)
+        area, ratio = torch.rand(2, len(waiting), dtype=torch.float64, generator=generator)
         area = side * side * (crop.scale[0] + (crop.scale[1] - crop.scale[0]) * area)
-        ratio = torch.rand(n_images, dtype=torch.float64, generator=generator)
         ratio = torch.exp(log_low + (log_high - log_low) * ratio)
-        wide, high = (area * ratio).sqrt().round().long(), (area / ratio).sqrt().round().long()
-        fits = waiting & (wide >= 1) & (wide <= side) & (high >= 1) & (high <= side)
-        height, width = torch.where(fits, high, height), torch.where(fits, wide, width)
-        waiting &= ~fits
+        wide, high = (area * ratio).sqrt_().round_().long(), (area / ratio).sqrt_().round_().long()
+        fits = (torch.minimum(wide, high) >= 1) & (torch.maximum(wide, high) <= side)
+        height[waiting[fits]], width[waiting[fits]] = high[fits], wide[fits]
+        waiting = waiting[~fits]
     for draws, length in zip(draws_4M[:2], (height, width), strict=True):
         room = side - length + 1
-        draws.copy_((torch.rand(n_images, dtype=torch.float64, generator=generator) * room).long().clamp_(max=room - 1))
+        draws.copy_((torch.rand(n_images, dtype=torch.float64, generator=generator) * room).long())
     draws_4M[2].copy_(height)
     draws_4M[3].copy_(width)
 
