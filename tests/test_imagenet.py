@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import shutil
+import signal
+import subprocess
+import sys
 import tarfile
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +41,10 @@ from winsome.data import (
 )
 from winsome.data.decoding import opened
 from winsome.data.image_store import StorePlan, square
-from winsome.data.images import ResizedCrop
+from winsome.data.images import Augmentation, ResizedCrop
 from winsome.data.resized_crops import draw_boxes, resized_crops
-from winsome.data.stored import StoredSet
+from winsome.data.row_groups import read_large_parquet
+from winsome.data.stored import FACTS, STORED, StoredSet
 from winsome.errors import WinsomeError
 from winsome.seeding import generator
 from winsome.study import presets
@@ -133,6 +140,16 @@ def test_every_layout_of_real_photographs_gives_the_same_store(shared_data: Path
     assert [int(row["cls"]) for row in streamed] == [label for _, label in train]
 
 
+def test_the_real_parquet_files_are_read_where_they_lie(shared_data: Path) -> None:
+    encoded = read_large_parquet(shared_data / "tiny_imagenet")
+    assert (len(encoded.train.images), len(encoded.test.images), len(encoded.classes)) == (100_000, 10_000, 200)
+    last = pq.ParquetFile(shared_data / "tiny_imagenet" / "train-00002-of-00003.parquet")
+    rows = last.read_row_group(last.num_row_groups - 1).to_pylist()
+    assert encoded.train.images[-len(rows) + 100_000 :] == [row["image"]["bytes"] for row in rows]
+    assert list(encoded.train.labels[-len(rows) :]) == [row["label"] for row in rows]
+    assert encoded.train.origin(99_999).startswith("train-00002-of-00003.parquet, row ")
+
+
 @pytest.mark.parametrize("size", [(300, 200), (257, 511), (64, 64), (31, 90), (261, 256), (259, 256)])
 def test_squares_are_those_of_torchvision(size: tuple[int, int]) -> None:
     image = picture(0, size=size)
@@ -217,6 +234,29 @@ def test_statistics_and_parts_of_a_store(folder: Path) -> None:
     assert sorted(pixels) == sorted(data.train.pixels.flatten(1).tolist())
 
 
+def test_crops_belong_to_stores_and_padding_to_memory(folder: Path) -> None:
+    data = loaded(folder)
+    with pytest.raises(WinsomeError, match="padded crops are for images in memory"):
+        replace(data, augmentation=Augmentation(pad=2))
+    with pytest.raises(WinsomeError, match="resized crops are for stored images"):
+        replace(load("digits"), augmentation=Augmentation(crop=ResizedCrop()))
+    for refused in ({"scale": (0.0, 1.0)}, {"scale": (0.5, 1.5)}, {"ratio": (2.0, 1.0)}):
+        with pytest.raises(WinsomeError, match="of a crop"):
+            ResizedCrop(**refused)
+
+
+def test_mirror_images_alone(folder: Path) -> None:
+    """Without crops, a training image is the middle of a stored one, or its mirror image; about half of each."""
+    data = replace(loaded(folder), augmentation=Augmentation(flip=True))
+    mean, std = (torch.tensor(value).view(3, 1, 1) for value in (data.mean, data.std))
+    inputs = torch.cat([batch for batch, _ in training_batches(data, batch_size=40, seed=0, last_step=4)])
+    seen = [tuple(image.flatten().tolist()) for image in ((inputs * std + mean) * 255).round().to(torch.uint8)]
+    straight = {tuple(image.flatten().tolist()) for image in data.train.images}
+    mirrored = {tuple(image.flip(2).flatten().tolist()) for image in data.train.images}
+    assert set(seen) <= straight | mirrored
+    assert 50 < sum(image in straight for image in seen) < 110  # of 160; a standard deviation is 6
+
+
 def corrupt(folder: Path) -> list[str]:
     """Harm two images; their names."""
     files = [folder / "train" / "bee" / "001.png", folder / "train" / "cat" / "011.png"]
@@ -294,6 +334,38 @@ def test_an_interrupted_build_goes_on(tmp_path: Path, cache: Path, monkeypatch: 
     fresh = loaded(tmp_path / "pictures")
     assert fresh.digest() == resumed.digest()
     assert torch.equal(fresh.train.pixels, resumed.train.pixels)
+
+
+BUILD = """
+import sys
+from pathlib import Path
+from winsome.data import image_store, load
+image_store._ROWS_AT_ONCE = 16
+load("imagenet", data_dir=Path(sys.argv[1]), image_size=112)
+"""
+
+
+@pytest.mark.slow
+def test_a_killed_build_goes_on_to_the_same_bits(tmp_path: Path, cache: Path) -> None:
+    write_pictures(tmp_path / "pictures", train=2000, size=(300, 200))
+    process = subprocess.Popen([sys.executable, "-c", BUILD, str(tmp_path / "pictures")])
+    stored = 0
+    while stored < 100:
+        assert process.poll() is None, "the build ended before it was killed"
+        time.sleep(0.01)
+        for file in cache.glob("stores/*.unfinished/train.facts"):
+            stored = int((np.fromfile(file, FACTS)["state"] == STORED).sum())
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    with_kill = loaded(tmp_path / "pictures", 112)
+    assert len(with_kill.train) == 2000
+    assert isinstance(with_kill.train, StoredSet)
+    for row, place in enumerate(with_kill.train.facts["digest"]):  # what is marked as stored is what lies in the file
+        pixels = with_kill.train.read(torch.tensor([row])).numpy()
+        assert hashlib.sha256(pixels.data).digest()[:16] == place.tobytes()
+    digest = with_kill.digest()
+    shutil.rmtree(cache)
+    assert loaded(tmp_path / "pictures", 112).digest() == digest
 
 
 def test_the_digest_is_that_of_the_pixels_and_labels(folder: Path) -> None:
