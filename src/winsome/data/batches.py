@@ -117,7 +117,7 @@ def evaluation_batches(
         raise WinsomeError(f"batch_size must be 1 or more, got {batch_size}")
     convert = normaliser(data, dtype=dtype, channels_last=channels_last)
     if isinstance(image_set, StoredSet):
-        return stored_evaluation_batches(image_set, min(batch_size, 250), convert)
+        return stored_evaluation_batches(image_set, torch.arange(len(image_set)), min(batch_size, 250), convert)
     parts = zip(torch.split(image_set.pixels, batch_size), torch.split(image_set.labels, batch_size), strict=True)
     return ((convert(pixels), labels) for pixels, labels in parts)
 

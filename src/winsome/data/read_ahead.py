@@ -37,11 +37,12 @@ def stored_batches(
 
 
 def stored_evaluation_batches(
-    split: StoredSet, batch_size: int, convert: Callable[[Tensor], Tensor]
+    split: StoredSet, rows: Tensor, batch_size: int, convert: Callable[[Tensor], Tensor]
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """The middle of every image once, in order: inputs [B, C, H, W] and labels [B]."""
+    """The middles of the images of these row numbers, in order: inputs [B, C, H, W] and labels [B]."""
     device = split.labels.device
-    for rows, stored in _read_ahead(split, torch.split(torch.arange(len(split)), batch_size), lambda rows: rows):
+    parts = torch.split(rows, batch_size) if len(rows) else ()
+    for rows, stored in _read_ahead(split, parts, lambda part: part):
         pixels = stored.to(device, non_blocking=True)
         yield convert(middle(pixels, split.size).contiguous()), split.labels[rows.to(device)]
 
