@@ -42,9 +42,9 @@ def stored_evaluation_batches(
     """The middles of the images of these row numbers, in order: inputs [B, C, H, W] and labels [B]."""
     device = split.labels.device
     parts = torch.split(rows, batch_size) if len(rows) else ()
-    for rows, stored in _read_ahead(split, parts, lambda part: part):
+    for part, stored in _read_ahead(split, parts, lambda part: part):
         pixels = stored.to(device, non_blocking=True)
-        yield convert(middle(pixels, split.size).contiguous()), split.labels[rows.to(device)]
+        yield convert(middle(pixels, split.size).contiguous()), split.labels[part.to(device)]
 
 
 def _read_ahead(
