@@ -27,7 +27,7 @@ class Statistics:
 
     images: int | None = 1000  # None: the whole train split; rounded down to full batches
     batch_size: int = 250
-    augment: bool = False
+    augment: bool = True
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -41,7 +41,8 @@ class Statistics:
         wanted = train_images if self.images is None else min(self.images, train_images)
         batch_size = min(self.batch_size, wanted)
         taken = wanted // batch_size * batch_size
-        return f"re-estimated from {taken:,} training images, batches of {batch_size}{', augmented' * self.augment}"
+        how = "augmented" if self.augment else "not augmented"
+        return f"re-estimated from {taken:,} training images, {how}, batches of {batch_size}"
 
 
 def one_epoch(batch_size: int = 128) -> Statistics:

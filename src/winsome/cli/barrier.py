@@ -37,7 +37,7 @@ def barrier(
     base_line: str = "straight",
     statistics: str | None = None,
     statistics_batch: int | None = None,
-    statistics_augmented: bool = False,
+    statistics_augmented: bool = True,
     masks: str = "agree",
     level: int | None = None,
     seeds: tuple[int, ...] = (),
@@ -67,7 +67,7 @@ def barrier(
         statistics: Training images from which BatchNorm statistics are re-estimated at every point: a number, epoch (all,
             augmented), or none (the stored ones, interpolated). By default 1000, or what the study has.
         statistics_batch: Images in a batch of these; 250, or 128 for epoch.
-        statistics_augmented: Augment these images as in training, as epoch always does.
+        statistics_augmented: Augment these images as in training; epoch always does.
         masks: Of two networks: agree (refuse unequal masks), union, or intersection of what they keep.
         level: Of a study: the searches' level; by default its deepest.
         seeds: Of a study: search seeds; by default all.
@@ -115,8 +115,8 @@ def _refuse(given: Mapping[str, Any], study: str) -> None:
 
 def _statistics(chosen: str | None, batch_size: int | None, augment: bool, *, default: int) -> Statistics | None:
     if chosen == "none":
-        if batch_size is not None or augment:
-            raise WinsomeError("--statistics none takes no images; leave --statistics-batch and --statistics-augmented out")
+        if batch_size is not None:
+            raise WinsomeError("--statistics none takes no images; leave --statistics-batch out")
         return None
     if chosen == "epoch":
         return one_epoch(batch_size or 128)

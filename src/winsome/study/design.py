@@ -86,6 +86,7 @@ class Study:
         starts: fresh starts for each search seed.
         curve_at: epochs from scratch after which a learning curve is taken.
         statistics_images: training images from which BatchNorm statistics are re-estimated.
+        statistics_augmented: whether these are augmented as in training.
         prune_classifier: whether the classifier is pruned too, as in arXiv:2402.19262.
         claims: what is judged on the finished study; not part of what identifies it.
         reference: the arm with which the others are compared one by one; None for none.
@@ -105,6 +106,7 @@ class Study:
     starts: tuple[int, ...] = (0,)
     curve_at: tuple[int, ...] = ()
     statistics_images: int = 1000
+    statistics_augmented: bool = True
     fast: bool = True  # bf16 and channels_last where the machine gains from them
     prune_classifier: bool = False
     claims: tuple[Claim, ...] = CLAIMS
@@ -199,5 +201,6 @@ class Study:
             "starts": list(self.starts),
             "curve_at": list(self.curve_at),
             "statistics_images": self.statistics_images,
+            "statistics_augmented": self.statistics_augmented,
             "fast": self.fast,
         } | ({"prune_classifier": True} if self.prune_classifier else {})

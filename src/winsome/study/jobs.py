@@ -157,7 +157,8 @@ def bench_of(study: Study) -> Bench:
     _refuse_what_cannot_run(study, data, probe)
     precision = fast_precision(probe, device) if study.fast else FP32
     several = len(study.search_seeds) * len(study.starts) > 1
-    return Bench(data, precision, study.statistics_images, stacked=several and can_stack(probe))
+    stacked = several and can_stack(probe)
+    return Bench(data, precision, study.statistics_images, study.statistics_augmented, stacked)
 
 
 def _refuse_what_cannot_run(study: Study, data: ImageData, network: nn.Module) -> None:

@@ -36,6 +36,7 @@ class Bench:
     data: ImageData  # on the device
     precision: Precision
     statistics_images: int
+    statistics_augmented: bool = True
     # Whether networks train as stacks. Decided once for a study, even for a stack of one: a network trained alone rounds
     # differently, and a study that was killed must not end in other bits because fewer networks were left.
     stacked: bool = False
@@ -49,7 +50,14 @@ class Bench:
 def judge(network: nn.Module, bench: Bench, *, members: int | None = None) -> list[Metrics]:
     """Accuracy and loss of every member with re-estimated BatchNorm statistics; the network itself is not changed."""
     judged = copy.deepcopy(network)
-    re_estimate_statistics(judged, bench.data, members=members, images=bench.statistics_images, precision=bench.precision)
+    re_estimate_statistics(
+        judged,
+        bench.data,
+        members=members,
+        images=bench.statistics_images,
+        augment=bench.statistics_augmented,
+        precision=bench.precision,
+    )
     accuracy, loss = evaluate(judged, bench.data, members=members, precision=bench.precision)
     return [{"accuracy": a, "loss": b} for a, b in zip(accuracy.tolist(), loss.tolist(), strict=True)]
 

@@ -148,9 +148,10 @@ def _levels(study: Study, folder: Path, method: str, seed: int) -> list[dict[str
 
 
 def _notes(study: Study) -> list[str]:
+    kind = "augmented " if study.statistics_augmented else ""
     notes = [
-        f"BatchNorm statistics were re-estimated on {study.statistics_images:,} training images before any network was judged: "
-        "the statistics that AWS stores average over its random interpolation and read as chance.",
+        f"BatchNorm statistics were re-estimated on {study.statistics_images:,} {kind}training images before any network was "
+        "judged: the statistics that AWS stores average over its random interpolation and read as chance.",
         "The search seed is the unit of every interval: fresh starts of one ticket are averaged first, because they are not "
         "independent of each other. Differences are paired: all arms of a seed share their fresh starts and their data order.",
         "The test split chose nothing: settings were tuned on a validation part of the train split."
