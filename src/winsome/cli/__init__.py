@@ -27,6 +27,7 @@ from winsome.cli.report import report
 from winsome.cli.reproduce import reproduce
 from winsome.cli.signs import signs
 from winsome.cli.study import study
+from winsome.cli.sweep import sweep
 from winsome.cli.ticket import TICKET_COMMANDS
 from winsome.errors import Diverged, WinsomeError
 
@@ -46,6 +47,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "reproduce": reproduce,
     "signs": signs,
     "neuron": neuron,
+    "sweep": sweep,
     "report": report,
     "cite": cite,
 }

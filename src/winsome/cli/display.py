@@ -49,7 +49,7 @@ class Display:
         data = bench.data
         self.say(
             f"{self.study.title}: {self.study.network.name}, {len(data.train):,} training and {len(data.test):,} test images, "
-            f"{_counted(len(self.study.search_seeds), 'search seed')} x {_counted(len(self.study.starts), 'start')}, "
+            f"{counted(len(self.study.search_seeds), 'search seed')} x {counted(len(self.study.starts), 'start')}, "
             f"{bench.precision.words} on {bench.device}"
         )
         for job in jobs_of(self.study, at_once=1):
@@ -93,10 +93,7 @@ class Display:
 
     def _time_left(self, progress: study_run.Progress) -> str:
         gained, spent = progress.done - self._done_before, time.monotonic() - self._start
-        if spent < 3 or gained <= 0:
-            return ""
-        seconds = max(0.0, (progress.total - progress.done) * spent / gained)
-        return f"{seconds / 60:.0f} min left" if seconds >= 90 else f"{seconds:.0f} s left"
+        return time_left(gained, spent, progress.total - progress.done)
 
     def _add(self, job: ArmJob) -> list[float]:
         files = [result_file(self.folder, job, member) for member in job.members]
@@ -108,8 +105,19 @@ class Display:
         return Group(accuracy_table(self.study.record(), _labels(self.study), self.study.densities, self.rows), self._bar)
 
 
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}{'s' * (count != 1)}"
+def time_left(gained: float, spent: float, left: float) -> str:
+    """How long what is left takes, from what the seconds spent have gained; empty where that says too little."""
+    if spent < 3 or gained <= 0 or left <= 0:
+        return ""
+    seconds = max(0.0, left * spent / gained)
+    if seconds >= 5400:
+        return f"{seconds / 3600:.1f} h left"
+    return f"{seconds / 60:.0f} min left" if seconds >= 90 else f"{seconds:.0f} s left"
+
+
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """`1 seed`, `2 seeds`."""
+    return f"{count} {noun if count == 1 else plural or noun + 's'}"
 
 
 def _labels(study: Study) -> dict[str, str]:

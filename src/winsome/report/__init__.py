@@ -1,3 +1,4 @@
-"""The report of a study: one self-contained page and its figures as files."""
+"""The report of a study: one self-contained page and its figures as files; for a sweep a page over all of its studies."""
 
 from winsome.report.page import write as write
+from winsome.report.page import write_overview as write_overview

@@ -12,10 +12,12 @@ from winsome import figures
 from winsome.errors import WinsomeError
 from winsome.figures.results import FILE_NAME, Results
 from winsome.figures.theme import INK, MUTED, ON_DARK, PALETTE, PAPER, RULE
+from winsome.report.overview import overview
 from winsome.report.recipes import recipe_files, recipe_sections
 from winsome.report.sections import Section, section
-from winsome.report.wording import typeset
+from winsome.report.wording import breakable, typeset
 from winsome.store import write_whole
+from winsome.sweep.run import FILE_NAME as SWEEP
 
 _HERE = Path(__file__).parent
 _ROLES = {"ink": INK, "muted": MUTED, "rule": RULE, "paper": PAPER}
@@ -25,10 +27,14 @@ def write(folder: Path | str) -> Path:
     """Write `report.html` into `folder`, and each study's figures as SVG and PDF into its own `figures/`.
 
     `folder` is a study's, or one that holds studies at any depth: they become one page. A damaged study among several is
-    named on the page; a folder without any is a WinsomeError that says what was looked for. A folder of recipes becomes the
-    page of recipes, and each of their studies gets a page of its own.
+    named on the page; a folder without any is a WinsomeError that says what was looked for. In the folder of a sweep or of
+    recipes each study gets a page of its own, and one page is about all of them.
     """
     folder = Path(folder)
+    if (folder / SWEEP).is_file():
+        for finished in sorted(folder.glob(f"*/{FILE_NAME}")):
+            write(finished.parent)
+        return write_overview(folder)
     if not folder.is_dir():
         raise WinsomeError(f"{folder} is not a folder; give the folder of a finished `winsome study`")
     single = (folder / FILE_NAME).is_file()
@@ -55,6 +61,14 @@ def _write_recipes(folder: Path) -> Path:
     return path
 
 
+def write_overview(folder: Path) -> Path:
+    """Write a sweep's `report.html`: all its studies in one table, with links to their own pages, and what failed."""
+    path = folder / "report.html"
+    page = overview(folder)
+    write_whole(path, render_template("overview.html.jinja", page.title, page=page).encode())
+    return path
+
+
 def render(sections: Sequence[Section], unread: Sequence[str] = ()) -> str:
     """The page of one or several studies; `unread` are sentences on studies that could not be read."""
     title = sections[0].title if len(sections) == 1 else f"{len(sections)} studies of winning tickets"
@@ -66,7 +80,7 @@ def render_template(name: str, title: str, **content: object) -> str:
     environment = Environment(
         loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters["typeset"] = typeset
+    environment.filters |= {"typeset": typeset, "breakable": breakable}
     light = {**_ROLES, **{name: on_light for name, (on_light, _) in PALETTE.items()}}
     dark = {
         **{role: ON_DARK[colour] for role, colour in _ROLES.items()},

@@ -17,6 +17,11 @@ def typeset(label: str) -> Markup:
     return Markup(SUBSCRIPT.sub(r"\1<sub>\2</sub>", escape(label)))
 
 
+def breakable(name: str) -> Markup:
+    """A name for HTML, escaped, that may go on in a new line after each underscore."""
+    return Markup(escape(name).replace("_", "_<wbr>"))
+
+
 def duration(seconds: float) -> str:
     """A time as people say it: `9.4 s`, `1 min 40 s`, `2 h 5 min`."""
     if seconds < 10:

@@ -1,30 +1,22 @@
-"""Run a study's jobs: each as soon as what it needs is finished, on any `concurrent.futures.Executor`."""
+"""Run a study: its jobs as tasks, each as soon as what it needs is finished, in this process or in several."""
 
 from __future__ import annotations
 
-import logging
-import multiprocessing
 import os
-import queue
-import signal
-import sys
-import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
-from multiprocessing.queues import Queue
+from functools import partial
 from pathlib import Path
-from typing import TypeAlias
 
 import torch
 
 from winsome.store import claim_folder
+from winsome.study.crews import processes, this_process
 from winsome.study.design import Study
+from winsome.study.graph import Event, Task, run_graph
 from winsome.study.jobs import Job, bench_of, cost, is_done, jobs_of, needs, run_job
 
-Messages: TypeAlias = "Queue[tuple[int, float]]"
 STACK = 16  # networks trained as one stack: more gains little, and fewer jobs leave cores idle
 
 
@@ -58,17 +50,34 @@ def run(study: Study, folder: Path, *, workers: int = 0, watch: Watch = lambda _
     """
     bench_of(study)  # data and network are refused before anything is written
     claim_folder(folder, study.record())
-    jobs = jobs_of(study, at_once=jobs_at_once(study))
-    left = [job for job in jobs if not is_done(job, study, folder)]
-    finished = sum(cost(job, study) for job in jobs if job not in left)
-    total = sum(cost(job, study) for job in jobs)
+    tasks = tasks_of(study, folder)
+    left = [job for job, task in tasks.items() if not task.is_done()]
     if not left:
         return 0.0
+    jobs = list(tasks)
+
+    def on_event(event: Event) -> None:
+        if event.state != "found":
+            watch(Progress(event.done, event.total, jobs[event.number], event.state == "finished", event.seconds))
+
     n_workers = min(workers or default_workers(), len(left))
-    if n_workers == 1:
-        return _one_by_one(left, study, folder, watch, finished, total)
-    with _pool(n_workers) as (pool, messages):
-        return _side_by_side(left, study, folder, pool, messages, watch, finished, total)
+    with nullcontext(this_process()) if n_workers == 1 else processes(n_workers) as crew:
+        return run_graph(list(tasks.values()), crew, watch=on_event).seconds
+
+
+def tasks_of(study: Study, folder: Path, *, first: int = 0) -> Mapping[Job, Task]:
+    """The study's jobs and, for each, the task that does it; tasks are numbered in their order, from `first`."""
+    jobs = jobs_of(study, at_once=jobs_at_once(study))
+    numbers = {job: first + place for place, job in enumerate(jobs)}
+    return {
+        job: Task(
+            partial(run_job, job, study, folder),
+            cost(job, study),
+            partial(is_done, job, study, folder),
+            frozenset(numbers[other] for other in needs(job, jobs, study)),
+        )
+        for job in jobs
+    }
 
 
 def default_workers() -> int:
@@ -79,119 +88,3 @@ def default_workers() -> int:
 def jobs_at_once(study: Study) -> int:
     """How many networks one job trains: a stack where layers allow it, else one."""
     return STACK if bench_of(study).stacked else 1
-
-
-def _one_by_one(left: list[Job], study: Study, folder: Path, watch: Watch, finished: float, total: float) -> float:
-    seconds = 0.0
-    for job in left:
-        before, price = finished, cost(job, study)
-
-        def on_fraction(fraction: float, job: Job = job, before: float = before, price: float = price) -> None:
-            watch(Progress(before + fraction * price, total, job))
-
-        on_fraction(0.0)
-        took = run_job(job, study, folder, on_fraction)
-        seconds += took
-        finished += price
-        watch(Progress(finished, total, job, True, took))
-    return seconds
-
-
-def _side_by_side(
-    left: list[Job],
-    study: Study,
-    folder: Path,
-    pool: Executor,
-    messages: Messages,
-    watch: Watch,
-    finished: float,
-    total: float,
-) -> float:
-    waiting = list(enumerate(left))
-    running: dict[Future[float], int] = {}
-    fractions: dict[int, float] = {}
-    done: set[Job] = {job for job in jobs_of(study, at_once=jobs_at_once(study)) if job not in left}
-    every = jobs_of(study, at_once=jobs_at_once(study))
-    seconds = 0.0
-
-    def so_far() -> float:
-        return finished + sum(cost(left[index], study) * fraction for index, fraction in fractions.items())
-
-    try:
-        while waiting or running:
-            for index, job in [entry for entry in waiting if all(other in done for other in needs(entry[1], every, study))]:
-                waiting.remove((index, job))
-                with _interrupts_held():  # a worker inherits it: Ctrl-C is for this process, which ends the others
-                    running[pool.submit(_in_worker, index, job, study, folder)] = index
-                fractions[index] = 0.0
-            ended, _ = wait(running, timeout=0.2, return_when=FIRST_COMPLETED)
-            for index, fraction in _drain(messages):
-                if index in fractions:
-                    fractions[index] = fraction
-                    watch(Progress(so_far(), total, left[index]))
-            for future in ended:
-                index = running.pop(future)
-                took = future.result()
-                seconds += took
-                finished += cost(left[index], study)
-                fractions.pop(index)
-                done.add(left[index])
-                watch(Progress(so_far(), total, left[index], True, took))
-    except BrokenProcessPool as error:
-        raise BrokenProcessPool(
-            "a worker process was killed (out of memory?); finished work is kept: run the same command again, "
-            "with --workers 1 if memory is short"
-        ) from error
-    return seconds
-
-
-def _drain(messages: Messages) -> Iterator[tuple[int, float]]:
-    while True:
-        try:
-            yield messages.get_nowait()
-        except queue.Empty:
-            return
-
-
-@contextmanager
-def _interrupts_held() -> Iterator[None]:
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-@contextmanager
-def _pool(workers: int) -> Iterator[tuple[Executor, Messages]]:
-    """Worker processes with one thread each, which tell of their progress through a queue; ended at once on an error."""
-    context = multiprocessing.get_context("spawn")
-    messages: Messages = context.Queue()
-    threads = max(1, len(os.sched_getaffinity(0)) // workers)
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin_worker, initargs=(messages, threads))
-    try:
-        yield pool, messages
-    except BaseException:
-        for process in list((pool._processes or {}).values()):
-            process.terminate()
-        raise
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _begin_worker(messages: Messages, threads: int) -> None:
-    torch.set_num_threads(threads)
-    logging.getLogger("winsome").setLevel(logging.ERROR)  # a study's warnings are in its results, said once at the end
-    setattr(sys.modules[__name__], "_messages", messages)  # noqa: B010 - the one thing that an initializer can hand to its jobs
-
-
-def _in_worker(index: int, job: Job, study: Study, folder: Path) -> float:
-    messages: Messages = getattr(sys.modules[__name__], "_messages")  # noqa: B009
-    last = [0.0]
-
-    def on_fraction(fraction: float) -> None:
-        if time.monotonic() - last[0] > 0.3:
-            last[0] = time.monotonic()
-            messages.put((index, fraction))
-
-    return run_job(job, study, folder, on_fraction)

@@ -1,0 +1,106 @@
+"""What the page over a sweep says: every study in one table, and what failed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from winsome import figures
+from winsome.errors import WinsomeError
+from winsome.figures.results import Results, dense_entry, densities_of, entry_of, percent
+from winsome.report.tables import accuracy
+from winsome.report.wording import counted
+from winsome.store import read_json
+from winsome.sweep.run import FILE_NAME, FORMAT
+
+
+@dataclass(frozen=True)
+class StudyLine:
+    """One study at one density: its cells stand under the arms."""
+
+    name: str
+    title: str
+    link: str  # to the study's own page; empty where there is none
+    first: bool  # of the study's lines
+    density: str
+    cells: list[str]
+
+
+@dataclass(frozen=True)
+class Overview:
+    """All that the template needs of a sweep."""
+
+    title: str
+    summary: str
+    note: str
+    arms: list[str]  # labels, one for each column
+    lines: list[StudyLine]
+    failures: list[dict[str, str]]  # study, job, error, trace
+    skipped: str
+
+
+def overview(folder: Path) -> Overview:
+    """Gather what a sweep's folder holds.
+
+    Raises:
+        WinsomeError: its `sweep.json` is damaged or of another format.
+    """
+    record = read_json(folder / FILE_NAME)
+    if not isinstance(record, dict) or record.get("format") != FORMAT:
+        raise WinsomeError(f"{folder / FILE_NAME} is not of format {FORMAT}; run `winsome sweep` again to write it anew")
+    studies = [(study, _read(folder / study["name"])) for study in record["studies"]]
+    finished = [results for _, results in studies if results is not None]
+    arms = {arm["name"]: arm["label"] for results in finished for arm in results["study"]["arms"]}
+    lines = [line for study, results in studies for line in _lines(study, results, list(arms))]
+    return Overview(
+        title=f"A sweep of {counted(len(studies), 'study', 'studies')}",
+        summary=_summary(len(studies), finished),
+        note=_note(finished),
+        arms=list(arms.values()),
+        lines=lines,
+        failures=record["failures"],
+        skipped=_skipped(record["skipped"]),
+    )
+
+
+def _read(folder: Path) -> Results | None:
+    try:
+        return figures.read(folder)
+    except WinsomeError:
+        return None
+
+
+def _lines(study: dict[str, str], results: Results | None, arms: Sequence[str]) -> list[StudyLine]:
+    name, title = study["name"], study["title"]
+    if results is None:
+        return [StudyLine(name, title, "", True, "not finished", [""] * len(arms))]
+    dense = {arm["name"] for arm in results["study"]["arms"] if arm["kind"] == "dense"}
+    found = []
+    for place, density in enumerate(densities_of(results) or [1.0]):
+        entries = [dense_entry(results) if arm in dense else entry_of(results, arm, density) for arm in arms]
+        cells = [accuracy(entry) if entry is not None else "" for entry in entries]
+        found.append(StudyLine(name, title, f"{name}/report.html", place == 0, percent(density), cells))
+    return found
+
+
+def _summary(n_studies: int, finished: Sequence[Results]) -> str:
+    results = sum(len(study["rows"]) for study in finished)
+    state = "All are finished" if len(finished) == n_studies else f"{len(finished)} of {n_studies} are finished"
+    return f"{state}: {counted(results, 'result')}."
+
+
+def _note(finished: Sequence[Results]) -> str:
+    seeds = {len(study["study"]["search_seeds"]) for study in finished}
+    if not seeds:
+        return ""
+    if seeds == {1}:
+        return "Test accuracy in percent, of one search seed."
+    words = f"{min(seeds)} to {max(seeds)}" if len(seeds) > 1 else f"{max(seeds)}"
+    return f"Test accuracy in percent: mean ± standard deviation over {words} search seeds."
+
+
+def _skipped(skipped: Sequence[dict[str, Any]]) -> str:
+    studies = sorted({entry["study"] for entry in skipped})
+    return f"{counted(len(skipped), 'job')} not done, for they need what failed: {', '.join(studies)}" if skipped else ""

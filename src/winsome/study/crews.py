@@ -1,0 +1,123 @@
+"""Who runs tasks on this machine: this process, or a pool of processes."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import queue
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from multiprocessing.queues import Queue
+from typing import TypeAlias
+
+import torch
+
+from winsome.study.graph import Crew, Tell, Work
+
+Messages: TypeAlias = "Queue[tuple[int, float]]"
+TELL_EVERY = 0.3  # seconds between two words of a worker on its progress
+
+
+def this_process() -> Crew:
+    """One task after another, right here."""
+
+    def submit(number: int, work: Work, tell: Tell) -> Future[float]:
+        future: Future[float] = Future()
+        tell(number, 0.0)
+        try:
+            future.set_result(work(lambda fraction: tell(number, fraction)))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+    return Crew(submit, lambda _: None, at_once=1)
+
+
+@contextmanager
+def processes(workers: int, *, prepare: Callable[[], object] | None = None) -> Iterator[Crew]:
+    """Worker processes that share this machine's cores; ended at once on an error.
+
+    `prepare` is called in every worker before its first task; it must be picklable, as every task's work must.
+
+    Raises:
+        BrokenProcessPool: a worker process was killed.
+    """
+    context = multiprocessing.get_context("spawn")
+    messages: Messages = context.Queue()
+    threads = max(1, len(os.sched_getaffinity(0)) // workers)
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin_worker, initargs=(messages, threads, prepare))
+
+    def submit(number: int, work: Work, _tell: Tell) -> Future[float]:
+        with _interrupts_held():  # a worker inherits it: Ctrl-C is for this process, which ends the others
+            return pool.submit(_in_worker, number, work)
+
+    def poll(tell: Tell) -> None:
+        for number, fraction in _drain(messages):
+            tell(number, fraction)
+
+    try:
+        yield Crew(submit, poll)
+    except BaseException as error:
+        for process in list((pool._processes or {}).values()):
+            process.terminate()
+        if isinstance(error, BrokenProcessPool):
+            raise BrokenProcessPool(
+                "a worker process was killed (out of memory?); finished work is kept: run the same command again, "
+                "with --workers 1 if memory is short"
+            ) from error
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def telling(tell: Callable[[float], None], every: float = TELL_EVERY) -> Callable[[float], None]:
+    """The same, but silent for some seconds after each word."""
+    last = [time.monotonic()]
+
+    def on_fraction(fraction: float) -> None:
+        if time.monotonic() - last[0] > every:
+            last[0] = time.monotonic()
+            tell(fraction)
+
+    return on_fraction
+
+
+def quiet_worker(threads: int) -> None:
+    """What every worker process begins with: its share of threads, and no warnings of its own."""
+    torch.set_num_threads(threads)
+    logging.getLogger("winsome").setLevel(logging.ERROR)  # a study's warnings are in its results, said once at the end
+
+
+def _drain(messages: Messages) -> Iterator[tuple[int, float]]:
+    while True:
+        try:
+            yield messages.get_nowait()
+        except queue.Empty:
+            return
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _begin_worker(messages: Messages, threads: int, prepare: Callable[[], object] | None) -> None:
+    quiet_worker(threads)
+    setattr(sys.modules[__name__], "_messages", messages)  # noqa: B010 - the one thing that an initializer can hand to its jobs
+    if prepare is not None:
+        prepare()
+
+
+def _in_worker(number: int, work: Work) -> float:
+    messages: Messages = getattr(sys.modules[__name__], "_messages")  # noqa: B009
+    return work(telling(lambda fraction: messages.put((number, fraction))))

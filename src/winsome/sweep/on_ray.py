@@ -1,0 +1,157 @@
+"""Tasks as Ray tasks: on a cluster that runs already, or on one of this machine's own that ends with the sweep."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import os
+import pickle
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from typing import Any
+
+from winsome.errors import WinsomeError
+from winsome.study.crews import quiet_worker, telling
+from winsome.study.graph import Crew, Tell, Work
+
+LOCAL = "local"
+TELL_EVERY = 1.0  # seconds: every word of a worker is a message through the cluster
+
+
+@contextmanager
+def ray_crew(
+    *,
+    address: str = LOCAL,
+    at_once: int,
+    cpus: float = 1.0,
+    gpus: float | None = None,
+    retries: int = 3,
+    prepare: Callable[[], object] | None = None,
+) -> Iterator[Crew]:
+    """Ray runs the tasks: it places them, and starts one again whose worker or node was lost.
+
+    Args:
+        address: `local` for a cluster of this machine alone, `auto` for the one that runs here, or HOST:PORT.
+        at_once: tasks at a time on a local cluster; elsewhere the cluster's size decides.
+        cpus: cores of one task, and its threads; a share of a core is one thread.
+        gpus: GPUs of one task, in shares; None takes one where the cluster has any.
+        retries: how often a task is started again after its worker died; -1 for ever. A task that raises is not.
+        prepare: called in every worker before what it is sent is unpickled.
+
+    Raises:
+        WinsomeError: Ray is not installed, or there is no cluster at the address, or not enough of it for one task.
+    """
+    ray = _ray()
+    _connect(ray, address, cpus=at_once * cpus)
+    try:
+        share = _gpu_share(ray, gpus)
+        _refuse_too_little(ray, cpus, share)
+        messages = _queue()
+        options = {"num_cpus": cpus, "num_gpus": share, "max_retries": retries, "retry_exceptions": False}
+        remote = ray.remote(_in_worker).options(**options)
+
+        def submit(number: int, work: Work, _tell: Tell) -> Future[float]:
+            words = ray.cloudpickle.dumps(work)
+            return _unwrapped(remote.remote(number, words, messages, max(1, math.floor(cpus)), prepare).future())
+
+        def poll(tell: Tell) -> None:
+            for number, fraction in _drain(messages):
+                tell(number, fraction)
+
+        yield Crew(submit, poll)
+    finally:
+        ray.shutdown()
+
+
+def _ray() -> Any:
+    # Read when ray is imported: no statistics sent home, and no copy of the working folder to every worker under `uv run`.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
+    try:
+        import ray
+        import ray.cloudpickle
+    except ImportError as error:
+        raise WinsomeError(
+            'Ray is not installed: pip install "winsome[ray]"; or run on this machine alone with --no-ray'
+        ) from error
+    return ray
+
+
+def _connect(ray: Any, address: str, *, cpus: float) -> None:
+    quiet = {"logging_level": logging.ERROR, "log_to_driver": False}
+    try:
+        if address == LOCAL:
+            ray.init(address=LOCAL, num_cpus=math.ceil(cpus), include_dashboard=False, **quiet)
+        else:
+            ray.init(address=address, **quiet)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        first = str(error).partition("\n")[0]
+        raise WinsomeError(
+            f"no Ray cluster at {address!r} ({first}); start one with `ray start --head`, or leave --address out for one "
+            "of this machine's own"
+        ) from error
+
+
+def _gpu_share(ray: Any, gpus: float | None) -> float:
+    if gpus is not None:
+        return gpus
+    return 1.0 if ray.cluster_resources().get("GPU", 0) else 0.0
+
+
+def _refuse_too_little(ray: Any, cpus: float, gpus: float) -> None:
+    """Raise WinsomeError where no node has room for one task: Ray would wait for ever."""
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    if not any(node.get("CPU", 0) >= cpus and node.get("GPU", 0) >= gpus for node in nodes):
+        most = max((node.get("CPU", 0), node.get("GPU", 0)) for node in nodes)
+        raise WinsomeError(
+            f"no node of the cluster has {cpus:g} cores and {gpus:g} GPUs for one run (the largest has {most[0]:g} and "
+            f"{most[1]:g}); lower --cpus-per-run or --gpus-per-run"
+        )
+
+
+def _queue() -> Any:
+    from ray.util.queue import Queue
+
+    return Queue(actor_options={"num_cpus": 0})
+
+
+def _drain(messages: Any) -> list[tuple[int, float]]:
+    try:
+        found: list[tuple[int, float]] = messages.get_nowait_batch(messages.qsize())
+        return found
+    except Exception:  # progress only: whatever happened to the queue, the tasks go on
+        return []
+
+
+def _unwrapped(future: Future[float]) -> Future[float]:
+    """The same, but with the error that the task raised in place of Ray's own around it."""
+    plain: Future[float] = Future()
+    plain.set_running_or_notify_cancel()
+
+    def hand_on(ended: Future[float]) -> None:
+        error = ended.exception()
+        if error is None:
+            plain.set_result(ended.result())
+        else:
+            raised = getattr(error, "cause", None) or error
+            if raised is not error:
+                raised.__cause__ = error  # it holds the traceback of the worker
+            plain.set_exception(raised)
+
+    future.add_done_callback(hand_on)
+    return plain
+
+
+def _in_worker(number: int, words: bytes, messages: Any, threads: int, prepare: Callable[[], object] | None) -> float:
+    quiet_worker(threads)
+    if prepare is not None:
+        prepare()
+    work: Work = pickle.loads(words)
+
+    def tell(fraction: float) -> None:
+        with contextlib.suppress(Exception):  # a lost queue must not cost a training
+            messages.put_nowait((number, fraction))
+
+    return work(telling(tell, TELL_EVERY))

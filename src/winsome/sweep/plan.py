@@ -1,0 +1,138 @@
+"""What a sweep has to do: the jobs of all its studies as one graph, in which what studies share is done once."""
+
+from __future__ import annotations
+
+import pickle
+import time
+from collections import Counter
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from winsome.errors import WinsomeError
+from winsome.store import read_json
+from winsome.study.design import Study
+from winsome.study.graph import OnFraction, Task
+from winsome.study.jobs import bench_of, search_folder
+from winsome.study.results import collect, finished_rows
+from winsome.study.run import tasks_of
+from winsome.sweep.shared import Places, adopt, results_of
+
+
+@dataclass(frozen=True)
+class Finish:
+    """What is done with a study's folder once its results are gathered, and the file that says it was."""
+
+    call: Callable[[Path], object]  # picklable, as it runs where the jobs run
+    leaves: str
+
+
+@dataclass(frozen=True)
+class Step:
+    """One task of a sweep: a job of a study, or the gathering of its results."""
+
+    task: Task
+    study: Study
+    words: str
+    places: Places  # what it fills
+
+
+def plan_sweep(studies: Sequence[Study], folder: Path, *, command: str, finish: Finish | None = None) -> tuple[Step, ...]:
+    """The steps of a sweep: the jobs of every study, and after them one that gathers its results.
+
+    Args:
+        studies: each with a name of its own.
+        folder: of the sweep; a study lives in the folder of its name below it.
+        command: kept in the results.
+        finish: what is done with a study's folder in the end.
+
+    Raises:
+        WinsomeError: data or networks cannot be had; all studies that want them are named.
+    """
+    _refuse_what_cannot_run(studies)
+    steps: list[Step] = []
+    for study in studies:
+        place = folder / study.name
+        tasks = tasks_of(study, place, first=len(steps))
+        jobs = range(len(steps), len(steps) + len(tasks))
+        steps += [Step(task, study, job.words, results_of(job, study, place)) for job, task in tasks.items()]
+        work = partial(_gather, study, place, command, finish)
+        last = place / (finish.leaves if finish else "results.json")
+        gather = Task(work, cost=0.0, is_done=last.exists, needs=frozenset(jobs))
+        steps.append(Step(gather, study, "results", {}))
+    return _sharing(steps)
+
+
+def _refuse_what_cannot_run(studies: Sequence[Study]) -> None:
+    refused = []
+    for study in studies:
+        try:
+            bench_of(study)
+        except WinsomeError as error:
+            refused.append(f"{study.name}: {error}")
+    if refused:
+        raise WinsomeError("; ".join(refused))
+
+
+def _sharing(steps: Sequence[Step]) -> tuple[Step, ...]:
+    """The same steps, each after those that fill some of what it fills: it links what they did, and does the rest.
+
+    Of the searches that are one, the deepest goes first. That order of studies, and within a study the order of needs, leave
+    no circle in which tasks could wait for each other.
+    """
+    holders: dict[Hashable, list[int]] = {}
+    for number in sorted(range(len(steps)), key=lambda number: (-steps[number].study.deepest, number)):
+        for identity in steps[number].places:
+            holders.setdefault(identity, []).append(number)
+    shared = []
+    for number, step in enumerate(steps):
+        lines = [holders[identity] for identity in step.places]
+        before = frozenset(line[line.index(number) - 1] for line in lines if line.index(number))
+        others = sorted({other for line in lines for other in line} - {number})
+        if others:
+            is_done = partial(_adopted, step.task, step.places, [steps[other].places for other in others])
+            cost = 0.0 if all(line.index(number) for line in lines) else step.task.cost  # all of it is done by others
+            step = replace(step, task=replace(step.task, cost=cost, after=before, is_done=is_done))
+        shared.append(step)
+    return tuple(shared)
+
+
+def _adopted(task: Task, places: Places, others: Sequence[Places]) -> bool:
+    if task.is_done():
+        return True
+    adopt(places, others)
+    return task.is_done()
+
+
+def _gather(study: Study, folder: Path, command: str, finish: Finish | None, _on_fraction: OnFraction) -> float:
+    start = time.perf_counter()
+    collect(study, folder, command=command, seconds=_seconds_of(study, folder))
+    if finish is not None:
+        finish.call(folder)
+    return time.perf_counter() - start
+
+
+def _seconds_of(study: Study, folder: Path) -> dict[str, float]:
+    """What the study's work took, by kind; work that it shares with others is counted in each."""
+    seconds: Counter[str] = Counter()
+    for method in study.needed_searches():
+        for seed in study.search_seeds:
+            levels = (search_folder(folder, method, seed) / f"level-{n:02d}.json" for n in range(study.deepest + 1))
+            seconds["searches"] += sum(read_json(path)["seconds"] for path in levels)
+    kinds = {arm.name: arm.kind for arm in study.arms}
+    for row in finished_rows(study, folder):
+        seconds[kinds[row["arm"]]] += row["seconds"]
+    return {"jobs": sum(seconds.values()), **seconds}
+
+
+def refuse_unpicklable(steps: Sequence[Step]) -> None:
+    """Raise WinsomeError, before work begins, for studies that a process pool cannot send to its workers."""
+    for step in {step.study: step for step in steps}.values():
+        try:
+            pickle.dumps(step.task.work)
+        except (pickle.PicklingError, AttributeError, TypeError) as error:
+            raise WinsomeError(
+                f"the study {step.study.name!r} cannot be sent to other processes ({error}): define its functions by name at "
+                "the top of the file, or use Ray or one worker"
+            ) from error

@@ -1,0 +1,89 @@
+"""Run a sweep: every study in its own folder; a failure stops only what needs it, and is listed at the end."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from winsome.errors import Diverged, WinsomeError
+from winsome.store import claim_folder, write_json
+from winsome.study.design import Study
+from winsome.study.graph import Crew, Event, Outcome, run_graph
+from winsome.sweep.plan import Step
+
+FILE_NAME = "sweep.json"
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A job that failed."""
+
+    study: str
+    job: str
+    error: str
+    trace: str  # where in the code; empty for errors that say all there is to know
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a sweep ended."""
+
+    seconds: float  # spent in jobs, over all workers
+    failures: tuple[Failure, ...]
+    skipped: tuple[tuple[str, str], ...]  # study and job of what was not done, for it needs what failed
+
+
+def run_sweep(
+    steps: Sequence[Step],
+    folder: Path,
+    crew: AbstractContextManager[Crew],
+    *,
+    watch: Callable[[Event], None] = lambda _: None,
+) -> Ended:
+    """Do all steps of a sweep that are not done yet.
+
+    Args:
+        steps: from `plan_sweep`, for the same folder.
+        folder: of the sweep.
+        crew: who runs the jobs; entered when the folders are ready.
+        watch: told of everything that happens to a step, by its number.
+
+    Raises:
+        WinsomeError: a study's folder was made with another configuration.
+        BrokenExecutor: the crew is gone (a worker of a process pool was killed).
+    """
+    studies = list(dict.fromkeys(step.study for step in steps))
+    for study in studies:
+        claim_folder(folder / study.name, study.record())
+    _write(folder, studies, Ended(0.0, (), ()))
+    with crew as opened:
+        outcome = run_graph([step.task for step in steps], opened, watch=watch, keep_going=True)
+    ended = _ended(steps, outcome)
+    _write(folder, studies, ended)
+    return ended
+
+
+def _ended(steps: Sequence[Step], outcome: Outcome) -> Ended:
+    failures = [_failure(steps[number], error) for number, error in sorted(outcome.failures.items())]
+    skipped = [(steps[number].study.name, steps[number].words) for number in sorted(outcome.skipped)]
+    return Ended(outcome.seconds, tuple(failures), tuple(skipped))
+
+
+def _failure(step: Step, error: Exception) -> Failure:
+    said = f"{error}" if isinstance(error, WinsomeError | Diverged) else f"{type(error).__name__}: {error}"
+    trace = "" if isinstance(error, WinsomeError | Diverged) else "".join(traceback.format_exception(error))
+    return Failure(step.study.name, step.words, said, trace)
+
+
+def _write(folder: Path, studies: Sequence[Study], ended: Ended) -> None:
+    content = {
+        "format": FORMAT,
+        "studies": [{"name": study.name, "title": study.title} for study in studies],
+        "failures": [asdict(failure) for failure in ended.failures],
+        "skipped": [{"study": study, "job": job} for study, job in ended.skipped],
+    }
+    write_json(folder / FILE_NAME, content)

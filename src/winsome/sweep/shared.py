@@ -1,0 +1,97 @@
+"""What several studies of a sweep have in common: done once, and linked into the folder of each."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from winsome.store import write_whole
+from winsome.study.arms import Dense
+from winsome.study.design import Study
+from winsome.study.jobs import ArmJob, Job, SearchJob, bench_of, result_file, search_folder
+from winsome.training.settings import Training
+
+_NO_TRAINING = Training(1)
+
+Places = Mapping[Hashable, Path]  # a result's identity: a search's folder, or the file of an arm's run
+
+
+def results_of(job: Job, study: Study, folder: Path) -> Places:
+    """The results that a job fills, each under all that it follows from.
+
+    Two results of one identity have the same bits, whichever studies they belong to. The identity is the study itself
+    without what the result cannot depend on, compared by value: a function of the user's own is itself and no other.
+    """
+    if isinstance(job, SearchJob):
+        search = _search_identity(study, job.method)
+        return {(search, seed): search_folder(folder, job.method, seed) for seed in job.seeds}
+    arm = _arm_identity(study, job)
+    return {(arm, job.arm, job.level, member): result_file(folder, job, member) for member in job.members}
+
+
+def adopt(wanted: Places, others: Sequence[Places]) -> None:
+    """Link what others have of the wanted results; what is there already stays."""
+    for identity, target in wanted.items():
+        for places in others:
+            if identity in places:
+                _link(places[identity], target)
+
+
+def _search_identity(study: Study, method: str) -> Hashable:
+    kept = replace(_without_words(study, _with_sources(study, method)), training=_NO_TRAINING, curve_at=())
+    # A search in borrowed masks knows all of them: its folder is another one where they go deeper.
+    return kept, bench_of(study).stacked, study.deepest if study.sources(method) else None
+
+
+def _arm_identity(study: Study, job: ArmJob) -> Hashable:
+    if isinstance(job.arm, Dense):
+        kept = replace(_without_words(study, ()), search_training=_NO_TRAINING, warmup_epochs=0)
+        return kept, bench_of(study).stacked
+    return _without_words(study, _with_sources(study, job.arm.method)), _search_identity(study, job.arm.method)
+
+
+def _with_sources(study: Study, method: str) -> tuple[str, ...]:
+    return (method, *study.sources(method))
+
+
+def _without_words(study: Study, searches: Sequence[str]) -> Study:
+    """The study as one of these searches alone, without names, arms, claims, and the choice of levels, seeds and starts."""
+    return replace(
+        study,
+        name="",
+        title="",
+        methods=tuple(entry for entry in study.methods if entry[0] in searches),
+        arms=(),
+        claims=(),
+        reference=None,
+        levels=(0,),
+        search_seeds=(0,),
+        starts=(0,),
+    )
+
+
+def _link(source: Path, target: Path) -> None:
+    """Hard links to all files of a result, records last: a record says that what it belongs to is there.
+
+    Every file is written by renaming, so that a link never changes under another study. Where links cannot be made, copies.
+    """
+    for path in _files(source):
+        beside = target / path.name if source.is_dir() else target.with_name(path.name)
+        if beside.exists():
+            continue
+        beside.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(path, beside)
+        except OSError:
+            with contextlib.suppress(FileNotFoundError):  # a checkpoint goes when its level is finished
+                write_whole(beside, path.read_bytes())
+
+
+def _files(result: Path) -> Iterator[Path]:
+    """The files of a search's folder, or those that share the name of an arm's result."""
+    found = result.iterdir() if result.is_dir() else result.parent.glob(f"{result.stem}.*")
+    whole = [path for path in found if path.is_file() and not path.name.startswith(".")]
+    yield from sorted(whole, key=lambda path: (path.suffix == ".json", path.name))
