@@ -11,7 +11,7 @@ from typing import Any
 from winsome.errors import WinsomeError
 from winsome.methods import Method
 from winsome.study.arms import Arm, Claim, Dense, Network, Planted
-from winsome.study.design import DataPlan, NetworkPlan, Study
+from winsome.study.design import DataPlan, NetworkPlan, SearchPlan, Study
 from winsome.study.transplants import plant_mask
 
 _NAME = re.compile(r"[^\W_][\w.+-]*")
@@ -23,7 +23,7 @@ Change = Mapping[str, Any]  # fields of a Study and their new values
 def grid(
     base: Study,
     *,
-    methods: Mapping[str, Method] | None = None,
+    methods: Mapping[str, Method | SearchPlan] | None = None,
     networks: Sequence[str | NetworkPlan] | None = None,
     data: Sequence[str | DataPlan] | None = None,
     seeds: Sequence[int | Sequence[int]] | None = None,
@@ -106,7 +106,7 @@ CLAIMS: tuple[Claim, ...] = (
 )
 
 
-def _one_search(name: str, method: Method) -> Change:
+def _one_search(name: str, method: Method | SearchPlan) -> Change:
     return {"methods": ((name, method),), "arms": arms_of(name), "claims": CLAIMS, "reference": "planted"}
 
 
