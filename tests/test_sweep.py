@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import re
+import socket
 import sys
 import textwrap
 from collections.abc import Sequence
@@ -532,6 +533,19 @@ def test_without_ray_the_command_says_what_to_install(
     path = grid_file(tmp_path, "studies = [tiny(arms=(tiny().arms[0],))]")
     words = said(["sweep", str(path), "--save-to", str(tmp_path / "run")], capsys)
     assert 'pip install "winsome[ray]"; or run on this machine alone with --no-ray' in words
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_cluster_that_does_not_answer_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("ray")
+    path = grid_file(tmp_path, "studies = [tiny(arms=(tiny().arms[0],))]")
+    with socket.socket() as unheard:  # bound, but nobody listens
+        unheard.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{unheard.getsockname()[1]}"
+        words = said(["sweep", str(path), "--address", address, "--save-to", str(tmp_path / "run")], capsys)
+    assert f"no Ray cluster at '{address}' " in words
+    assert "start one with `ray start --head`" in words
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(
@@ -587,3 +601,34 @@ def test_the_command_runs_a_grid_and_reports_on_all_of_it(tmp_path: Path, capsys
     before = page
     main(["report", str(tmp_path / "run")])
     assert (tmp_path / "run" / "report.html").read_text() == before
+
+
+# The example in the documentation
+
+
+@pytest.fixture
+def example(tmp_path: Path) -> Path:
+    """The grid file of docs/sweeps.md."""
+    text = (Path(__file__).parents[1] / "docs" / "sweeps.md").read_text()
+    code = re.findall(r"```python\n(.*?)```", text, re.S)
+    assert len(code) == 1
+    path = tmp_path / "widths.py"
+    path.write_text(code[0])
+    return path
+
+
+def test_the_example_is_six_studies_that_share_their_dense_runs(example: Path) -> None:
+    _, studies = read_grid(example)
+    assert len(studies) == 6
+    assert "digits_aws_residual_mlp-width-32" in {study.name for study in studies}
+    steps = plan_sweep(studies, example.parent / "run", command="test")
+    assert {step.words for step in steps if step.task.after} == {"dense, seeds 0-3"}
+    assert sum(bool(step.task.after) for step in steps) == 4
+
+
+@pytest.mark.slow
+def test_the_example_runs(example: Path) -> None:
+    folder = example.parent / "run"
+    main(["sweep", str(example), "--no-ray", "--save-to", str(folder)])
+    assert len(list(folder.glob("*/report.html"))) == 6
+    assert "All are finished: 96 results" in (folder / "report.html").read_text()

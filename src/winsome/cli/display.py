@@ -107,9 +107,11 @@ class Display:
 
 def time_left(gained: float, spent: float, left: float) -> str:
     """How long what is left takes, from what the seconds spent have gained; empty where that says too little."""
-    if spent < 3 or gained <= 0 or left <= 0:
+    if spent < 3 or gained <= 0:
         return ""
-    seconds = max(0.0, left * spent / gained)
+    seconds = left * spent / gained
+    if seconds < 1:
+        return ""
     if seconds >= 5400:
         return f"{seconds / 3600:.1f} h left"
     return f"{seconds / 60:.0f} min left" if seconds >= 90 else f"{seconds:.0f} s left"

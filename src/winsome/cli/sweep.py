@@ -40,10 +40,10 @@ def sweep(
 ) -> None:
     """Run all studies of a grid: what they share is done once, and one that fails does not stop the others.
 
-    GRID is a Python file that defines `studies`, a list of them, or a function `sweep()` that returns one; `winsome.sweep.grid`
-    makes the product of methods, networks, data sets, seeds and levels (docs/sweeps.md). Every study has a folder of its own.
-    A run whose worker or node is lost starts again from its last checkpoint. Run the sweep again to continue it, or to try
-    again what failed; a grid that grew only adds to it.
+    GRID is a Python file of yours that defines `studies`, a list of them, or a function `sweep()` that returns one;
+    `winsome.sweep.grid` makes the product of methods, networks, data sets, seeds and levels (docs/sweeps.md). Every study has
+    a folder of its own. A run whose worker or node is lost starts again from its last checkpoint. Run the sweep again to
+    continue it, or to try again what failed; a grid that grew only adds to it.
 
     Args:
         grid: The Python file. It is run as it is: take only files that you trust.

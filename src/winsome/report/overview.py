@@ -21,9 +21,8 @@ class StudyLine:
     """One study at one density: its cells stand under the arms."""
 
     name: str
-    title: str
     link: str  # to the study's own page; empty where there is none
-    first: bool  # of the study's lines
+    rows: int  # that the name spans: all of the study's lines on the first, 0 on the others
     density: str
     cells: list[str]
 
@@ -73,15 +72,17 @@ def _read(folder: Path) -> Results | None:
 
 
 def _lines(study: dict[str, str], results: Results | None, arms: Sequence[str]) -> list[StudyLine]:
-    name, title = study["name"], study["title"]
+    name = study["name"]
     if results is None:
-        return [StudyLine(name, title, "", True, "not finished", [""] * len(arms))]
+        return [StudyLine(name, "", 1, "not finished", [""] * len(arms))]
     dense = {arm["name"] for arm in results["study"]["arms"] if arm["kind"] == "dense"}
     found = []
-    for place, density in enumerate(densities_of(results) or [1.0]):
+    densities = densities_of(results) or [1.0]
+    for place, density in enumerate(densities):
         entries = [dense_entry(results) if arm in dense else entry_of(results, arm, density) for arm in arms]
         cells = [accuracy(entry) if entry is not None else "" for entry in entries]
-        found.append(StudyLine(name, title, f"{name}/report.html", place == 0, percent(density), cells))
+        rows = len(densities) if place == 0 else 0
+        found.append(StudyLine(name, f"{name}/report.html", rows, percent(density), cells))
     return found
 
 

@@ -7,6 +7,7 @@ import logging
 import math
 import os
 import pickle
+import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -41,7 +42,7 @@ def ray_crew(
         prepare: called in every worker before what it is sent is unpickled.
 
     Raises:
-        WinsomeError: Ray is not installed, or there is no cluster at the address, or not enough of it for one task.
+        WinsomeError: Ray is not installed, no cluster is at the address, or no node of it has room for one task.
     """
     ray = _ray()
     _connect(ray, address, cpus=at_once * cpus)
@@ -50,7 +51,7 @@ def ray_crew(
         _refuse_too_little(ray, cpus, share)
         messages = _queue()
         options = {"num_cpus": cpus, "num_gpus": share, "max_retries": retries, "retry_exceptions": False}
-        remote = ray.remote(_in_worker).options(**options)
+        remote = ray.remote(winsome_run).options(**options)
 
         def submit(number: int, work: Work, _tell: Tell) -> Future[float]:
             words = ray.cloudpickle.dumps(work)
@@ -85,13 +86,21 @@ def _connect(ray: Any, address: str, *, cpus: float) -> None:
         if address == LOCAL:
             ray.init(address=LOCAL, num_cpus=math.ceil(cpus), include_dashboard=False, **quiet)
         else:
+            _refuse_unreachable(address)
             ray.init(address=address, **quiet)
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         first = str(error).partition("\n")[0]
         raise WinsomeError(
             f"no Ray cluster at {address!r} ({first}); start one with `ray start --head`, or leave --address out for one "
             "of this machine's own"
         ) from error
+
+
+def _refuse_unreachable(address: str) -> None:
+    """Raise OSError where nobody answers: Ray itself tries for many minutes."""
+    host, colon, port = address.rpartition("://")[2].rpartition(":")
+    if colon and port.isdigit():
+        socket.create_connection((host, int(port)), timeout=5).close()
 
 
 def _gpu_share(ray: Any, gpus: float | None) -> float:
@@ -144,7 +153,7 @@ def _unwrapped(future: Future[float]) -> Future[float]:
     return plain
 
 
-def _in_worker(number: int, words: bytes, messages: Any, threads: int, prepare: Callable[[], object] | None) -> float:
+def winsome_run(number: int, words: bytes, messages: Any, threads: int, prepare: Callable[[], object] | None) -> float:
     quiet_worker(threads)
     if prepare is not None:
         prepare()

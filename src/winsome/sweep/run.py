@@ -49,7 +49,7 @@ def run_sweep(
     Args:
         steps: from `plan_sweep`, for the same folder.
         folder: of the sweep.
-        crew: who runs the jobs; entered when the folders are ready.
+        crew: who runs the jobs.
         watch: told of everything that happens to a step, by its number.
 
     Raises:
@@ -57,10 +57,10 @@ def run_sweep(
         BrokenExecutor: the crew is gone (a worker of a process pool was killed).
     """
     studies = list(dict.fromkeys(step.study for step in steps))
-    for study in studies:
-        claim_folder(folder / study.name, study.record())
-    _write(folder, studies, Ended(0.0, (), ()))
-    with crew as opened:
+    with crew as opened:  # before anything is written: there may be no cluster
+        for study in studies:
+            claim_folder(folder / study.name, study.record())
+        _write(folder, studies, Ended(0.0, (), ()))
         outcome = run_graph([step.task for step in steps], opened, watch=watch, keep_going=True)
     ended = _ended(steps, outcome)
     _write(folder, studies, ended)
