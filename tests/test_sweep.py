@@ -19,6 +19,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from test_report import Page
 from winsome.cli import main
 from winsome.errors import WinsomeError
 from winsome.methods import aws, imp, learning_rate_rewinding
@@ -597,6 +598,10 @@ def test_the_command_runs_a_grid_and_reports_on_all_of_it(tmp_path: Path, capsys
     assert len(cells) == 4
     assert all(f"<td>{cell}</td>" in page for cell in cells)
     assert results["comparisons"], "compared with the planted signed mask"
+
+    rows = Page(page).tables[0]  # well-formed, too
+    assert rows[1][:2] == ["tiny_aws_fine", "25\u00a0%"]
+    assert rows[2] == ["tiny_aws_diverging", "not finished", *["—"] * 4]
 
     before = page
     main(["report", str(tmp_path / "run")])
