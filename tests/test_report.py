@@ -19,7 +19,7 @@ from winsome.figures.results import Results
 from winsome.report.tables import accuracy_tables, layer_table
 from winsome.report.wording import counted, day, duration, listed, ranges, settings, typeset, value
 
-VOID = {"meta", "br", "hr", "img", "input", "link", "path", "use"}
+VOID = {"meta", "br", "wbr", "hr", "img", "input", "link", "path", "use"}
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no chromium or google-chrome on PATH to look at the page with")
 
