@@ -91,8 +91,8 @@ def _connect(ray: Any, address: str, *, cpus: float) -> None:
     except (OSError, ValueError, RuntimeError) as error:
         first = str(error).partition("\n")[0]
         raise WinsomeError(
-            f"no Ray cluster at {address!r} ({first}); start one with `ray start --head`, or leave --address out for one "
-            "of this machine's own"
+            f"no Ray cluster at {address!r} ({first}); start one with `ray start --head`, set RAY_AUTH_MODE and "
+            "RAY_AUTH_TOKEN as on the cluster if it asks for them, or leave --address out for one of this machine's own"
         ) from error
 
 
