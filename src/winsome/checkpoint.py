@@ -1,4 +1,7 @@
-"""Where a level stands between two steps: network, optimizer and random streams, as plain tensors and JSON."""
+"""Where a level stands between two steps: network, optimizer and random streams, as plain tensors and JSON.
+
+Network and optimizer are alike on all ranks, the random streams are each rank's own.
+"""
 
 from __future__ import annotations
 
@@ -11,18 +14,20 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from winsome import distributed
 from winsome.rewinding import State
 
 
 def take(
     model: nn.Module, optimizer: Optimizer, progress: Mapping[str, Tensor], *, step: int, level: int
 ) -> tuple[State, dict[str, Any]]:
-    """Everything that the next step depends on: tensors by name, and a JSON record."""
+    """Everything that the next step depends on: tensors by name, and a JSON record. Every rank calls it."""
     state = optimizer.state_dict()
     tensors = {f"model/{name}": value for name, value in model.state_dict().items()}
     tensors |= {f"progress/{name}": value for name, value in progress.items()}
-    random_tensors, random_record = _random_streams()
-    tensors |= random_tensors
+    streams = distributed.gathered(_random_streams())
+    for rank, (random_tensors, _) in enumerate(streams):
+        tensors |= {f"random/{rank}/{name}": value for name, value in random_tensors.items()}
     scalars: dict[str, dict[str, Any]] = {}
     for index, entries in state["state"].items():
         for key, value in entries.items():
@@ -31,7 +36,13 @@ def take(
             else:
                 scalars.setdefault(str(index), {})[key] = value
     groups = [{k: v.item() if isinstance(v, Tensor) else v for k, v in group.items()} for group in state["param_groups"]]
-    return tensors, {"level": level, "step": step, "groups": groups, "scalars": scalars, "random": random_record}
+    return tensors, {
+        "level": level,
+        "step": step,
+        "groups": groups,
+        "scalars": scalars,
+        "random": [record for _, record in streams],
+    }
 
 
 def restore(
@@ -55,23 +66,25 @@ def restore(
     optimizer.load_state_dict({"state": state, "param_groups": record["groups"]})
     for name, value in progress.items():
         value.copy_(tensors[f"progress/{name}"])
-    _restore_random_streams(tensors, record["random"])
+    rank = distributed.rank()
+    own = {name.split("/", 2)[2]: value for name, value in tensors.items() if name.startswith(f"random/{rank}/")}
+    _restore_random_streams(own, record["random"][rank])
     return int(record["step"])
 
 
 def _random_streams() -> tuple[State, dict[str, Any]]:
     """Where the global streams of torch, numpy and Python stand: those that `seeded` gives to a level."""
     _, words, *numpy_rest = np.random.get_state(legacy=True)  # noqa: NPY002 - the user's code may draw from it
-    tensors = {"random/cpu": torch.get_rng_state(), "random/numpy": torch.from_numpy(np.asarray(words, np.int64))}
+    tensors = {"cpu": torch.get_rng_state(), "numpy": torch.from_numpy(np.asarray(words, np.int64))}
     if torch.cuda.is_available():
-        tensors["random/cuda"] = torch.cuda.get_rng_state()
+        tensors["cuda"] = torch.cuda.get_rng_state()
     return tensors, {"numpy": numpy_rest, "python": random.getstate()}
 
 
 def _restore_random_streams(tensors: State, record: Mapping[str, Any]) -> None:
-    torch.set_rng_state(tensors["random/cpu"])
-    if "random/cuda" in tensors and torch.cuda.is_available():
-        torch.cuda.set_rng_state(tensors["random/cuda"])
-    np.random.set_state(("MT19937", tensors["random/numpy"].numpy().astype(np.uint32), *record["numpy"]))  # noqa: NPY002
+    torch.set_rng_state(tensors["cpu"])
+    if "cuda" in tensors and torch.cuda.is_available():
+        torch.cuda.set_rng_state(tensors["cuda"])
+    np.random.set_state(("MT19937", tensors["numpy"].numpy().astype(np.uint32), *record["numpy"]))  # noqa: NPY002
     version, words, gauss = record["python"]
     random.setstate((version, tuple(words), gauss))

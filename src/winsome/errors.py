@@ -18,5 +18,9 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> WinsomeError:
     return WinsomeError(f"unknown {kind} {name!r}; {remedy}")
 
 
+class RankLost(RuntimeError):
+    """Another rank of a run died, or no longer answers (exit code 1)."""
+
+
 class Diverged(RuntimeError):
     """A training whose loss became NaN or infinite (exit code 1)."""

@@ -17,7 +17,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from winsome import checkpoint
+from winsome import checkpoint, distributed
 from winsome.errors import Diverged, WinsomeError
 from winsome.methods import Method
 from winsome.norms import norm_state_names
@@ -26,13 +26,14 @@ from winsome.rewinding import Restart, State
 from winsome.scores import Probe
 from winsome.seeding import generator, seeded, stream_seed
 from winsome.signed_mask import SignedMask
-from winsome.store import RunFolder, full_state
+from winsome.store import RunFolder, full_state, state_digest
 from winsome.ticket import Ticket, ticket_of
 from winsome.while_training import Progress, on_level
 
 log = logging.getLogger("winsome")
 
 Metrics = Mapping[str, Any]  # JSON values
+_SAME_WEIGHTS = "all ranks must train the same weights: call DistributedDataParallel(model) in your loop, not the model itself"
 
 
 @dataclass(eq=False)
@@ -91,6 +92,7 @@ class Level:
                 log.info("level %d goes on at step %d", self.number, first)
         for step in range(first, total):
             if self.number == 0 and step == self.method.rewind.step:
+                distributed.share_buffers(self._model)
                 self.keep_early(full_state(self._model))
             if optimizer is not None and self._folder is not None and save_every and step > first and step % save_every == 0:
                 self._folder.write_checkpoint(*checkpoint.take(self._model, optimizer, extra, step=step, level=self.number))
@@ -107,7 +109,7 @@ class Level:
     def training(self) -> Iterator[None]:
         """Everything that holds while this level trains: pruned weights stay zero, random streams are the level's own."""
         with ExitStack() as stack:
-            stack.enter_context(seeded(self.seed, "training"))
+            stack.enter_context(seeded(self.seed, distributed.by_rank("training")))
             stack.enter_context(self.mask.enforced_on(self._model))
             context = on_level(self.method.while_training, self.number)
             self.progress = stack.enter_context(context(self._model, stream_seed(self.seed, "interpolation"), self.mask))
@@ -131,10 +133,11 @@ class Search:
         prunable: Sequence[str] | None = None,
         config: Mapping[str, Any] | None = None,
     ) -> None:
+        distributed.refuse_sharded(model)
         self.model, self.method, self.seed, self.probe = model, method, seed, probe
         self.names = tuple(prunable) if prunable is not None else default_prunable(model)
-        self.provenance = {"method": method.record(), "seed": seed, "citations": list(method.citations), **(config or {})}
-        _refuse_sharded(model)
+        made_with = {"method": method.record(), "seed": seed, "citations": list(method.citations)}
+        self.provenance = {**made_with, **(config or {}), **distributed.record()}
         parameters = dict(model.named_parameters())
         if unknown := [name for name in self.names if name not in parameters]:
             raise WinsomeError(f"the model has no parameter {', '.join(unknown)}; see winsome.plan(model) for its names")
@@ -156,7 +159,7 @@ class Search:
         """The network as given; a folder that was begun remembers it, so that a fresh process need not make it again."""
         stored = self._folder.read_named("initial") if self._folder is not None else None
         if stored is None:
-            stored = full_state(self.model)
+            stored = distributed.from_main(lambda: full_state(self.model))
             if self._folder is not None:
                 self._folder.write_named("initial", stored)
         return stored
@@ -183,6 +186,7 @@ class Search:
         self.model.load_state_dict(state)
         parameters = dict(self.model.named_parameters())
         mask = SignedMask.of({name: parameters[name] for name in self.names}, self._kept)
+        distributed.agree(f"level {number}: the signed mask", mask.digest, _SAME_WEIGHTS)
         level = Level(number, density, mask, first_step, level_seed, self.method, self.model, self._folder)
         level.early = self._early
         return level
@@ -203,10 +207,14 @@ class Search:
         parameters = dict(self.model.named_parameters())
         weights = {name: parameters[name] for name in self.names}
         scores = self.method.score(weights, self.model, self.probe, generator(self.seed, "score", number))
-        self._kept = self.method.allocate(scores, density, self._kept)
+        kept = self.method.allocate(scores, density, self._kept)
+        self._kept = distributed.from_main(lambda: kept)  # scores on a GPU may differ between ranks in their last bits
 
     def close(self, level: Level, metrics: Metrics, seconds: float) -> Level:
-        """The trained model becomes the level's ticket and state, on disk too."""
+        """The trained model becomes the level's ticket and state, on disk too; metrics are those of rank 0."""
+        distributed.share_buffers(self.model)
+        level.state = self._trained = full_state(self.model)
+        distributed.agree(f"level {level.number}: the trained network", lambda: state_digest(level.state), _SAME_WEIGHTS)
         parameters = dict(self.model.named_parameters())
         for name in self.names:
             if not bool(torch.isfinite(parameters[name]).all()):
@@ -214,12 +222,12 @@ class Search:
                     f"level {level.number}: the weights of {name!r} became NaN or infinite in training; "
                     "try a lower learning rate, warm-up or gradient clipping"
                 )
-        metrics = json.loads(json.dumps(dict(metrics), default=_plain))  # a tensor must not cost a trained level
+        plain = json.loads(json.dumps(dict(metrics), default=_plain))  # a tensor must not cost a trained level
+        metrics = distributed.from_main(lambda: plain)
         level.metrics, level.seconds = metrics, seconds
         provenance = {**self.provenance, "level": level.number, "density": level.density, "metrics": metrics}
         provenance |= {"versions": _versions(), "parent": self._parent}
         level.ticket = ticket_of(self.model, self.names, self._kept, **provenance)
-        level.state = self._trained = full_state(self.model)
         self._early = self._early or level.early
         for name in level.ticket.mask.empty_layers():
             log.warning("level %d: %s has lost all its weights", level.number, name)
@@ -291,11 +299,3 @@ def _versions() -> dict[str, str]:
         "torch": torch.__version__,
         "python": platform.python_version(),
     }
-
-
-def _refuse_sharded(model: nn.Module) -> None:
-    for name, parameter in model.named_parameters():
-        if type(parameter.data).__name__ == "DTensor" or hasattr(parameter, "_is_flat_param"):
-            raise WinsomeError(
-                f"the parameter {name!r} is sharded (FSDP): a mask needs whole weights; use DistributedDataParallel"
-            )

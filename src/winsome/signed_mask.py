@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook
 from torch.utils.hooks import RemovableHandle
 
+from winsome import distributed
 from winsome.errors import WinsomeError
 
 
@@ -191,8 +192,9 @@ def matching_parameters(wanted: Mapping[str, Tensor], model: nn.Module) -> dict[
     """The model's parameters of the names in `wanted`, checked by the shapes of its tensors.
 
     Raises:
-        WinsomeError: lists every name that is missing and every one of another shape.
+        WinsomeError: lists every name that is missing and every one of another shape; or a parameter is sharded.
     """
+    distributed.refuse_sharded(model)
     parameters = dict(model.named_parameters())
     missing = [name for name in wanted if name not in parameters]
     reshaped = [

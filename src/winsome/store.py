@@ -1,9 +1,14 @@
-"""The run folder of a search: finished levels, the early network and one checkpoint, each written whole or not at all."""
+"""The run folder of a search: finished levels, the early network and one checkpoint, each written whole or not at all.
+
+Where several ranks run, rank 0 alone reads and writes a run folder and the others get what it read; the plain functions
+(`write_json`, `read_state` and so on) act on the rank that calls them.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import csv
+import hashlib
 import io
 import itertools
 import json
@@ -18,7 +23,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from winsome import ticket_file
+from winsome import distributed, ticket_file
 from winsome.errors import WinsomeError
 from winsome.rewinding import State
 from winsome.ticket import Ticket
@@ -95,11 +100,17 @@ def read_state(path: Path) -> tuple[State, dict[str, str]]:
 
 
 def claim_folder(folder: Path, config: Mapping[str, Any]) -> None:
-    """Take a folder for one configuration: write it down there, or compare with what is written.
+    """Take a folder for one configuration: write it down there, or compare with what is written. Every rank calls it.
+
+    The number of ranks belongs to the configuration: another one gives other bits.
 
     Raises:
         WinsomeError: the folder was made with another configuration; every difference is listed.
     """
+    distributed.from_main(lambda: _claim(folder, {**config, **distributed.record()}))
+
+
+def _claim(folder: Path, config: Mapping[str, Any]) -> None:
     path = folder / "config.json"
     config = json.loads(json.dumps(config))
     if not path.exists():
@@ -127,7 +138,7 @@ class RunFolder:
 
     `config.json`, `initial.safetensors`, `early.safetensors` (where a method rewinds to a later step), and for every
     finished level `level-NN.safetensors` (weights), `level-NN.ticket` and, written last, `level-NN.json`: a level is finished
-    if and only if the latter is there. `checkpoint.safetensors` belongs to the level under way.
+    if and only if the latter is there. `checkpoint.safetensors` belongs to the level under way. Every rank calls every method.
     """
 
     def __init__(self, folder: Path, config: Mapping[str, Any]) -> None:
@@ -139,6 +150,9 @@ class RunFolder:
 
     def read_level(self, number: int) -> tuple[State, Ticket, dict[str, Any]] | None:
         """State, ticket and record of a level, or None where it is not finished."""
+        return distributed.from_main(lambda: self._read_level(number))
+
+    def _read_level(self, number: int) -> tuple[State, Ticket, dict[str, Any]] | None:
         if not self._level(number, "json").exists():
             return None
         record = read_json(self._level(number, "json"))
@@ -147,14 +161,19 @@ class RunFolder:
 
     def read_ticket(self, number: int) -> Ticket | None:
         """Only the ticket of a level, or None where it is not finished."""
-        return ticket_file.read(self._level(number, "ticket")) if self._level(number, "json").exists() else None
+        finished, ticket = (self._level(number, kind) for kind in ("json", "ticket"))
+        return distributed.from_main(lambda: ticket_file.read(ticket) if finished.exists() else None)
 
     def n_finished(self) -> int:
         """How many levels are finished, counted from level 0 to the first that is not."""
-        return next(number for number in itertools.count() if not self._level(number, "json").exists())
+        numbers = itertools.count()
+        return distributed.from_main(lambda: next(k for k in numbers if not self._level(k, "json").exists()))
 
     def write_level(self, number: int, state: State, ticket: Ticket, record: Mapping[str, Any]) -> None:
         """Finish a level: its record is written last, and the checkpoint inside the level goes."""
+        distributed.from_main(lambda: self._write_level(number, state, ticket, record))
+
+    def _write_level(self, number: int, state: State, ticket: Ticket, record: Mapping[str, Any]) -> None:
         write_state(self._level(number, "safetensors"), state)
         ticket_file.write(ticket, self._level(number, "ticket"))
         write_json(self._level(number, "json"), record)
@@ -163,14 +182,17 @@ class RunFolder:
     def read_named(self, name: str) -> State | None:
         """A network kept under a name ("initial", "early"), or None."""
         path = self.folder / f"{name}.safetensors"
-        return read_state(path)[0] if path.exists() else None
+        return distributed.from_main(lambda: read_state(path)[0] if path.exists() else None)
 
     def write_named(self, name: str, state: State) -> None:
         """Keep a network under a name."""
-        write_state(self.folder / f"{name}.safetensors", state)
+        distributed.from_main(lambda: write_state(self.folder / f"{name}.safetensors", state))
 
     def read_checkpoint(self, number: int) -> tuple[State, dict[str, Any]] | None:
         """Tensors and record of the checkpoint inside level `number`, or None; one that is damaged counts as none."""
+        return distributed.from_main(lambda: self._read_checkpoint(number))
+
+    def _read_checkpoint(self, number: int) -> tuple[State, dict[str, Any]] | None:
         path = self.folder / "checkpoint.safetensors"
         if not path.exists():
             return None
@@ -184,9 +206,19 @@ class RunFolder:
 
     def write_checkpoint(self, tensors: State, record: Mapping[str, Any]) -> None:
         """Keep where the level under way stands; the one before it is replaced."""
-        write_state(self.folder / "checkpoint.safetensors", tensors, record=json.dumps(record))
+        path = self.folder / "checkpoint.safetensors"
+        distributed.from_main(lambda: write_state(path, tensors, record=json.dumps(record)))
 
 
 def full_state(model: torch.nn.Module) -> State:
     """A copy of the model's state_dict on the CPU."""
     return {name: value.detach().to("cpu", copy=True) for name, value in model.state_dict().items()}
+
+
+def state_digest(state: State) -> str:
+    """SHA-256 over names, shapes, types and values of a state on the CPU."""
+    sha = hashlib.sha256()
+    for name, value in state.items():
+        sha.update(f"{name}:{tuple(value.shape)}:{value.dtype};".encode())
+        sha.update(value.contiguous().flatten().view(torch.uint8).numpy().data)
+    return sha.hexdigest()

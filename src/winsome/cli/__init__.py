@@ -1,23 +1,26 @@
 """The command line: the only place where a string chooses code.
 
-Exit codes: 0 done, 1 failure (a training diverged, a worker died), 2 wrong use or a disk that cannot be written,
+Exit codes: 0 done, 1 failure (a training diverged, a worker or a rank died), 2 wrong use or a disk that cannot be written,
 130 stopped by Ctrl-C.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.logging import RichHandler
 from tyro.extras import subcommand_cli_from_dict
 
+from winsome import distributed
 from winsome.cli.barrier import barrier
 from winsome.cli.cite import cite
 from winsome.cli.find import find
@@ -29,7 +32,7 @@ from winsome.cli.signs import signs
 from winsome.cli.study import study
 from winsome.cli.sweep import sweep
 from winsome.cli.ticket import TICKET_COMMANDS
-from winsome.errors import Diverged, WinsomeError
+from winsome.errors import Diverged, RankLost, WinsomeError
 
 DESCRIPTION = "Winsome: win with some of the weights. Find, plant and study winning lottery tickets."
 
@@ -53,30 +56,65 @@ COMMANDS: dict[str, Callable[..., Any]] = {
 }
 
 
+TOGETHER = ("study", "find", "plant")  # what several ranks that torchrun started do together
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command, and end the process with its exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    rank = distributed.launched_rank()
     errors = Console(stderr=True)
     logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[RichHandler(console=errors, show_path=False)])
-    logging.getLogger("winsome").setLevel(logging.INFO)
+    logging.getLogger("winsome").setLevel(logging.ERROR if rank else logging.INFO)
     try:
-        if words[:1] == ["ticket"]:
-            subcommand_cli_from_dict(TICKET_COMMANDS, prog="winsome ticket", args=words[1:] or ["--help"])
-        else:
-            subcommand_cli_from_dict(COMMANDS, prog="winsome", description=DESCRIPTION, args=words or ["--help"])
+        with _only_rank_0_speaks(rank):
+            _run(words, loud=rank == 0)
     except WinsomeError as error:
-        errors.print(f"[bold red]winsome:[/] {_plain(error)}", highlight=False, soft_wrap=True)
+        if rank == 0 or distributed.ALIKE not in getattr(error, "__notes__", ()):
+            errors.print(f"{_name(rank)} {_plain(error)}", highlight=False, soft_wrap=True)
         raise SystemExit(2) from None
     except (Diverged, BrokenProcessPool) as error:
-        errors.print(f"[bold red]winsome:[/] training failed: {_plain(error)}", highlight=False, soft_wrap=True)
+        if rank == 0:
+            errors.print(f"{_name(rank)} training failed: {_plain(error)}", highlight=False, soft_wrap=True)
+        raise SystemExit(1) from None
+    except RankLost as error:
+        words_of_remedy = "what is finished is kept: run the same command again"
+        errors.print(f"{_name(rank)} {_plain(error)}; {words_of_remedy}", highlight=False, soft_wrap=True)
         raise SystemExit(1) from None
     except BrokenPipeError:  # `winsome ... | head` has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(0) from None
     except KeyboardInterrupt:
         command = shlex.join(["winsome", *words])
-        errors.print(f"\nstopped; what is finished is kept. To continue:\n  {command}", highlight=False, soft_wrap=True)
+        if rank == 0:
+            errors.print(f"\nstopped; what is finished is kept. To continue:\n  {command}", highlight=False, soft_wrap=True)
         raise SystemExit(130) from None
+
+
+def _run(words: list[str], *, loud: bool) -> None:
+    if distributed.launched() and words[:1] and words[0] not in TOGETHER:
+        raise WinsomeError(f"several ranks run {', '.join(TOGETHER)} together; start `winsome {words[0]}` without torchrun")
+    if words[:1] == ["ticket"]:
+        subcommand_cli_from_dict(TICKET_COMMANDS, prog="winsome ticket", args=words[1:] or ["--help"])
+        return
+    with distributed.joined():
+        subcommand_cli_from_dict(
+            COMMANDS, prog="winsome", description=DESCRIPTION, args=words or ["--help"], console_outputs=loud
+        )
+
+
+@contextlib.contextmanager
+def _only_rank_0_speaks(rank: int) -> Iterator[None]:
+    """What a command prints is printed once; errors of any rank are still said."""
+    if rank == 0:
+        yield
+        return
+    with Path(os.devnull).open("w", encoding="utf-8") as nowhere, contextlib.redirect_stdout(nowhere):
+        yield
+
+
+def _name(rank: int) -> str:
+    return f"[bold red]winsome{f' (rank {rank})' if rank else ''}:[/]"
 
 
 def _plain(error: Exception) -> str:

@@ -44,6 +44,7 @@ def find(
     on_corrupt: OnCorrupt = "stop",
     prune_classifier: bool = False,
     seed: int = 0,
+    sync_batch_norm: bool = False,
     fast: bool = True,
     vary: Annotated[Variations, arg(name="")] = AS_IT_IS,
 ) -> None:
@@ -79,8 +80,9 @@ def find(
         on_corrupt: Whether an image of imagenet that cannot be decoded stops, or is left out, named and counted.
         prune_classifier: Prune the classifier too, as arXiv:2402.19262 does.
         seed: Of everything random in the search.
-        vary: What else the search does.
+        sync_batch_norm: Under torchrun, BatchNorm over the images of all ranks instead of each rank's own.
         fast: bf16 and channels_last where this machine gains from them.
+        vary: What else the search does.
     """
     chosen = choices.method(method, levels=levels, rate=rate, rewind_step=rewind_step)
     default = "residual_mlp" if data == "digits" else "resnet20"
@@ -92,7 +94,12 @@ def find(
         network=NetworkPlan(network or default, options),
         methods=((method, chosen),),
         search_training=Training(
-            level_epochs, batch_size, SGD(learning_rate, 0.9, weight_decay), Constant(), vary.lr_warmup_epochs
+            level_epochs,
+            batch_size,
+            SGD(learning_rate, 0.9, weight_decay),
+            Constant(),
+            vary.lr_warmup_epochs,
+            sync_batch_norm,
         ),
         warmup_epochs=warmup_epochs,
         training=Training(1, batch_size),

@@ -11,7 +11,7 @@ import torch
 from rich.console import Console
 from tyro.conf import Positional
 
-from winsome import models, ticket_file
+from winsome import distributed, models, ticket_file
 from winsome.data.batches import steps_per_epoch
 from winsome.data.images import ImageData
 from winsome.errors import WinsomeError, unknown
@@ -42,6 +42,7 @@ def plant(
     train_images: int | None = None,
     test_images: int | None = None,
     save_to: Path | None = None,
+    sync_batch_norm: bool = False,
     fast: bool = True,
 ) -> None:
     """Plant a ticket on fresh random initialisations and train them from scratch.
@@ -63,12 +64,14 @@ def plant(
         train_images: Train on a stratified part of this many images; by default as many as the search had.
         test_images: Judge on a stratified part of this many images.
         save_to: Folder for weights and results; by default beside the ticket, named after it.
+        sync_batch_norm: Under torchrun, BatchNorm over the images of all ranks instead of each rank's own.
         fast: bf16 and channels_last where this machine gains from them.
     """
     if keep not in KEEPS:
         raise unknown("choice for --keep", keep, KEEPS)
-    training = Training(epochs, batch_size, SGD(learning_rate, 0.9, weight_decay), StepDecay())
-    found = ticket_file.read(ticket)
+    training = Training(epochs, batch_size, SGD(learning_rate, 0.9, weight_decay), StepDecay(), 0, sync_batch_norm)
+    distributed.refuse_uneven(batch_size)
+    found = distributed.from_main(lambda: ticket_file.read(ticket))
     record, data_record = found.provenance.get("network"), found.provenance.get("data", {})
     if record is None:
         raise WinsomeError(
@@ -76,9 +79,10 @@ def plant(
         )
     plan = _data_plan(ticket, data_record, data, data_dir, train_images, test_images)
     if keep == "phi":
-        found = _with_trained_norms(found, ticket, record)
+        found = distributed.from_main(lambda: _with_trained_norms(found, ticket, record))
     device = default_device()
     images = plan.load().on(device)
+    distributed.agree("the data set", images.digest, "give every rank the same files, and empty its $WINSOME_CACHE")
     _refuse_other_images(ticket, record, images)
     steps_per_epoch(images, batch_size)
     probe = models.from_record(record, 0)
@@ -142,15 +146,16 @@ def _plant_one(
     console: Console,
 ) -> float:
     result = folder / f"seed-{seed}.json"
-    if result.exists():
-        done = read_json(result)
+    done = distributed.from_main(lambda: read_json(result) if result.exists() else None)
+    if done is not None:
         console.print(f"seed {seed}: accuracy {100 * done['accuracy']:.2f} % (finished already)")
         return float(done["accuracy"])
     network = models.from_record(record, seed).to(bench.device)
     if bench.precision.channels_last:
         network = network.to(memory_format=torch.channels_last)
     mask = plant_ticket(found, network, keep=KEEPS[keep])
-    write_state(folder / f"seed-{seed}-start.safetensors", full_state(network))
+    start, trained = (folder / f"seed-{seed}-{when}.safetensors" for when in ("start", "trained"))
+    distributed.from_main(lambda: write_state(start, full_state(network)))
     order = stream_seed(seed, "scratch order")
     with console.status(f"seed {seed}") as status:
         metrics = train_from_scratch(
@@ -163,8 +168,12 @@ def _plant_one(
             curve_at=(),
             on_fraction=lambda fraction: status.update(f"seed {seed}: {fraction:.0%}"),
         )[0]
-    write_state(folder / f"seed-{seed}-trained.safetensors", full_state(network))
-    write_json(result, {"seed": seed, "accuracy": metrics["accuracy"], "loss": metrics["loss"]})
+
+    def write() -> None:
+        write_state(trained, full_state(network))
+        write_json(result, {"seed": seed, "accuracy": metrics["accuracy"], "loss": metrics["loss"]})
+
+    distributed.from_main(write)
     console.print(f"seed {seed}: accuracy {100 * metrics['accuracy']:.2f} %")
     return float(metrics["accuracy"])
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tyro.conf import Positional, UseAppendAction
 
+from winsome import distributed
 from winsome.cli import choices
 from winsome.cli.display import Display, print_results
 from winsome.data.image_store import OnCorrupt
@@ -52,6 +53,7 @@ def study(
     on_corrupt: OnCorrupt = "stop",
     curve_at: tuple[int, ...] | None = None,
     workers: int = 0,
+    sync_batch_norm: bool = False,
     fast: bool = True,
     plan_only: bool = False,
 ) -> None:
@@ -87,6 +89,7 @@ def study(
         on_corrupt: Whether an image of imagenet that cannot be decoded stops, or is left out, named and counted.
         curve_at: Epochs from scratch at which a learning curve is taken.
         workers: Processes side by side; 0 for one per core, 1 for this process.
+        sync_batch_norm: Under torchrun, BatchNorm over the images of all ranks instead of each rank's own.
         fast: bf16 and channels_last where this machine gains from them.
         plan_only: Print what would be run, and stop.
     """
@@ -107,8 +110,10 @@ def study(
         search_seeds=base.search_seeds if seeds is None else tuple(range(seeds)),
         starts=base.starts if starts is None else tuple(range(starts)),
         warmup_epochs=base.warmup_epochs if warmup_epochs is None else warmup_epochs,
-        search_training=_training(base.search_training, level_epochs, search_learning_rate, weight_decay, batch_size),
-        training=_training(base.training, epochs, learning_rate, weight_decay, batch_size),
+        search_training=_training(
+            base.search_training, level_epochs, search_learning_rate, weight_decay, batch_size, sync_batch_norm
+        ),
+        training=_training(base.training, epochs, learning_rate, weight_decay, batch_size, sync_batch_norm),
         curve_at=base.curve_at if curve_at is None else curve_at,
         fast=fast,
     )
@@ -122,11 +127,15 @@ def study(
 def _run(study: Study, folder: Path, workers: int) -> None:
     command = shlex.join(["winsome", *sys.argv[1:]])
     finished = folder / "results.json"
+    if not distributed.is_main():  # rank 0 alone shows, gathers and writes
+        run(study, folder, workers=workers)
+        return
     jobs = jobs_of(study, at_once=jobs_at_once(study))
     complete = finished.exists() and all(is_done(job, study, folder) for job in jobs)
     start = time.perf_counter()
     with Display(study, folder) as display:
         in_jobs = run(study, folder, workers=workers, watch=display.watch)
+    distributed.leave()
     seconds = {"total": time.perf_counter() - start, "jobs": in_jobs, **display.seconds}
     if complete:
         display.say(f"{folder} is finished already; nothing was trained. Choose another --save-to to run it anew.")
@@ -157,7 +166,12 @@ def _levels_at(base: Study, deepest: int) -> tuple[int, ...]:
 
 
 def _training(
-    base: Training, epochs: int | None, learning_rate: float | None, weight_decay: float | None, batch_size: int | None
+    base: Training,
+    epochs: int | None,
+    learning_rate: float | None,
+    weight_decay: float | None,
+    batch_size: int | None,
+    sync_batch_norm: bool,
 ) -> Training:
     optimizer = base.optimizer
     if learning_rate is not None:
@@ -169,6 +183,7 @@ def _training(
         optimizer=optimizer,
         epochs=base.epochs if epochs is None else epochs,
         batch_size=base.batch_size if batch_size is None else batch_size,
+        sync_batch_norm=sync_batch_norm,
     )
 
 

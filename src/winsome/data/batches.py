@@ -29,6 +29,7 @@ _BYTES_AT_ONCE = 1 << 19
 # A set all of whose crops are this many values or fewer (16 MiB of float32) is looked up in a table of them.
 _TABLE_VALUES = 1 << 22
 _NO_AUGMENTATION = Augmentation()
+_WHOLE = slice(None)
 
 
 def steps_per_epoch(data: ImageData, batch_size: int, *, drop_last: bool = True) -> int:
@@ -51,12 +52,14 @@ def training_batches(
     drop_last: bool = True,
     dtype: torch.dtype = torch.float32,
     channels_last: bool = False,
+    share: slice = _WHOLE,
 ) -> Batches:
     """Shuffled, augmented, normalised batches of the global steps first_step to last_step - 1.
 
     Yields inputs [B, C, H, W] and labels [B]. Step t is step t mod steps_per_epoch of epoch t div steps_per_epoch, whose
     order comes from (seed, "order", epoch) and whose crops and flips come from (seed, "augmentation", epoch): starting in the
     middle gives the bits of running through. Normalisation is computed in float32 (float64 for float64) and rounded once.
+    `share` is the part of every batch to make: of several ranks each takes its own, and an image is the same whoever makes it.
     """
     stacked = stacked_batches(
         data,
@@ -67,8 +70,9 @@ def training_batches(
         drop_last=drop_last,
         dtype=dtype,
         channels_last=channels_last,
+        share=share,
     )
-    return _only_member(stacked)
+    return only_member(stacked)
 
 
 def stacked_batches(
@@ -81,6 +85,7 @@ def stacked_batches(
     drop_last: bool = True,
     dtype: torch.dtype = torch.float32,
     channels_last: bool = False,
+    share: slice = _WHOLE,
 ) -> Batches:
     """The training batches of several seeds at once: inputs [S, B, C, H, W] and labels [S, B].
 
@@ -96,7 +101,8 @@ def stacked_batches(
         for epoch in range(first_step // steps, -(-last_step // steps)):
             plan = _plan(data, seeds, data.augmentation, "", epoch)
             first, last = max(first_step - epoch * steps, 0), min(last_step - epoch * steps, steps)
-            yield from _pieces(plan, batch_size, first, last, _images_at_once(data))
+            for piece_TSB in _pieces(plan, batch_size, first, last, _images_at_once(data)):
+                yield piece_TSB[..., share]
 
     return _batches(data, data.augmentation, pieces(), dtype, channels_last)
 
@@ -108,17 +114,23 @@ def evaluation_batches(
     batch_size: int = 1000,
     dtype: torch.dtype = torch.float32,
     channels_last: bool = False,
+    share: slice = _WHOLE,
 ) -> Batches:
     """Every image of a split once, in order, normalised by the data's train split: inputs [B, C, H, W] and labels [B].
 
-    The last batch holds what is left. Of a stored set batches hold 250 images at most, for its images are large.
+    The last batch holds what is left. Of a stored set batches hold 250 images at most, for its images are large. `share` is the
+    part of the split to go through; an empty one has no batches.
     """
     if batch_size < 1:
         raise WinsomeError(f"batch_size must be 1 or more, got {batch_size}")
     convert = normaliser(data, dtype=dtype, channels_last=channels_last)
+    rows = torch.arange(len(image_set))[share]
+    if not len(rows):
+        return iter(())
     if isinstance(image_set, StoredSet):
-        return stored_evaluation_batches(image_set, torch.arange(len(image_set)), min(batch_size, 250), convert)
-    parts = zip(torch.split(image_set.pixels, batch_size), torch.split(image_set.labels, batch_size), strict=True)
+        return stored_evaluation_batches(image_set.rows(rows), min(batch_size, 250), convert)
+    pixels_NHWC, labels_N = image_set.pixels[share], image_set.labels[share]
+    parts = zip(torch.split(pixels_NHWC, batch_size), torch.split(labels_N, batch_size), strict=True)
     return ((convert(pixels), labels) for pixels, labels in parts)
 
 
@@ -140,7 +152,7 @@ def statistics_batches(
     stacked = stacked_statistics_batches(
         data, [seed], batch_size=batch_size, images=images, augment=augment, dtype=dtype, channels_last=channels_last
     )
-    return _only_member(stacked)
+    return only_member(stacked)
 
 
 def stacked_statistics_batches(
@@ -255,7 +267,8 @@ def _from_windows(pixels_NHWC: Tensor, augmentation: Augmentation, convert: Conv
     return gathered
 
 
-def _only_member(stacked: Batches) -> Batches:
+def only_member(stacked: Batches) -> Batches:
+    """The batches of a stack of one, without the leading axis."""
     return ((inputs[0], labels[0]) for inputs, labels in stacked)
 
 

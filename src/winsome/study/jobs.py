@@ -11,12 +11,13 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from winsome import models
+from winsome import distributed, models
 from winsome.data.batches import steps_per_epoch
 from winsome.data.images import ImageData
 from winsome.errors import WinsomeError
 from winsome.norms import reset_norm_parameters
 from winsome.prunable import prunable
+from winsome.rewinding import State
 from winsome.search import Search
 from winsome.seeding import generator, stream_seed
 from winsome.signed_mask import SignedMask
@@ -141,7 +142,7 @@ def run_job(job: Job, study: Study, folder: Path, on_fraction: OnFraction) -> fl
     try:
         if isinstance(job, SearchJob):
             _run_search(job, study, folder, bench, on_fraction)
-        elif missing := [member for member in job.members if not result_file(folder, job, member).exists()]:
+        elif missing := distributed.from_main(lambda: [m for m in job.members if not result_file(folder, job, m).exists()]):
             _run_arm(job, missing, study, folder, bench, on_fraction)
     finally:
         torch.set_num_threads(threads)
@@ -150,13 +151,15 @@ def run_job(job: Job, study: Study, folder: Path, on_fraction: OnFraction) -> fl
 
 @functools.lru_cache(maxsize=1)
 def bench_of(study: Study) -> Bench:
-    """Data on the device and the precision; made once per process."""
+    """Data on the device and the precision; made once per process. Several ranks must have the same data."""
     device = default_device()
     data = study.data.load().on(device)
     probe = _fresh_network(study, data.image_shape, data.n_classes, seed=0)
     _refuse_what_cannot_run(study, data, probe)
     precision = fast_precision(probe, device) if study.fast else FP32
-    several = len(study.search_seeds) * len(study.starts) > 1
+    distributed.agree("the data set", data.digest, "give every rank the same files, and empty its $WINSOME_CACHE")
+    # Ranks share the images of one network's batch instead.
+    several = len(study.search_seeds) * len(study.starts) > 1 and distributed.world_size() == 1
     stacked = several and can_stack(probe)
     return Bench(data, precision, study.statistics_images, study.statistics_augmented, stacked)
 
@@ -164,8 +167,11 @@ def bench_of(study: Study) -> Bench:
 def _refuse_what_cannot_run(study: Study, data: ImageData, network: nn.Module) -> None:
     """Raise WinsomeError, before anything is written, for what would fail only after work has begun; `network` is used up."""
     steps_per_epoch(data, study.training.batch_size)
+    if study.arms:
+        distributed.refuse_uneven(study.training.batch_size)
     for name, plan in study.plans.items():
         training, step = plan.training or study.search_training, plan.method.rewind.step
+        distributed.refuse_uneven(training.batch_size)
         steps = training.epochs * steps_per_epoch(data, training.batch_size)
         if step >= steps:
             raise WinsomeError(f"{name} goes back to training step {step}, but a level has {steps} steps")
@@ -233,7 +239,8 @@ def _run_search(job: SearchJob, study: Study, folder: Path, bench: Bench, on_fra
 def found_by(folder: Path, method: str, seed: int, level: int) -> Found:
     """What a finished search found at a level."""
     place = search_folder(folder, method, seed)
-    read = RunFolder(place, read_json(place / "config.json")).read_level(level)
+    config = distributed.from_main(lambda: read_json(place / "config.json"))
+    read = RunFolder(place, config).read_level(level)
     if read is None:
         raise WinsomeError(f"{place} has no finished level {level}; run the search to that level first")
     state, ticket, _ = read
@@ -245,6 +252,7 @@ def _run_arm(
 ) -> None:
     start = time.perf_counter()
     arm = job.arm
+    states: list[State] = []
     if isinstance(arm, Network):
         metrics = [_judge_network(arm, job.level, seed, study, folder, bench) for seed, _ in members]
     else:
@@ -265,13 +273,18 @@ def _run_arm(
         metrics = train_from_scratch(
             networks, masks, seeds, bench, study.training, called=called, curve_at=study.curve_at, on_fraction=on_fraction
         )
-        for member, network in zip(members, networks, strict=True):
-            write_state(result_file(folder, job, member).with_suffix(".safetensors"), full_state(network))
+        states = [full_state(network) for network in networks]
     density = 1.0 if isinstance(arm, Dense) else study.all_densities[job.level]
     seconds = (time.perf_counter() - start) / len(members)
-    for member, result in zip(members, metrics, strict=True):
-        row = {"arm": arm.name, "density": density, "search_seed": member[0], "start": member[1]}
-        write_json(result_file(folder, job, member), {**row, "curve": [], **result, "seconds": seconds})
+
+    def write() -> None:
+        for member, state in zip(members, states, strict=False):  # a search's own network is kept in its folder
+            write_state(result_file(folder, job, member).with_suffix(".safetensors"), state)
+        for member, result in zip(members, metrics, strict=True):
+            row = {"arm": arm.name, "density": density, "search_seed": member[0], "start": member[1]}
+            write_json(result_file(folder, job, member), {**row, "curve": [], **result, "seconds": seconds})
+
+    distributed.from_main(write)
 
 
 def _judge_network(arm: Network, level: int, seed: int, study: Study, folder: Path, bench: Bench) -> Metrics:

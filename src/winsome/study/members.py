@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from winsome import distributed
 from winsome.data.batches import steps_per_epoch
 from winsome.data.images import ImageData
 from winsome.methods import Method
@@ -227,6 +228,7 @@ def _train_one(
     members: int | None,
 ) -> list[Metrics]:
     curves: list[list[tuple[int, float]]] = [[] for _ in seeds]
+    distributed.agree(f"{called[0]}: the signed mask", mask.digest, "all ranks must read the same ticket")
 
     def on_epoch(epoch: int, _loss: torch.Tensor) -> None:
         on_fraction(epoch / training.epochs)
@@ -234,7 +236,7 @@ def _train_one(
             for curve, member in zip(curves, judge(network, bench, members=members), strict=True):
                 curve.append((epoch, member["accuracy"]))
 
-    with seeded(seeds[0], "training"), mask.enforced_on(network):
+    with seeded(seeds[0], distributed.by_rank("training")), mask.enforced_on(network):
         train(
             network,
             bench.data,

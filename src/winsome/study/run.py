@@ -11,6 +11,8 @@ from pathlib import Path
 
 import torch
 
+from winsome import distributed
+from winsome.errors import WinsomeError
 from winsome.store import claim_folder
 from winsome.study.crews import processes, this_process
 from winsome.study.design import Study
@@ -37,6 +39,8 @@ Watch = Callable[[Progress], None]
 def run(study: Study, folder: Path, *, workers: int = 0, watch: Watch = lambda _: None) -> float:
     """Do everything of a study that is not done yet; returns the seconds spent in jobs, over all workers.
 
+    Of several ranks every one calls it: jobs run one after another, each on all ranks together.
+
     Args:
         study: what is compared.
         folder: where it lives; one of another configuration is refused.
@@ -48,6 +52,10 @@ def run(study: Study, folder: Path, *, workers: int = 0, watch: Watch = lambda _
         BrokenProcessPool: a worker process was killed.
         Diverged: a training's loss became NaN.
     """
+    if workers > 1 and distributed.world_size() > 1:
+        raise WinsomeError(
+            f"--workers {workers} is for a single process; ranks run jobs one after another, all on each: leave it out"
+        )
     bench_of(study)  # data and network are refused before anything is written
     claim_folder(folder, study.record())
     tasks = tasks_of(study, folder)
@@ -61,7 +69,8 @@ def run(study: Study, folder: Path, *, workers: int = 0, watch: Watch = lambda _
             watch(Progress(event.done, event.total, jobs[event.number], event.state == "finished", event.seconds))
 
     n_workers = min(workers or default_workers(), len(left))
-    with nullcontext(this_process()) if n_workers == 1 else processes(n_workers) as crew:
+    alone = n_workers == 1 or distributed.world_size() > 1
+    with nullcontext(this_process()) if alone else processes(n_workers) as crew:
         return run_graph(list(tasks.values()), crew, watch=on_event).seconds
 
 
@@ -73,11 +82,16 @@ def tasks_of(study: Study, folder: Path, *, first: int = 0) -> Mapping[Job, Task
         job: Task(
             partial(run_job, job, study, folder),
             cost(job, study),
-            partial(is_done, job, study, folder),
+            partial(_is_done, job, study, folder),
             frozenset(numbers[other] for other in needs(job, jobs, study)),
         )
         for job in jobs
     }
+
+
+def _is_done(job: Job, study: Study, folder: Path) -> bool:
+    """As rank 0 sees it: all ranks have to run the same jobs."""
+    return distributed.from_main(partial(is_done, job, study, folder))
 
 
 def default_workers() -> int:

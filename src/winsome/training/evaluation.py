@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from winsome import distributed
 from winsome.data.batches import evaluation_batches, statistics_batches
 from winsome.data.images import ImageData
 from winsome.training.precision import FP32, Precision
@@ -35,7 +36,7 @@ def evaluate(
     batch_size: int = 1000,
     precision: Precision = FP32,
 ) -> tuple[Tensor, Tensor]:
-    """Accuracy in [0, 1] and mean cross-entropy on the test split, every image once.
+    """Accuracy in [0, 1] and mean cross-entropy on the test split, every image once; several ranks share it out.
 
     Args:
         network: a network, or a stack of `members` of them.
@@ -52,7 +53,13 @@ def evaluate(
     loss = torch.zeros_like(correct)
     with _mode(network):
         network.eval()
-        batches = evaluation_batches(data.test, data, batch_size=batch_size, channels_last=precision.channels_last)
+        batches = evaluation_batches(
+            data.test,
+            data,
+            batch_size=batch_size,
+            channels_last=precision.channels_last,
+            share=distributed.share_of(len(data.test)),
+        )
         for inputs, labels in batches:
             with precision.autocast(device):
                 logits = network(inputs if members is None else inputs.expand(members, *inputs.shape)).float()
@@ -60,6 +67,7 @@ def evaluate(
             correct += (logits.argmax(-1) == labels).sum(1)
             everyone = labels.expand(len(correct), -1)
             loss += F.cross_entropy(logits.flatten(0, 1), everyone.flatten(), reduction="none").view(everyone.shape).sum(1)
+    correct, loss = distributed.sum_over_ranks(torch.stack((correct, loss)))
     return (correct / len(data.test)).cpu(), (loss / len(data.test)).cpu()
 
 
@@ -80,7 +88,8 @@ def re_estimate_statistics(
     A search's stored statistics belong to the networks that it passed through: those of AWS average over alpha, and its
     networks read as chance with them. `images` None is one whole epoch. The images are augmented as in training, which
     the code of arXiv:2504.05357 does too: a network is tuned to these statistics, and on the digits those of plain images
-    cost it several points. Only BatchNorm layers are in training mode meanwhile; nothing else is drawn or moved.
+    cost it several points. Of several ranks each goes through all of the batches. Only BatchNorm layers are in training mode
+    meanwhile; nothing else is drawn or moved.
     """
     layers = [m for m in network.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
     if not layers:

@@ -1,4 +1,7 @@
-"""The training loop: one network, or a stack of networks of one shape, over batches that lie on the device."""
+"""The training loop: one network, or a stack of networks of one shape, over batches that lie on the device.
+
+Several ranks train one network: each takes its part of every batch, and the gradients' mean over ranks is the batch's.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import Optimizer
 
-from winsome.data.batches import Batches, stacked_batches, steps_per_epoch, training_batches
+from winsome import distributed
+from winsome.data.batches import Batches, only_member, stacked_batches, steps_per_epoch
 from winsome.data.images import ImageData
 from winsome.errors import Diverged
+from winsome.training.batch_norm import batch_norms_of_all_ranks
 from winsome.training.precision import FP32, Precision
 from winsome.training.settings import Training
 
@@ -59,27 +64,31 @@ def train(
     mean_loss = losses[0]
     batches = None
     network.train()
-    for step in steps:
-        if batches is None:
-            batches = _batches(data, seeds, training, precision, stacked=stacked, first_step=step, last_step=last)
-        inputs, labels = next(batches)
-        for group in optimizer.param_groups:
-            group["lr"] = training.rate(step, per_epoch)
-        with precision.autocast(device):
-            logits = network(inputs)
-        # The sum over a stack's members of each one's mean: every member gets the gradient that it would get alone. With the
-        # classes on an inner axis the softmax of a stack is far faster than on the last.
-        by_image = F.cross_entropy(logits.float().mT if stacked else logits.float(), labels, reduction="none")
-        by_member = by_image.view(len(seeds), -1).mean(1)
-        optimizer.zero_grad(set_to_none=True)
-        by_member.sum().backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        losses[step % per_epoch] = by_member.detach()
-        if (step + 1) % per_epoch == 0:
-            mean_loss = losses.mean(0)
-            _refuse_nan(losses, step + 1 - per_epoch, called or [f"seed {seed}" for seed in seeds], training, per_epoch)
-            if on_epoch is not None:
-                on_epoch((step + 1) // per_epoch, mean_loss)
+    with batch_norms_of_all_ranks(network, on=training.sync_batch_norm):
+        replica = distributed.replicated(network)
+        for step in steps:
+            if batches is None:
+                batches = _batches(data, seeds, training, precision, stacked=stacked, first_step=step, last_step=last)
+            inputs, labels = next(batches)
+            for group in optimizer.param_groups:
+                group["lr"] = training.rate(step, per_epoch)
+            with precision.autocast(device):
+                logits = replica(inputs)
+            # The sum over a stack's members of each one's mean: every member gets the gradient that it would get alone. With
+            # the classes on an inner axis the softmax of a stack is far faster than on the last.
+            by_image = F.cross_entropy(logits.float().mT if stacked else logits.float(), labels, reduction="none")
+            by_member = by_image.view(len(seeds), -1).mean(1)
+            optimizer.zero_grad(set_to_none=True)
+            by_member.sum().backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            losses[step % per_epoch] = by_member.detach()
+            if (step + 1) % per_epoch == 0:
+                distributed.share_buffers(network)
+                of_all = distributed.mean_over_ranks(losses)
+                mean_loss = of_all.mean(0)
+                _refuse_nan(of_all, step + 1 - per_epoch, called or [f"seed {seed}" for seed in seeds], training, per_epoch)
+                if on_epoch is not None:
+                    on_epoch((step + 1) // per_epoch, mean_loss)
     return mean_loss
 
 
@@ -93,11 +102,17 @@ def _batches(
     first_step: int,
     last_step: int,
 ) -> Batches:
-    size, layout = training.batch_size, precision.channels_last
-    first, last = first_step, last_step
-    if stacked:
-        return stacked_batches(data, seeds, batch_size=size, first_step=first, last_step=last, channels_last=layout)
-    return training_batches(data, seed=seeds[0], batch_size=size, first_step=first, last_step=last, channels_last=layout)
+    distributed.refuse_uneven(training.batch_size)
+    batches = stacked_batches(
+        data,
+        seeds,
+        batch_size=training.batch_size,
+        first_step=first_step,
+        last_step=last_step,
+        channels_last=precision.channels_last,
+        share=distributed.share_of(training.batch_size),
+    )
+    return batches if stacked else only_member(batches)
 
 
 def _refuse_nan(losses: Tensor, first_step: int, called: Sequence[str], training: Training, per_epoch: int) -> None:

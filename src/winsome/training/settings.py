@@ -107,6 +107,7 @@ class Training:
     optimizer: SGD | Adam = SGD()
     schedule: Constant | StepDecay | Cosine = StepDecay()
     warmup_epochs: int = 0  # of linear growth from 0, before the schedule
+    sync_batch_norm: bool = False  # BatchNorm over the images of all ranks; nothing else in a single process
 
     def __post_init__(self) -> None:
         if self.epochs < 1:
@@ -130,4 +131,6 @@ class Training:
         """The settings as JSON values."""
         kinds = {"optimizer": type(self.optimizer).__name__, "schedule": type(self.schedule).__name__}
         fields = asdict(self)
+        if not self.sync_batch_norm:
+            del fields["sync_batch_norm"]
         return fields | {key: {"kind": kind, **fields[key]} for key, kind in kinds.items()}
