@@ -218,6 +218,19 @@ def test_evaluation_and_statistics_take_the_middle_of_each_image(folder: Path) -
     assert {tuple(image.flatten().tolist()) for image in back} <= every
 
 
+def test_ranks_read_their_shares_only(folder: Path) -> None:
+    data = loaded(folder)
+    whole = list(training_batches(data, batch_size=8, seed=3, last_step=4))
+    parts = [list(training_batches(data, batch_size=8, seed=3, last_step=4, share=half)) for half in (slice(0, 4), slice(4, 8))]
+    for (inputs, labels), (a, a_labels), (b, b_labels) in zip(whole, *parts, strict=True):
+        assert torch.equal(inputs, torch.cat((a, b)))
+        assert torch.equal(labels, torch.cat((a_labels, b_labels)))
+    cut = [evaluation_batches(data.test, data, batch_size=4, share=part) for part in (slice(0, 3), slice(3, None))]
+    together = torch.cat([inputs for part in cut for inputs, _ in part])
+    assert torch.equal(together, torch.cat([inputs for inputs, _ in evaluation_batches(data.test, data)]))
+    assert list(evaluation_batches(data.test, data, share=slice(2, 2))) == []
+
+
 def test_statistics_and_parts_of_a_store(folder: Path) -> None:
     data = loaded(folder)
     assert isinstance(data.train, StoredSet)
