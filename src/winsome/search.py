@@ -236,8 +236,7 @@ class Search:
             self._folder.write_level(
                 level.number, level.state, level.ticket, {**record, "metrics": metrics, "seconds": seconds}
             )
-        self._parent = level.ticket.mask.digest()
-        level.finished = True
+        self._parent, level.finished = level.ticket.mask.digest(), True
         return level
 
 

@@ -151,14 +151,13 @@ def run_job(job: Job, study: Study, folder: Path, on_fraction: OnFraction) -> fl
 
 @functools.lru_cache(maxsize=1)
 def bench_of(study: Study) -> Bench:
-    """Data on the device and the precision; made once per process. Several ranks must have the same data."""
+    """Data on the device and the precision; made once per process. Several ranks must have the same data, and stack nothing."""
     device = default_device()
     data = study.data.load().on(device)
     probe = _fresh_network(study, data.image_shape, data.n_classes, seed=0)
     _refuse_what_cannot_run(study, data, probe)
     precision = fast_precision(probe, device) if study.fast else FP32
     distributed.agree("the data set", data.digest, "give every rank the same files, and empty its $WINSOME_CACHE")
-    # Ranks share the images of one network's batch instead.
     several = len(study.search_seeds) * len(study.starts) > 1 and distributed.world_size() == 1
     stacked = several and can_stack(probe)
     return Bench(data, precision, study.statistics_images, study.statistics_augmented, stacked)
@@ -239,8 +238,7 @@ def _run_search(job: SearchJob, study: Study, folder: Path, bench: Bench, on_fra
 def found_by(folder: Path, method: str, seed: int, level: int) -> Found:
     """What a finished search found at a level."""
     place = search_folder(folder, method, seed)
-    config = distributed.from_main(lambda: read_json(place / "config.json"))
-    read = RunFolder(place, config).read_level(level)
+    read = RunFolder(place, distributed.from_main(lambda: read_json(place / "config.json"))).read_level(level)
     if read is None:
         raise WinsomeError(f"{place} has no finished level {level}; run the search to that level first")
     state, ticket, _ = read
