@@ -128,7 +128,7 @@ def evaluation_batches(
     if not len(rows):
         return iter(())
     if isinstance(image_set, StoredSet):
-        return stored_evaluation_batches(image_set.rows(rows), min(batch_size, 250), convert)
+        return stored_evaluation_batches(image_set, rows, min(batch_size, 250), convert)
     pixels_NHWC, labels_N = image_set.pixels[share], image_set.labels[share]
     parts = zip(torch.split(pixels_NHWC, batch_size), torch.split(labels_N, batch_size), strict=True)
     return ((convert(pixels), labels) for pixels, labels in parts)
