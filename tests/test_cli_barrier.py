@@ -159,7 +159,7 @@ def test_weights_outside_the_mask_are_refused(small: Path, capsys: pytest.Captur
         (["--masks", "unoin"], "unknown choice for --masks 'unoin'; did you mean union"),
         (["--statistics", "all"], "a number of training images, epoch, or none; got 'all'"),
         (["--statistics", "0"], "1 or more images, got 0"),
-        (["--statistics", "none", "--statistics-augmented"], "--statistics none takes no images"),
+        (["--statistics", "none", "--statistics-batch", "50"], "--statistics none takes no images"),
         (["--points", "2"], "3 or more points"),
         (["--level", "7"], "no two networks to join at level 7"),
         (["--seeds", "9"], "has no search seed 9; it has 0, 1"),
@@ -186,16 +186,19 @@ def test_names_of_one_network_are_one_network(small: Path, capsys: pytest.Captur
     for name in (run, f"{run}:1", f"{run}/level-01.ticket", f"{run}/level-01.safetensors"):
         words = said(["barrier", name, run, *QUICK], capsys)
         assert "barrier above the straight line between the ends: 0.00 points of error, 0.0000 of loss" in words
-        assert "40 test images; BatchNorm statistics re-estimated from 250 training images, batches of 250" in words
+        assert "40 test images; BatchNorm statistics re-estimated from 250 training images, augmented, batches of 250" in words
 
 
 def test_statistics_are_those_asked_for(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
     planted = str(small / "arms/planted_aws/level-01/seed-00-start-0.safetensors")
     two = ["barrier", search(small), planted, *QUICK]
     for options, words in (
-        (["--statistics", "120", "--statistics-batch", "50"], "re-estimated from 100 training images, batches of 50;"),
-        (["--statistics", "epoch"], "re-estimated from 256 training images, batches of 128, augmented;"),
-        (["--statistics-augmented"], "re-estimated from 250 training images, batches of 250, augmented;"),
+        (
+            ["--statistics", "120", "--statistics-batch", "50"],
+            "re-estimated from 100 training images, augmented, batches of 50;",
+        ),
+        (["--statistics", "epoch"], "re-estimated from 256 training images, augmented, batches of 128;"),
+        (["--no-statistics-augmented"], "re-estimated from 250 training images, not augmented, batches of 250;"),
         (["--statistics", "none"], "BatchNorm statistics the stored ones, interpolated;"),
     ):
         assert words in said([*two, *options], capsys)

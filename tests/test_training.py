@@ -152,18 +152,19 @@ def test_a_stack_is_evaluated_member_by_member(digits: ImageData) -> None:
     torch.testing.assert_close(loss, torch.cat([one for _, one in alone]), rtol=1e-5, atol=1e-5)
 
 
-def test_statistics_are_the_mean_over_batches(digits: ImageData) -> None:
+@pytest.mark.parametrize("augment", [True, False])
+def test_statistics_are_the_mean_over_batches(digits: ImageData, augment: bool) -> None:
     """The first layer's batch statistics do not depend on other layers': by hand, in float64."""
     single, convolution = network(), network(0, "small_conv")
     others = [network(1), network(2)]
     together = stack([single, *others])
     with torch.no_grad():
-        expected = [_by_hand(digits, model) for model in (single, *others)]
-        expected_convolution = _by_hand(digits, convolution)
+        expected = [_by_hand(digits, model, augment) for model in (single, *others)]
+        expected_convolution = _by_hand(digits, convolution, augment)
     for model in (single, convolution):
         model.get_submodule("2" if model is single else "1").get_buffer("running_mean").fill_(7)  # stale
-        re_estimate_statistics(model, digits, images=300, batch_size=100, seed=5)
-    re_estimate_statistics(together, digits, members=3, images=300, batch_size=100, seed=5)
+        re_estimate_statistics(model, digits, images=300, batch_size=100, augment=augment, seed=5)
+    re_estimate_statistics(together, digits, members=3, images=300, batch_size=100, augment=augment, seed=5)
     for norm, (mean, variance) in (
         (single.get_submodule("2"), expected[0]),
         (convolution.get_submodule("1"), expected_convolution),
@@ -178,10 +179,10 @@ def test_statistics_are_the_mean_over_batches(digits: ImageData) -> None:
         torch.testing.assert_close(stacked.get_buffer("running_var")[member].double(), variance, rtol=1e-4, atol=1e-5)
 
 
-def _by_hand(data: ImageData, model: nn.Module) -> tuple[torch.Tensor, torch.Tensor]:
+def _by_hand(data: ImageData, model: nn.Module, augment: bool) -> tuple[torch.Tensor, torch.Tensor]:
     stem = nn.Sequential(*list(model.children())[: 2 if isinstance(model.get_submodule("0"), nn.Flatten) else 1]).double()
     means, variances = [], []
-    for inputs, _ in statistics_batches(data, batch_size=100, seed=5, images=300):
+    for inputs, _ in statistics_batches(data, batch_size=100, seed=5, images=300, augment=augment):
         values = copy.deepcopy(stem)(inputs.double())
         axes = [0] if values.ndim == 2 else [0, 2, 3]
         means.append(values.mean(axes))

@@ -1,0 +1,141 @@
+"""`winsome reproduce`, and what `winsome find` offers beside its methods, as a user meets them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from test_recipes import shrunken
+from winsome import ticket_file
+from winsome.cli import main
+from winsome.recipes import catalogue
+from winsome.recipes.recipe import Recipe, Scale
+from winsome.store import read_json
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+FIND = [
+    "find",
+    "digits",
+    "--levels",
+    "2",
+    "--rate",
+    "0.5",
+    "--level-epochs",
+    "2",
+    "--warmup-epochs",
+    "0",
+    "--train-images",
+    "260",
+]
+FIND += [
+    "--train-images",
+    "260",
+    "--test-images",
+    "100",
+    "--batch-size",
+    "64",
+    "--network-option",
+    "width=16",
+    "--network-option",
+    "blocks=1",
+]
+
+
+@pytest.fixture
+def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A recipe of seconds among the real ones."""
+
+    def tiny_swap(scale: Scale) -> Recipe:
+        """IMP in LRR's masks, in seconds."""
+        return shrunken(catalogue.RECIPES["lrr_mask_swap"](scale))
+
+    monkeypatch.setitem(catalogue.RECIPES, "tiny_swap", tiny_swap)
+
+
+def words(capsys: pytest.CaptureFixture[str]) -> str:
+    return " ".join(capsys.readouterr().out.split())
+
+
+def test_the_list_names_every_recipe(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in (["reproduce"], ["reproduce", "list"]):
+        main(arguments)
+        printed = words(capsys)
+        assert all(name in printed for name in catalogue.RECIPES)
+
+
+@pytest.mark.usefixtures("tiny")
+def test_a_recipe_ends_in_a_table_verdicts_and_a_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["reproduce", "tiny_swap", "--save-to", str(tmp_path), "--workers", "1"])
+    printed = words(capsys)
+    assert "LRR's masks improve IMP." in printed
+    assert "density 0.25" in printed
+    assert (tmp_path / "report.html").is_file()
+    assert read_json(tmp_path / "tiny_swap" / "recipe.json")["scale"] == "small"
+    main(["reproduce", "tiny_swap", "--save-to", str(tmp_path), "--workers", "1"])  # nothing is trained, the page is there
+    with pytest.raises(SystemExit) as stopped:
+        main(["reproduce", "tiny_swap", "--seeds", "1", "--save-to", str(tmp_path), "--workers", "1"])
+    assert stopped.value.code == 2
+    assert "search_seeds was [0, 1], is now [0]" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("tiny")
+def test_an_estimate_trains_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["reproduce", "tiny_swap", "--estimate-only", "--save-to", str(tmp_path / "never")])
+    printed = words(capsys)
+    assert "ms a step here: about" in printed
+    assert not (tmp_path / "never").exists()
+
+
+def test_an_unknown_recipe_is_refused_with_its_neighbours(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["reproduce", "lrr_mask_swop"])
+    assert stopped.value.code == 2
+    assert "lrr_mask_swap" in capsys.readouterr().err
+
+
+def test_a_search_in_borrowed_masks_has_them(tmp_path: Path) -> None:
+    main([*FIND, "--method", "lrr", "--save-to", str(tmp_path / "lrr")])
+    for borrow, same in (("same", True), ("permuted", False), ("random", False)):
+        folder = tmp_path / borrow
+        main([*FIND, "--method", "imp", "--masks-of", str(tmp_path / "lrr"), "--borrow", borrow, "--save-to", str(folder)])
+        for level in (1, 2):
+            mine, other = (ticket_file.read(place / f"level-{level:02d}.ticket").mask for place in (folder, tmp_path / "lrr"))
+            assert {n: c.kept for n, c in mine.layers().items()} == {n: c.kept for n, c in other.layers().items()}
+            assert all(torch.equal(mine.kept(name), other.kept(name)) for name in mine) == same
+
+
+def test_signs_stay_fixed_or_flip_and_the_classifier_is_pruned(tmp_path: Path) -> None:
+    fixed = ["--fixed-signs", "--prune-classifier", "--lr-warmup-epochs", "1"]
+    main([*FIND, "--method", "lrr", *fixed, "--save-to", str(tmp_path / "fixed")])
+    first = ticket_file.read(tmp_path / "fixed" / "level-00.ticket").mask
+    last = ticket_file.read(tmp_path / "fixed" / "level-02.ticket").mask
+    assert len(first) == 3, "stem, block, classifier"
+    assert all(torch.equal(last[name], first[name] * last.kept(name)) for name in last)
+    assert read_json(tmp_path / "fixed" / "config.json")["training"]["warmup_epochs"] == 1
+    main([*FIND, "--method", "aws", "--flip-signs", "0.5", "--flip-every", "1", "--save-to", str(tmp_path / "flips")])
+    method = read_json(tmp_path / "flips" / "config.json")["method"]
+    assert "interpolated_norms" in method["while_training"]
+    assert "SignFlips(probability=0.5, at=(0, 4))" in method["while_training"]
+    main([*FIND, "--method", "lrr", "--rewind-norms", "--save-to", str(tmp_path / "norms")])
+    assert read_json(tmp_path / "norms" / "config.json")["method"]["rewind"] == "KeepWeightsRewindNorms(step=0)"
+
+
+@pytest.mark.parametrize(
+    ("more", "sentence"),
+    [
+        (["--flip-signs", "30", "--flip-every", "1"], r"must be in [0, 1], got 30"),
+        (["--flip-signs", "0.3"], "signs flip every 30 epochs, but a level trains 2"),
+        (["--masks-of", "nowhere"], "nowhere"),
+        (["--borrow", "stolen", "--masks-of", "nowhere"], "unknown way to borrow masks"),
+    ],
+)
+def test_variations_out_of_range_are_refused_before_anything_is_written(
+    more: list[str], sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main([*FIND, "--method", "lrr", *more, "--save-to", str(tmp_path / "x")])
+    assert stopped.value.code == 2
+    assert sentence in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "x").exists()
