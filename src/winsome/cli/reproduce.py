@@ -130,10 +130,12 @@ def _print_estimate(console: Console, recipe: Recipe) -> None:
 
 def _print_table(console: Console, record: dict[str, Any]) -> None:
     table = RichTable(title=record["caption"], title_justify="left")
-    for column in record["columns"]:
+    # A first column that says "study" on every row says nothing where there is one.
+    first = int(record["columns"][0] == "study" and len({row[0] for row in record["rows"]}) == 1)
+    for column in record["columns"][first:]:
         table.add_column(column)
     for row in record["rows"]:
-        table.add_row(*_cells(row))
+        table.add_row(*_cells(row[first:]))
     console.print(table)
 
 

@@ -15,7 +15,7 @@ from winsome.recipes.set_ups import A
 from winsome.recipes.tickets import paper_studies
 from winsome.study import presets
 from winsome.study.arms import ARMS, Claim
-from winsome.study.barriers import BASE_LINE_WORDS, Connectivity, write_tables
+from winsome.study.barriers import Connectivity, write_tables
 from winsome.study.connectivity import study_connectivity
 from winsome.study.statistics import judged
 
@@ -61,14 +61,14 @@ def _lines(finished: Mapping[str, Finished]) -> Evidence:
         words = {pair["name"]: pair["label"] for pair in measured["pairs"]}
         for row in measured["barriers"]:
             ends = (row["first_error"], row["last_error"])
-            line = BASE_LINE_WORDS[row["base_line"]]
-            rows.append((label, words[row["pair"]], line, row["error"], row["low"], row["high"], row["n"], *ends))
+            rows.append((label, words[row["pair"]], row["base_line"], row["error"], row["low"], row["high"], row["n"], *ends))
         name = f"lines-{label}" if len(finished) > 1 else "lines"
         caption = "Test error along the straight line between two networks; thin: one search seed each, bold: the mean."
         plots.append(Plot(name, caption, drawing(error_along_lines, measured)))
         verdicts += _verdicts(measured)
-    columns = ("study", "pair", "barrier above the", "barrier", "low", "high", "search seeds", "error first", "error last")
-    table = Table("barriers", "Error barriers (fractions): means over search seeds with 95 % intervals.", columns, rows)
+    columns = ("study", "pair", "base line", "barrier", "low", "high", "seeds", "first error", "last error")
+    caption = "Error barriers (fractions) above the straight line between the ends or their mean; 95 % intervals over seeds."
+    table = Table("barriers", caption, columns, rows)
     note = (
         "A barrier is the highest point above the base line, the ends included, so it is never below 0: noise alone makes it "
         "positive. It is told here above the straight line between the ends; above their mean, as the paper's code takes it, "
