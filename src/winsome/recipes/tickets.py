@@ -55,13 +55,12 @@ def imagenet_table(scale: Scale) -> Recipe:
 def _imagenet_small() -> dict[str, Study]:
     """The digits stand in for ImageNet: a residual MLP under SGD and under Adam, and a small MLP-Mixer under Adam."""
     digits = replace(presets.digits(), arms=PAPER_A_ARMS, levels=(10,), search_seeds=tuple(range(16)), curve_at=())
-    searching, scratch = digits.search_training, digits.training
-    adam = replace(
-        digits, search_training=replace(searching, optimizer=Adam(1e-3)), training=replace(scratch, optimizer=Adam(1e-3))
-    )
+    # The paper's rate is 1e-3; within these few epochs it leaves every network far from trained.
+    searching, scratch = (replace(one, optimizer=Adam(3e-3)) for one in (digits.search_training, digits.training))
+    adam = replace(digits, search_training=searching, training=scratch)
     mixer = NetworkPlan("mlp_mixer", (("depth", 2), ("dim", 32), ("patch", 2)))
     few = replace(digits, name="mixer", network=mixer, levels=(8,), search_seeds=tuple(range(4)))
-    few = replace(few, search_training=adam.search_training, training=replace(adam.training, epochs=20))
+    few = replace(few, search_training=searching, training=scratch)
     return {"residual-mlp-sgd": digits, "residual-mlp-adam": replace(adam, name="adam"), "mlp-mixer-adam": few}
 
 
