@@ -16,27 +16,17 @@ import time
 from dataclasses import replace
 
 import torch
+from noise import noise_images
 
 from winsome import models
 from winsome.analysis.connectivity import Statistics, network_profile
 from winsome.analysis.line import Profile, points
-from winsome.data import Augmentation, ImageData, ImageSet, image_data, load
-from winsome.seeding import generator
+from winsome.data import ImageData, load
 from winsome.store import full_state
 from winsome.training.precision import FP32, Precision, fast_precision
 
 BAR = 0.8  # seconds
 POINTS = 3
-
-
-def random_images() -> ImageData:
-    """Noise in the shape of CIFAR-10: as many images as a point takes."""
-    images = torch.randint(256, (3000, 3, 32, 32), dtype=torch.uint8, generator=generator(0, "benchmark"))
-    every = ImageSet(images, torch.arange(3000) % 10)
-    rows = torch.arange(3000)
-    return image_data(
-        "noise", every.rows(rows[:1000]), every.rows(rows[1000:]), tuple("0123456789"), augmentation=Augmentation()
-    )
 
 
 def seconds(name: str, data: ImageData, precision: Precision, count: int, *, stacked: bool) -> tuple[float, Profile]:
@@ -56,7 +46,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
-    noise, digits = random_images(), load("digits")
+    noise, digits = noise_images(1000, 2000), load("digits")
     shape = noise.image_shape
     network = models.build("resnet20", image_shape=shape, n_classes=10, seed=0)
     fast = fast_precision(network, torch.device("cpu"))

@@ -1,64 +1,91 @@
-"""What masking and bf16 cost or gain: steps of ResNet-18 and ResNet-20 on 32x32 images, interleaved, as ratios.
+"""What masking, interpolation and bf16 cost or gain: steps of ResNet-18 and ResNet-20 on 32x32 images, as ratios.
 
-    uv run python benchmarks/masking.py [--networks resnet18 resnet20] [--rounds 7]
+    uv run python benchmarks/masking.py [--networks resnet18 resnet20] [--rounds 7] [--compile]
 
-Prints masked step / dense step, AWS step / masked step, and the bf16 + channels_last step / plain fp32 step, each the median
-of ratios within one round, with the least and greatest round. And the global threshold at 25 million weights: time, peak memory
-beyond the scores, against `torch.sort` and `torch.nn.utils.prune`.
+The masked step over the dense step, the step of AWS over that of LRR (which is the masked step), the dense and the masked step
+of AWS over the plain fp32 dense step of PyTorch. Rounds are interleaved; every figure is the median of ratios within one round,
+with the least and the greatest round. `--compile` adds the step compiled by `torch.compile` (inductor) over the eager one, after
+as many seconds of compilation as it prints.
 """
 
 from __future__ import annotations
 
 import argparse
-import statistics
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from functools import partial
+from typing import Any
 
 import torch
+from measuring import Figure, interleaved, print_figures, print_machine, ratio
 from torch import nn
 from torch.nn import functional as F
-from torch.nn.utils import prune
 
-from winsome import SignedMask, globally, interpolated_norms, models, prunable
+from winsome import SignedMask, interpolated_norms, models, prunable
 from winsome.training.precision import FP32, Precision, default_device, fast_precision
 
 BATCH = 128
-WEIGHTS = 25_000_000
-LAYERS = 50
+MASKED_OVER_DENSE, AWS_OVER_LRR = 1.03, 1.05
+OVER_FP32 = {"resnet18": 0.45, "resnet20": 0.5}
 
 
-def step_function(name: str, precision: Precision, *, masked: bool, aws: bool, stack: ExitStack) -> Callable[[], None]:
-    """One training step of a network on a fixed batch."""
+def built(name: str, precision: Precision, size: int = 32) -> nn.Module:
+    """A network on the device, in its layout."""
+    network = models.build(name, image_shape=(3, size, size), n_classes=10, seed=0).to(default_device())
+    return network.to(memory_format=torch.channels_last) if precision.channels_last else network
+
+
+def mask_on(network: nn.Module, stack: ExitStack) -> None:
+    """Enforce a random signed mask of density 0.1."""
+    weights = {name: network.get_parameter(name) for name in prunable(network)}
+    kept = {name: torch.rand(w.shape, device=w.device) < 0.1 for name, w in weights.items()}
+    stack.enter_context(SignedMask.of(weights, kept).enforced_on(network))
+
+
+def step_function(
+    name: str,
+    precision: Precision,
+    stack: ExitStack,
+    *,
+    masked: bool = False,
+    aws: bool = False,
+    batch: int = BATCH,
+    size: int = 32,
+    compiled: dict[str, Any] | None = None,
+) -> Callable[[], None]:
+    """One training step of a network on a fixed batch; `compiled` are options of torch.compile for forward and loss."""
     device = default_device()
-    network = models.build(name, image_shape=(3, 32, 32), n_classes=10, seed=0).to(device)
-    layout = torch.channels_last if precision.channels_last else torch.contiguous_format
-    network = network.to(memory_format=layout)
-    inputs = torch.randn(BATCH, 3, 32, 32, device=device).contiguous(memory_format=layout)
-    labels = torch.randint(10, (BATCH,), device=device)
-    optimizer = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9, weight_decay=5e-4, fused=precision.bf16)
+    network = built(name, precision, size)
+    inputs = torch.randn(batch, 3, size, size, device=device)
+    inputs = inputs.contiguous(memory_format=torch.channels_last if precision.channels_last else torch.contiguous_format)
+    labels = torch.randint(10, (batch,), device=device)
+    # PyTorch's own defaults for the plain step, the engine's for ours.
+    fused = None if precision == FP32 else True
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9, weight_decay=5e-4, fused=fused)
     if masked:
-        weights = {name: network.get_parameter(name) for name in prunable(network)}
-        kept = {name: torch.rand(w.shape) < 0.1 for name, w in weights.items()}
-        stack.enter_context(SignedMask.of(weights, kept).enforced_on(network))
+        mask_on(network, stack)
     if aws:
         stack.enter_context(interpolated_norms(network, 0))
 
-    def step() -> None:
+    def loss_of(inputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         with precision.autocast(device):
             logits = network(inputs)
+        return F.cross_entropy(logits.float(), labels)
+
+    loss_function = loss_of if compiled is None else torch.compile(loss_of, **compiled)
+
+    def step() -> None:
+        loss = loss_function(inputs, labels)
         optimizer.zero_grad(set_to_none=True)
-        F.cross_entropy(logits.float(), labels).backward()  # type: ignore[no-untyped-call]
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
 
     return step
 
 
 def seconds(step: Callable[[], None], repeats: int) -> float:
-    """Of one step, over a few."""
+    """Of one step, over a few, after one that is not counted."""
     step()
     if torch.cuda.is_available():
         torch.cuda.synchronize()
@@ -70,84 +97,55 @@ def seconds(step: Callable[[], None], repeats: int) -> float:
     return (time.perf_counter() - start) / repeats
 
 
-def ratios(name: str, rounds: int, repeats: int) -> None:
-    """Print the ratios of one network."""
-    with ExitStack() as stack:
-        fast = fast_precision(models.build(name, image_shape=(3, 32, 32), n_classes=10, seed=0), default_device())
-        steps = {
-            "plain fp32": step_function(name, FP32, masked=False, aws=False, stack=stack),
-            "dense": step_function(name, fast, masked=False, aws=False, stack=stack),
-            "masked": step_function(name, fast, masked=True, aws=False, stack=stack),
-            "AWS": step_function(name, fast, masked=True, aws=True, stack=stack),
-        }
-        times: dict[str, list[float]] = {kind: [] for kind in steps}
-        for _ in range(rounds):
-            for kind, step in steps.items():
-                times[kind].append(seconds(step, repeats))
-    print(f"{name}: {fast.words}; milliseconds per step of {BATCH} images, median of {rounds} rounds:")
-    print("  " + ", ".join(f"{kind} {1000 * statistics.median(values):.1f}" for kind, values in times.items()))
-    for top, bottom in (("masked", "dense"), ("AWS", "masked"), ("dense", "plain fp32"), ("AWS", "plain fp32")):
-        found = [a / b for a, b in zip(times[top], times[bottom], strict=True)]
-        print(f"  {top} / {bottom}: {statistics.median(found):.3f} ({min(found):.3f} to {max(found):.3f})")
-
-
-@contextmanager
-def timed(words: str) -> Iterator[None]:
-    """Print how long the block took, and by how much the process's memory peaked above its start, per weight (Linux)."""
-    Path("/proc/self/clear_refs").write_text("5")  # resets the peak to what is resident now
-    before = peak_bytes()
-    start = time.perf_counter()
-    yield
-    took = time.perf_counter() - start
-    print(f"  {words}: {1000 * took:.0f} ms, {(peak_bytes() - before) / WEIGHTS:.1f} bytes per weight")
-
-
-def peak_bytes() -> int:
-    """The greatest resident size of this process since the last reset."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
-
-
-def threshold(kind: str) -> None:
-    """One way to keep the 10 % largest of 25 million weights, in a process of its own so that its peak memory is its own."""
-    torch.manual_seed(0)
-    weights = {f"layer{i}": torch.randn(WEIGHTS // LAYERS) for i in range(LAYERS)}
-    kept = {name: torch.ones(w.shape, dtype=torch.bool) for name, w in weights.items()}
-    scores = {name: w.abs() for name, w in weights.items()}
-    if kind == "winsome":
-        globally({"warm": torch.rand(10)}, 0.5, {"warm": torch.ones(10, dtype=torch.bool)})
-        with timed("winsome.globally"):
-            found = globally(scores, 0.1, kept)
-        assert sum(int(keep.sum()) for keep in found.values()) == round(0.1 * WEIGHTS)
-    elif kind == "sort":
-        with timed("torch.sort of all scores"):
-            flat = torch.cat(list(scores.values()))
-            _ = flat >= flat.sort().values[-WEIGHTS // 10]
-    else:
-        modules = [nn.Linear(1, 1) for _ in range(LAYERS)]
-        for module, weight in zip(modules, weights.values(), strict=True):
-            module.weight = nn.Parameter(weight)
-        with timed("torch.nn.utils.prune.global_unstructured"):
-            prune.global_unstructured([(m, "weight") for m in modules], prune.L1Unstructured, amount=0.9)
+def figures(
+    networks: Sequence[str] = ("resnet18", "resnet20"),
+    rounds: int = 7,
+    repeats: int = 3,
+    *,
+    batch: int = BATCH,
+    compiled: bool = False,
+) -> list[Figure]:
+    """Milliseconds of every step, and the ratios that have a bar."""
+    found = []
+    for name in networks:
+        with ExitStack() as stack:
+            fast = fast_precision(built(name, FP32), default_device())
+            make = partial(step_function, name, stack=stack, batch=batch)
+            steps = {
+                "plain fp32": make(FP32),
+                "dense": make(fast),
+                "LRR": make(fast, masked=True),
+                "AWS": make(fast, masked=True, aws=True),
+            }
+            if compiled:
+                steps["AWS compiled"] = make(fast, masked=True, aws=True, compiled={})
+                start = time.perf_counter()
+                steps["AWS compiled"]()
+                found.append(Figure(f"{name}: first compiled step, s", (time.perf_counter() - start,)))
+            times = interleaved({kind: partial(seconds, step, repeats) for kind, step in steps.items()}, rounds=rounds, warm_up=0)
+        found += [Figure(f"{name}: {kind} step, ms", tuple(1000 * value for value in times[kind])) for kind in steps]
+        bar = OVER_FP32.get(name)
+        found += [
+            ratio(f"{name}: masked over dense", times["LRR"], times["dense"], bar=MASKED_OVER_DENSE),
+            ratio(f"{name}: AWS over LRR", times["AWS"], times["LRR"], bar=AWS_OVER_LRR),
+            ratio(f"{name}: {fast.words}, dense, over plain fp32", times["dense"], times["plain fp32"], bar=bar),
+            ratio(f"{name}: {fast.words}, masked with AWS, over plain fp32", times["AWS"], times["plain fp32"]),
+        ]
+        if compiled:
+            found.append(ratio(f"{name}: AWS compiled over eager", times["AWS compiled"], times["AWS"]))
+    return found
 
 
 def main() -> None:
-    """Print everything."""
+    """Print every figure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--networks", nargs="+", default=["resnet18", "resnet20"])
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--threshold", choices=["winsome", "sort", "prune"], help=argparse.SUPPRESS)
+    parser.add_argument("--compile", action="store_true")
     options = parser.parse_args()
-    if options.threshold:
-        threshold(options.threshold)
-        return
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {default_device()}")
-    for name in options.networks:
-        ratios(name, options.rounds, options.repeats)
-    print(f"the 10 % largest of {WEIGHTS:,} weights in {LAYERS} layers (peak memory beyond weights, scores and masks):")
-    for kind in ("winsome", "sort", "prune"):
-        subprocess.run([sys.executable, __file__, "--threshold", kind], check=True)
+    print_machine()
+    print_figures(figures(options.networks, options.rounds, options.repeats, compiled=options.compile))
 
 
 if __name__ == "__main__":

@@ -14,11 +14,11 @@ import statistics
 import sys
 import time
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import torch
 import torchvision
+from measuring import processor
 from torch import Tensor
 
 from winsome import ticket_file
@@ -74,13 +74,6 @@ def measure(mask: SignedMask) -> tuple[int, float, float]:
     if decoded.mask != mask:
         sys.exit("the round trip changed the mask")
     return len(data), statistics.median(encoding), statistics.median(decoding)
-
-
-def processor() -> str:
-    """The processor's name, where the system says it."""
-    information = Path("/proc/cpuinfo")
-    lines = information.read_text().splitlines() if information.exists() else []
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.processor())
 
 
 def main() -> None:
