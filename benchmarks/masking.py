@@ -122,7 +122,9 @@ def figures(
                 start = time.perf_counter()
                 steps["AWS compiled"]()
                 found.append(Figure(f"{name}: first compiled step, s", (time.perf_counter() - start,)))
-            times = interleaved({kind: partial(seconds, step, repeats) for kind, step in steps.items()}, rounds=rounds, warm_up=0)
+            times = interleaved(
+                {kind: partial(seconds, step, repeats) for kind, step in steps.items()}, rounds=rounds, warm_up=0
+            )
         found += [Figure(f"{name}: {kind} step, ms", tuple(1000 * value for value in times[kind])) for kind in steps]
         bar = OVER_FP32.get(name)
         found += [
