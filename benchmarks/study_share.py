@@ -33,6 +33,7 @@ from winsome.methods import aws
 from winsome.study import jobs, members, presets
 from winsome.study.design import DataPlan, NetworkPlan, Study
 from winsome.study.run import run
+from winsome.training import settings
 
 SHARE = 0.9
 LEVELS = 2
@@ -87,6 +88,7 @@ PARTS: tuple[tuple[str, Any, str], ...] = (
     ("pruning and restarting", search.Search, "open"),
     ("closing levels", search.Search, "close"),
     ("loading data", DataPlan, "load"),
+    ("making optimizers (torch imports its compiler once)", settings.SGD, "__call__"),
 )
 
 

@@ -110,7 +110,6 @@ def re_estimate_statistics(
         network.eval()
         for layer in layers:
             layer.reset_running_stats()
-            layer.momentum = None  # a plain mean over the batches
             layer.train()
         batches = statistics_batches(
             data,
@@ -120,7 +119,9 @@ def re_estimate_statistics(
             augment=augment,
             channels_last=precision.channels_last,
         )
-        for inputs, _ in batches:
+        for number, (inputs, _) in enumerate(batches, start=1):
+            for layer in layers:
+                layer.momentum = 1 / number  # a plain mean; None does the same, but waits for the device in every layer
             with precision.autocast(device):
                 network(inputs if members is None else inputs.expand(members, *inputs.shape))
     for layer, momentum in zip(layers, momenta, strict=True):

@@ -1,0 +1,234 @@
+"""What the engine reaches on a GPU: images per second, fraction of the matrix peak, masking, compilation, epochs, a study.
+
+    uv run python benchmarks/gpu.py                # at most 10 minutes; writes benchmarks/results/gpu.json
+    uv run python benchmarks/gpu.py --dry-run      # tiny sizes, on a CPU too; writes nothing
+
+- The matrix peak is what bf16 products of square matrices reach on this device; a step's FLOPs are counted by
+  `torch.utils.flop_counter` (a multiplication and an addition are two), forward and backward.
+- Steps on a fixed batch, interleaved: dense, masked, masked with AWS, each eager; AWS with forward and loss compiled in mode
+  "reduce-overhead", which captures CUDA graphs; and the whole eager step of AWS (forward, backward, optimizer) captured as one CUDA
+  graph. From these follows whether the engine should compile on a GPU.
+- An epoch of ResNet-18 with the training loop of `winsome study`, batches and metrics included. The goal: 1.0 s on an H200.
+- Levels of a study with AWS and LRR of ResNet-20, and what the whole preset takes at that rate, which is an extrapolation.
+- That no step waits for the device: one epoch under `torch.cuda.set_sync_debug_mode("error")`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from masking import built, mask_on, seconds, step_function
+from measuring import RESULTS, Figure, interleaved, machine, print_figures, print_machine, ratio
+from noise import noise_folder, noise_images
+from study_share import own_cache
+from torch.utils.flop_counter import FlopCounterMode
+
+from winsome.data import steps_per_epoch
+from winsome.methods import aws, learning_rate_rewinding
+from winsome.norms import interpolated_norms
+from winsome.study import presets
+from winsome.study.design import DataPlan
+from winsome.study.run import run
+from winsome.training.loop import train
+from winsome.training.precision import FP32, default_device, fast_precision
+from winsome.training.settings import SGD, Constant, Training
+
+EPOCH_GOAL = 1.0  # seconds
+ON_GPU = torch.cuda.is_available()
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much is measured."""
+
+    steps: tuple[tuple[str, int, int], ...] = (("resnet18", 32, 512), ("resnet50", 32, 512), ("resnet50", 224, 256))
+    matrix: int = 8192
+    rounds: int = 5
+    repeats: int = 10
+    images: int = 50_000
+    epoch_network: str = "resnet18"
+    batches: tuple[int, ...] = (128, 512)
+    epochs: int = 4
+    study_levels: int = 2
+    study_epochs: int = 10
+
+
+TINY = Sizes((("resnet8", 32, 4),), 64, 1, 1, 64, "resnet8", (16,), 2, 1, 1)
+
+
+def matrix_peak(size: int, rounds: int) -> float:
+    """FLOP per second of bf16 products of square matrices: the best round."""
+    left, right = (torch.randn(size, size, device=default_device(), dtype=torch.bfloat16) for _ in range(2))
+    return max(2 * size**3 / seconds(lambda: torch.mm(left, right), 20) for _ in range(rounds))
+
+
+def flops_of(step: Callable[[], None]) -> int:
+    """Of one step, forward and backward."""
+    with FlopCounterMode(display=False) as counter:
+        step()
+    return int(counter.get_total_flops())
+
+
+def as_cuda_graph(step: Callable[[], None]) -> Callable[[], None]:
+    """The step captured whole: a replay launches nothing from Python."""
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        for _ in range(3):
+            step()
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    # Weights cast once and cached by autocast would be taken from outside the graph.
+    torch.set_autocast_cache_enabled(False)
+    try:
+        with torch.cuda.graph(graph):
+            step()
+    finally:
+        torch.set_autocast_cache_enabled(True)
+    return graph.replay
+
+
+def step_figures(name: str, size: int, batch: int, peak: float, sizes: Sizes) -> list[Figure]:
+    """Images per second, fraction of the peak, and the ratios between kinds of step."""
+    precision = fast_precision(built(name, FP32, size), default_device())
+    options: dict[str, Any] = {"mode": "reduce-overhead"} if ON_GPU else {"backend": "aot_eager"}
+    with ExitStack() as stack:
+        make = partial(step_function, name, precision, stack, batch=batch, size=size)
+        steps = {
+            "dense": make(),
+            "masked": make(masked=True),
+            "AWS": make(masked=True, aws=True),
+            "AWS compiled": make(masked=True, aws=True, compiled=options),
+        }
+        flops = flops_of(steps["dense"])
+        start = time.perf_counter()
+        steps["AWS compiled"]()
+        compilation = time.perf_counter() - start
+        if ON_GPU:
+            steps["AWS as one CUDA graph"] = as_cuda_graph(make(masked=True, aws=True))
+        times = interleaved({kind: partial(seconds, step, sizes.repeats) for kind, step in steps.items()}, rounds=sizes.rounds)
+    words = f"{name} {size}x{size}, batches of {batch}"
+    found = [Figure(f"{words}, compilation: s", (compilation,))]
+    for kind, taken in times.items():
+        found.append(Figure(f"{words}, {kind}: images per second", tuple(batch / value for value in taken)))
+        found.append(Figure(f"{words}, {kind}: of the matrix peak", tuple(flops / value / peak for value in taken)))
+        if kind not in ("dense", "AWS"):
+            other = "dense" if kind == "masked" else "AWS"
+            found.append(ratio(f"{words}: {kind} over {other}", taken, times[other], bar=1.03 if kind == "masked" else None))
+    found.append(ratio(f"{words}: AWS over LRR", times["AWS"], times["masked"], bar=1.05))
+    return found
+
+
+def epoch_figures(batch: int, sizes: Sizes) -> list[Figure]:
+    """Seconds of an epoch of the training loop, AWS under a mask, the first epoch left out; then one that may not wait."""
+    device = default_device()
+    data = noise_images(sizes.images).on(device)
+    precision = fast_precision(built(sizes.epoch_network, FP32), device)
+    network = built(sizes.epoch_network, precision)
+    training = Training(sizes.epochs, batch, SGD(), Constant())
+    per_epoch = steps_per_epoch(data, batch)
+    ends: list[float] = []
+
+    def on_epoch(_epoch: int, _loss: torch.Tensor) -> None:
+        ends.append(time.perf_counter())  # the loop has waited for the device: it looked at the losses
+
+    with ExitStack() as stack:
+        mask_on(network, stack)
+        stack.enter_context(interpolated_norms(network, 0))
+        optimizer = training.optimizer(network.parameters())
+        go = partial(train, network, data, training, optimizer, seeds=[0], precision=precision)
+        go(range(sizes.epochs * per_epoch), on_epoch=on_epoch)
+        if ON_GPU:
+            torch.cuda.set_sync_debug_mode("error")
+            try:  # all steps of an epoch but the last, after which the losses are looked at
+                go(_after_the_first_batch(per_epoch - 1))
+            finally:
+                torch.cuda.set_sync_debug_mode("default")
+    epochs = tuple(b - a for a, b in zip(ends, ends[1:], strict=False))
+    goal = EPOCH_GOAL if sizes.images == 50_000 else None
+    return [Figure(f"{sizes.epoch_network}, batches of {batch}: s per epoch of {sizes.images:,} images", epochs, goal)]
+
+
+def _after_the_first_batch(steps: int) -> Any:
+    """The step numbers 0 to steps - 1; the first step, with which the epoch's order goes to the device, may wait."""
+    torch.cuda.set_sync_debug_mode("default")
+    for step in range(steps):
+        yield step
+        torch.cuda.set_sync_debug_mode("error")
+
+
+def study_figures(sizes: Sizes) -> list[Figure]:
+    """Seconds of a study of ResNet-20 with few levels, and of the whole preset at the same seconds per epoch."""
+    whole = presets.images("cifar10")
+    names = ("network_lrr", "network_aws", "planted_aws", "planted_lrr")
+    with tempfile.TemporaryDirectory() as place, own_cache(Path(place)):
+        folder = noise_folder(Path(place) / "images", sizes.images, max(10, sizes.images // 5))
+        study = replace(
+            whole,
+            data=DataPlan(str(folder)),
+            methods=(("lrr", learning_rate_rewinding(sizes.study_levels)), ("aws", aws(sizes.study_levels))),
+            search_training=replace(whole.search_training, epochs=sizes.study_epochs, batch_size=min(128, sizes.images)),
+            warmup_epochs=0,
+            training=replace(whole.training, epochs=sizes.study_epochs, batch_size=min(128, sizes.images)),
+            arms=tuple(arm for arm in whole.arms if arm.name in names),
+            levels=(sizes.study_levels,),
+            search_seeds=(0,),
+            starts=(0,),
+        )
+        start = time.perf_counter()
+        run(study, Path(place) / "study", workers=1)
+        took = time.perf_counter() - start
+    epochs = sizes.study_epochs * (2 * (1 + sizes.study_levels) + 2)
+    searches = 2 * sum(whole.level_training("aws", level).epochs for level in range(16))
+    words = f"AWS + LRR study of ResNet-20, {epochs} epochs of {sizes.images:,} images"
+    return [
+        Figure(f"{words}: s", (took,)),
+        Figure(f"{words}: s per epoch, everything included", (took / epochs,)),
+        Figure(f"the preset's AWS + LRR searches, {searches} epochs, extrapolated: s", (searches * took / epochs,)),
+    ]
+
+
+def figures(sizes: Sizes) -> list[Figure]:
+    """Everything, the peak first."""
+    peak = matrix_peak(sizes.matrix, sizes.rounds)
+    found = [Figure(f"bf16 matrix peak, {sizes.matrix} squared: TFLOP/s", (peak / 1e12,))]
+    print_figures(found)
+    parts = [partial(step_figures, *step, peak, sizes) for step in sizes.steps]
+    parts += [partial(epoch_figures, batch, sizes) for batch in sizes.batches]
+    for part in (*parts, partial(study_figures, sizes)):
+        more = part()
+        print_figures(more)
+        found += more
+    assert all(math.isfinite(figure.median) for figure in found)
+    return found
+
+
+def main() -> None:
+    """Print every figure; on a GPU keep them."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--dry-run", action="store_true", help="tiny sizes, to see that everything works; nothing is kept")
+    options = parser.parse_args()
+    if not ON_GPU and not options.dry_run:
+        parser.error("no GPU is here; --dry-run goes through everything with tiny sizes on the CPU")
+    print_machine()
+    found = figures(TINY if options.dry_run else Sizes())
+    if not options.dry_run:
+        record = {"machine": machine(), "figures": [figure.record() for figure in found]}
+        RESULTS.mkdir(exist_ok=True)
+        (RESULTS / "gpu.json").write_text(json.dumps(record, indent=1) + "\n")
+        print(f"wrote {RESULTS / 'gpu.json'}")
+
+
+if __name__ == "__main__":
+    main()
