@@ -1,0 +1,90 @@
+"""Every benchmark that needs no GPU, one after another, and whether each bar is met.
+
+    uv run python benchmarks/all.py            # about 15 minutes on 2 free cores; writes benchmarks/results/cpu.json
+    uv run python benchmarks/all.py --quick    # tiny sizes, to see that everything works; writes nothing
+
+Each benchmark is a script of its own, with longer settings as its defaults. The exit status is 1 if a bar is missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+
+import data_path
+import growth
+import masking
+import memory
+import study_share
+import threshold
+from measuring import RESULTS, Figure, machine, print_figures, print_machine
+
+Parts = dict[str, Callable[[], list[Figure]]]
+
+
+def parts() -> Parts:
+    """The benchmarks with settings short enough for all of them."""
+    return {
+        "masking": partial(masking.figures, rounds=5, repeats=2),
+        "data_path": partial(data_path.figures, rounds=3),
+        "threshold": partial(threshold.figures, rounds=2),
+        "memory": partial(memory.figures, rounds=1),
+        "study_share": partial(study_share.figures, workers=False),
+        "growth": partial(growth.figures, rounds=1),
+    }
+
+
+def quick_parts() -> Parts:
+    """The same with tiny sizes, whose figures mean nothing."""
+    return {
+        "masking": partial(masking.figures, ["resnet8"], rounds=1, repeats=1, batch=4),
+        "data_path": partial(data_path.figures, 256, rounds=1),
+        "threshold": partial(threshold.figures, [0.1], rounds=1),
+        "memory": partial(memory.figures, "resnet8", batch=8, rounds=1),
+        "study_share": partial(study_share.figures, 128, 1, network="resnet8"),
+        "growth": partial(growth.figures, rounds=1, epochs=1, units={"levels": (1, 2)}, train_images=256),
+    }
+
+
+def measured(chosen: Parts) -> dict[str, tuple[list[Figure], float]]:
+    """The figures of every benchmark, printed as they come, and the seconds that it took."""
+    found = {}
+    for name, figures in chosen.items():
+        print(f"\n{name}", flush=True)
+        start = time.perf_counter()
+        results = figures()
+        found[name] = results, time.perf_counter() - start
+        print_figures(results)
+    return found
+
+
+def main() -> None:
+    """Run all, print the table of bars, keep the figures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="tiny sizes, to see that everything works; nothing is kept")
+    options = parser.parse_args()
+    where = machine()
+    print_machine()
+    found = measured(quick_parts() if options.quick else parts())
+    bars = [figure for results, _ in found.values() for figure in results if figure.met is not None]
+    missed = [figure.name for figure in bars if not figure.met]
+    print(f"\n{len(bars) - len(missed)} of {len(bars)} bars are met")
+    print_figures(bars)
+    if options.quick:
+        return
+    benchmarks = {
+        name: {"seconds": round(took, 1), "figures": [figure.record() for figure in results]}
+        for name, (results, took) in found.items()
+    }
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "cpu.json").write_text(json.dumps({"machine": where, "benchmarks": benchmarks}, indent=1) + "\n")
+    print(f"wrote {RESULTS / 'cpu.json'}")
+    sys.exit(1 if missed else 0)
+
+
+if __name__ == "__main__":
+    main()

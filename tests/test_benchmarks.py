@@ -1,0 +1,112 @@
+"""Every benchmark runs with tiny sizes, so that none can rot; what a figure says of itself is checked by hand."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import all as every  # the benchmark of that name
+import gpu
+import measuring
+import noise
+import pytest
+import torch
+from measuring import Figure
+from study_share import Clock
+
+from winsome.data import load
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> object:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+# What starts processes of its own, or torch's compiler, takes long.
+SLOW = ("threshold", "memory", "study_share")
+QUICK = [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in every.quick_parts()]
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_a_benchmark_runs_with_tiny_sizes(name: str) -> None:
+    figures = every.quick_parts()[name]()
+    assert figures
+    assert len({figure.name for figure in figures}) == len(figures), "each figure has a name of its own"
+    assert all(math.isfinite(value) for figure in figures for value in figure.values)
+    assert all(figure.line() and figure.record() for figure in figures)
+
+
+def test_the_long_settings_are_of_the_same_benchmarks() -> None:
+    assert list(every.parts()) == list(every.quick_parts())
+
+
+@pytest.mark.slow
+def test_the_gpu_benchmark_goes_through_on_a_cpu() -> None:
+    names = [figure.name for figure in gpu.figures(gpu.TINY)]
+    for part in ("matrix peak", "AWS compiled", "masked over dense", "s per epoch", "extrapolated"):
+        assert any(part in name for name in names), part
+
+
+def test_a_figure_is_judged_by_its_median() -> None:
+    values = (1.0, 1.02, 9.0)
+    assert Figure("x", values, 1.03).met is True
+    assert Figure("x", values, 1.01).met is False
+    assert Figure("x", values, 1.02, at_least=True).met is True
+    assert Figure("x", values, 1.03, at_least=True).met is False
+    assert Figure("x", values).met is None
+    assert Figure("x", values, 1.03).record() == {
+        "name": "x",
+        "median": 1.02,
+        "least": 1.0,
+        "most": 9.0,
+        "bar": "<= 1.03",
+        "met": True,
+    }
+    assert "MISSED" in Figure("x", values, 1.01).line()
+
+
+def test_ratios_are_taken_within_a_round() -> None:
+    calls: list[str] = []
+    readings = iter(range(1, 100))
+
+    def measure(name: str) -> float:
+        calls.append(name)
+        return float(next(readings))
+
+    found = measuring.interleaved({"a": lambda: measure("a"), "b": lambda: measure("b")}, rounds=2, warm_up=1)
+    assert calls == ["a", "b"] * 3
+    assert found == {"a": [3.0, 5.0], "b": [4.0, 6.0]}
+    assert measuring.ratio("a over b", found["a"], found["b"]).values == (3 / 4, 5 / 6)
+
+
+def test_the_clock_counts_every_moment_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("study_share.time.perf_counter", lambda: now[0])
+    clock = Clock()
+    with clock.part("whole"):
+        now[0] += 1
+        with clock.part("inner"):
+            now[0] += 10
+            with pytest.raises(ValueError, match="out"), clock.part("whole"):
+                now[0] += 100
+                raise ValueError("out")
+            now[0] += 20
+        now[0] += 2
+    now[0] += 1000
+    assert clock.seconds == {"whole": 103.0, "inner": 30.0}
+
+
+def test_the_folder_of_noise_holds_the_images_of_noise(tmp_path: Path) -> None:
+    made, read = noise.noise_images(20, 10), load(str(noise.noise_folder(tmp_path / "set", 20, 10)), cache=tmp_path)
+    assert torch.equal(made.train.images, read.train.images)
+    assert torch.equal(made.test.labels, read.test.labels)
+    assert read.augmentation == made.augmentation
+
+
+def test_peak_memory_is_seen() -> None:
+    before = measuring.reset_peak()
+    torch.ones(8_000_000)  # freed at once
+    assert 30e6 < measuring.peak_bytes() - before < 80e6
