@@ -16,8 +16,8 @@ import time
 from dataclasses import replace
 
 import torch
-from noise import noise_images
 
+from noise import noise_images
 from winsome import models
 from winsome.analysis.connectivity import Statistics, network_profile
 from winsome.analysis.line import Profile, points

@@ -22,10 +22,10 @@ from typing import Any
 
 import torch
 import torchvision
-from measuring import Figure, interleaved, print_figures, print_machine, ratio
-from noise import noise_images
 from torch.utils.data import DataLoader, Dataset
 
+from measuring import Figure, interleaved, print_figures, print_machine, ratio
+from noise import noise_images
 from winsome.data import ImageData, training_batches
 from winsome.data.augmentation import augmented, blank_canvas, draw_augmentation
 from winsome.seeding import generator

@@ -6,8 +6,8 @@
 - The matrix peak is what bf16 products of square matrices reach on this device; a step's FLOPs are counted by
   `torch.utils.flop_counter` (a multiplication and an addition are two), forward and backward.
 - Steps on a fixed batch, interleaved: dense, masked, masked with AWS, each eager; AWS with forward and loss compiled in mode
-  "reduce-overhead", which captures CUDA graphs; and the whole eager step of AWS (forward, backward, optimizer) captured as one CUDA
-  graph. From these follows whether the engine should compile on a GPU.
+  "reduce-overhead", which captures CUDA graphs; and the whole eager step of AWS (forward, backward, optimizer) captured as one
+  CUDA graph. From these follows whether the engine should compile on a GPU.
 - An epoch of ResNet-18 with the training loop of `winsome study`, batches and metrics included. The goal: 1.0 s on an H200.
 - Levels of a study with AWS and LRR of ResNet-20, and what the whole preset takes at that rate, which is an extrapolation.
 - That no step waits for the device: one epoch under `torch.cuda.set_sync_debug_mode("error")`.
@@ -20,20 +20,21 @@ import json
 import math
 import tempfile
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import torch
-from masking import built, mask_on, seconds, step_function
+from torch.utils.flop_counter import FlopCounterMode
+
+from masking import Step, built, random_mask, seconds, step_function
 from measuring import RESULTS, Figure, interleaved, machine, print_figures, print_machine, ratio
 from noise import noise_folder, noise_images
 from study_share import own_cache
-from torch.utils.flop_counter import FlopCounterMode
-
 from winsome.data import steps_per_epoch
 from winsome.methods import aws, learning_rate_rewinding
 from winsome.norms import interpolated_norms
@@ -70,33 +71,40 @@ TINY = Sizes((("resnet8", 32, 4),), 64, 1, 1, 64, "resnet8", (16,), 2, 1, 1)
 def matrix_peak(size: int, rounds: int) -> float:
     """FLOP per second of bf16 products of square matrices: the best round."""
     left, right = (torch.randn(size, size, device=default_device(), dtype=torch.bfloat16) for _ in range(2))
-    return max(2 * size**3 / seconds(lambda: torch.mm(left, right), 20) for _ in range(rounds))
+    product = nullcontext(lambda: torch.mm(left, right))
+    return max(2 * size**3 / seconds(lambda: product, 20) for _ in range(rounds))
 
 
-def flops_of(step: Callable[[], None]) -> int:
+def flops_of(opened: Step) -> int:
     """Of one step, forward and backward."""
-    with FlopCounterMode(display=False) as counter:
+    with opened() as step, FlopCounterMode(display=False) as counter:
         step()
     return int(counter.get_total_flops())
 
 
-def as_cuda_graph(step: Callable[[], None]) -> Callable[[], None]:
-    """The step captured whole: a replay launches nothing from Python."""
-    stream = torch.cuda.Stream()
-    stream.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(stream):
-        for _ in range(3):
-            step()
-    torch.cuda.current_stream().wait_stream(stream)
-    graph = torch.cuda.CUDAGraph()
-    # Weights cast once and cached by autocast would be taken from outside the graph.
-    torch.set_autocast_cache_enabled(False)
-    try:
-        with torch.cuda.graph(graph):
-            step()
-    finally:
-        torch.set_autocast_cache_enabled(True)
-    return graph.replay
+def as_cuda_graph(opened: Step) -> Step:
+    """The step captured whole each time that it is opened: a replay launches nothing from Python."""
+
+    @contextmanager
+    def captured() -> Iterator[Callable[[], object]]:
+        with opened() as step:
+            stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+            stream.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(stream):
+                for _ in range(3):
+                    step()
+            torch.cuda.current_stream().wait_stream(stream)
+            graph = torch.cuda.CUDAGraph()
+            # Weights that autocast cast and cached before would be taken from outside the graph.
+            torch.set_autocast_cache_enabled(False)
+            try:
+                with torch.cuda.graph(graph):
+                    step()
+            finally:
+                torch.set_autocast_cache_enabled(True)
+            yield graph.replay
+
+    return captured
 
 
 def step_figures(name: str, size: int, batch: int, peak: float, sizes: Sizes) -> list[Figure]:
@@ -113,7 +121,7 @@ def step_figures(name: str, size: int, batch: int, peak: float, sizes: Sizes) ->
         }
         flops = flops_of(steps["dense"])
         start = time.perf_counter()
-        steps["AWS compiled"]()
+        seconds(steps["AWS compiled"], 1)
         compilation = time.perf_counter() - start
         if ON_GPU:
             steps["AWS as one CUDA graph"] = as_cuda_graph(make(masked=True, aws=True))
@@ -144,7 +152,7 @@ def epoch_figures(batch: int, sizes: Sizes) -> list[Figure]:
         ends.append(time.perf_counter())  # the loop has waited for the device: it looked at the losses
 
     with ExitStack() as stack:
-        mask_on(network, stack)
+        stack.enter_context(random_mask(network).enforced_on(network))
         stack.enter_context(interpolated_norms(network, 0))
         optimizer = training.optimizer(network.parameters())
         go = partial(train, network, data, training, optimizer, seeds=[0], precision=precision)
@@ -155,7 +163,7 @@ def epoch_figures(batch: int, sizes: Sizes) -> list[Figure]:
                 go(_after_the_first_batch(per_epoch - 1))
             finally:
                 torch.cuda.set_sync_debug_mode("default")
-    epochs = tuple(b - a for a, b in zip(ends, ends[1:], strict=False))
+    epochs = tuple(b - a for a, b in pairwise(ends))
     goal = EPOCH_GOAL if sizes.images == 50_000 else None
     return [Figure(f"{sizes.epoch_network}, batches of {batch}: s per epoch of {sizes.images:,} images", epochs, goal)]
 

@@ -18,7 +18,6 @@ from functools import partial
 from pathlib import Path
 
 from measuring import Figure, interleaved, print_figures, print_machine
-
 from winsome.methods import aws
 from winsome.study import presets
 from winsome.study.arms import ARMS

@@ -69,7 +69,7 @@ def _short(value: float) -> str:
 
 
 def interleaved(subjects: Mapping[str, Callable[[], float]], *, rounds: int, warm_up: int = 1) -> dict[str, list[float]]:
-    """What each subject returns in every round; a round runs all of them, so that what else the machine does meets all alike."""
+    """What each subject returns in every round; a round runs all, so that what else the machine does meets all alike."""
     values: dict[str, list[float]] = {name: [] for name in subjects}
     for number in range(warm_up + rounds):
         for name, measure in subjects.items():

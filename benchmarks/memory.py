@@ -16,10 +16,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from measuring import Figure, in_own_process, peak_bytes, print_figures, print_machine, ratio, reset_peak
-from noise import noise_images
 from torch import nn
 
+from measuring import Figure, in_own_process, peak_bytes, print_figures, print_machine, ratio, reset_peak
+from noise import noise_images
 from winsome import Level, aws, find_tickets, models
 from winsome.data import ImageData, steps_per_epoch
 from winsome.search import Search

@@ -2,11 +2,11 @@
 
     uv run python benchmarks/study_share.py [--images 1280] [--scratch-epochs 100] [--workers]
 
-A study of ResNet-20 on CIFAR-10-shaped images of noise, read from parquet files: AWS with two levels and its signed mask planted
-on a fresh start, with the epochs, the batch size and the proportion of train, test and statistics images of `winsome study
-cifar10`. It runs in this process, from the call to the last result, loading included. "Training steps" are the loop with its
-batches, without what the loop calls between epochs. With fewer images the parts that do not grow with them (saving, pruning,
-start-up) weigh more than in the real study: the share is a lower end. `--workers` adds the study as it really runs, in one
+A study of ResNet-20 on CIFAR-10-shaped images of noise, read from parquet files: AWS with two levels and its signed mask
+planted on a fresh start, with the epochs, the batch size and the proportion of train, test and statistics images of `winsome
+study cifar10`. It runs in this process, from the call to the last result, loading included. "Training steps" are the loop with
+its batches, without what the loop calls between epochs. With fewer images the parts that do not grow with them (saving,
+pruning, start-up) weigh more than in the real study: the share is a lower end. `--workers` adds the study as it really runs, in one
 one-thread process for each core: its share is the time in jobs over the processes' whole time, start-up and last jobs included,
 times the share of a one-thread job.
 """
@@ -25,9 +25,9 @@ from typing import Any
 from unittest import mock
 
 import torch
+
 from measuring import Figure, print_figures, print_machine
 from noise import noise_folder
-
 from winsome import checkpoint, search, store
 from winsome.methods import aws
 from winsome.study import jobs, members, presets

@@ -16,10 +16,10 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 import torch
-from measuring import Figure, in_own_process, peak_bytes, print_figures, print_machine, ratio, reset_peak
 from torch import Tensor, nn
 from torch.nn.utils import prune
 
+from measuring import Figure, in_own_process, peak_bytes, print_figures, print_machine, ratio, reset_peak
 from winsome import globally
 
 LAYERS = 50

@@ -18,9 +18,9 @@ from typing import Any
 
 import torch
 import torchvision
-from measuring import processor
 from torch import Tensor
 
+from measuring import processor
 from winsome import ticket_file
 from winsome.signed_mask import SignedMask
 from winsome.ticket import Ticket

@@ -26,11 +26,11 @@ from winsome.training.settings import SGD, Adam, StepDecay, Training
 WAITS = ("_local_scalar_dense", "is_nonzero", "equal", "nonzero", "masked_select", "unique", "_unique2")
 
 
-class Waits(TorchDispatchMode):
+class Waits(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts the operations that wait for the device."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.count = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -65,7 +65,13 @@ def half_mask(model: nn.Module) -> SignedMask:
 
 
 def waits_by_epoch(
-    data: ImageData, model: nn.Module, optimizer: SGD | Adam, *, mask: SignedMask | None = None, members: int = 0, bf16: bool = False
+    data: ImageData,
+    model: nn.Module,
+    optimizer: SGD | Adam,
+    *,
+    mask: SignedMask | None = None,
+    members: int = 0,
+    bf16: bool = False,
 ) -> list[int]:
     """Trains three epochs under a mask with AWS; how often the host waited within and after each of them."""
     training = Training(3, 64, optimizer, StepDecay((0.5,), 0.1))
@@ -109,7 +115,12 @@ def test_an_epoch_of_a_stack_waits_only_at_its_end(digits: ImageData) -> None:
 def test_the_counter_sees_what_waits() -> None:
     model = network("small_conv")
     looks: tuple[Callable[[torch.Tensor], object], ...] = (torch.Tensor.item, float, bool, torch.nonzero, torch.Tensor.unique)
-    copies: tuple[Callable[[torch.Tensor], object], ...] = (torch.Tensor.tolist, torch.Tensor.cpu, torch.Tensor.numpy, np.asarray)
+    copies: tuple[Callable[[torch.Tensor], object], ...] = (
+        torch.Tensor.tolist,
+        torch.Tensor.cpu,
+        torch.Tensor.numpy,
+        np.asarray,
+    )
     for look in looks + copies:
         with Waits() as waits, Reads() as reads:
             look(torch.ones(1))
