@@ -6,9 +6,9 @@ A study of ResNet-20 on CIFAR-10-shaped images of noise, read from parquet files
 planted on a fresh start, with the epochs, the batch size and the proportion of train, test and statistics images of `winsome
 study cifar10`. It runs in this process, from the call to the last result, loading included. "Training steps" are the loop with
 its batches, without what the loop calls between epochs. With fewer images the parts that do not grow with them (saving,
-pruning, start-up) weigh more than in the real study: the share is a lower end. `--workers` adds the study as it really runs, in one
-one-thread process for each core: its share is the time in jobs over the processes' whole time, start-up and last jobs included,
-times the share of a one-thread job.
+pruning, start-up) weigh more than in the real study: the share is a lower end. `--workers` adds the study as it really runs, in
+one one-thread process for each core: its share is the time in jobs over the processes' whole time, start-up and last jobs
+included, times the share of a one-thread job.
 """
 
 from __future__ import annotations
