@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -10,16 +11,25 @@ import pytest
 import torch
 
 import all as every  # the benchmark of that name
+import barrier
 import gpu
+import imagenet_pipeline
 import measuring
 import noise
+import stacking
+import ticket_file
+from image_files import picture, png
 from measuring import Figure
 from study_share import Clock
-from winsome.data import load
+from winsome import models
+from winsome.data import load, subset
+from winsome.data.image_store import StorePlan
+from winsome.stacking import stack
+from winsome.training.precision import FP32
 
 
 @pytest.fixture(autouse=True)
-def _one_thread() -> object:
+def _one_thread() -> Iterator[None]:
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -111,3 +121,29 @@ def test_peak_memory_is_seen() -> None:
     before = measuring.reset_peak()
     torch.ones(8_000_000)  # freed at once
     assert 30e6 < measuring.peak_bytes() - before < 80e6
+
+
+def test_stacks_are_timed() -> None:
+    data = subset(load("digits"), train_images=200)
+    networks = [models.build("residual_mlp", image_shape=(1, 8, 8), n_classes=10, seed=seed) for seed in range(2)]
+    assert stacking.member_steps_per_second(data, networks[0], 1, stacked=False) > 0
+    assert stacking.member_steps_per_second(data, stack(networks), 2, stacked=True) > 0
+
+
+def test_points_of_a_barrier_are_timed() -> None:
+    took, profile = barrier.seconds("resnet8", noise.noise_images(64, 20), FP32, 3, stacked=False)
+    assert took > 0
+    assert len(profile.losses) == 3
+
+
+def test_ticket_files_are_timed() -> None:
+    weights = {"a": torch.randn(64, 64), "b": torch.randn(10, 64)}
+    for mask in (ticket_file.one_density(weights, 0.2, seed=1), ticket_file.global_magnitude(weights, 0.2)):
+        assert min(ticket_file.measure(mask)) > 0
+
+
+def test_the_path_of_photographs_is_timed(tmp_path: Path) -> None:
+    photographs = [imagenet_pipeline.enlarged(png(picture(seed, size=64))) for seed in range(12)]
+    data = imagenet_pipeline.store(photographs, StorePlan.for_images_of(56), tmp_path / "store")
+    assert imagenet_pipeline.evaluate_on(data) == len(photographs)
+    assert imagenet_pipeline.decode_all(photographs) == imagenet_pipeline.torchvision_decode_all(photographs) == 12
