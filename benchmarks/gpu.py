@@ -62,7 +62,7 @@ class Sizes:
     batches: tuple[int, ...] = (128, 512)
     epochs: int = 4
     study_levels: int = 2
-    study_epochs: int = 10
+    study_epochs: int = 5
 
 
 TINY = Sizes((("resnet8", 32, 4),), 64, 1, 1, 64, "resnet8", (16,), 2, 1, 1)
@@ -157,20 +157,27 @@ def epoch_figures(batch: int, sizes: Sizes) -> list[Figure]:
         optimizer = training.optimizer(network.parameters())
         go = partial(train, network, data, training, optimizer, seeds=[0], precision=precision)
         go(range(sizes.epochs * per_epoch), on_epoch=on_epoch)
-        if ON_GPU:
-            torch.cuda.set_sync_debug_mode("error")
-            try:  # all steps of an epoch but the last, after which the losses are looked at
-                go(_after_the_first_batch(per_epoch - 1))
-            finally:
-                torch.cuda.set_sync_debug_mode("default")
+        waited = _waits(go, per_epoch) if ON_GPU else []
     epochs = tuple(b - a for a, b in pairwise(ends))
     goal = EPOCH_GOAL if sizes.images == 50_000 else None
-    return [Figure(f"{sizes.epoch_network}, batches of {batch}: s per epoch of {sizes.images:,} images", epochs, goal)]
+    words = f"{sizes.epoch_network}, batches of {batch}"
+    return [Figure(f"{words}: s per epoch of {sizes.images:,} images", epochs, goal), *waited]
 
 
-def _after_the_first_batch(steps: int) -> Any:
+def _waits(go: Callable[..., object], per_epoch: int) -> list[Figure]:
+    """Whether any step of an epoch waits for the device, its last one left out, after which the losses are looked at."""
+    try:
+        go(_after_the_first_batch(per_epoch - 1))
+        return [Figure("steps that waited for the device", (0.0,), 0)]
+    except RuntimeError as error:
+        print(f"a step waited for the device: {error}")
+        return [Figure("steps that waited for the device", (1.0,), 0)]
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+def _after_the_first_batch(steps: int) -> Iterator[int]:
     """The step numbers 0 to steps - 1; the first step, with which the epoch's order goes to the device, may wait."""
-    torch.cuda.set_sync_debug_mode("default")
     for step in range(steps):
         yield step
         torch.cuda.set_sync_debug_mode("error")
@@ -207,8 +214,8 @@ def study_figures(sizes: Sizes) -> list[Figure]:
     ]
 
 
-def figures(sizes: Sizes) -> list[Figure]:
-    """Everything, the peak first."""
+def figures(sizes: Sizes, keep: Callable[[list[Figure]], None] = lambda _: None) -> list[Figure]:
+    """Everything, the peak first; what is measured so far is kept after every part."""
     peak = matrix_peak(sizes.matrix, sizes.rounds)
     found = [Figure(f"bf16 matrix peak, {sizes.matrix} squared: TFLOP/s", (peak / 1e12,))]
     print_figures(found)
@@ -218,6 +225,7 @@ def figures(sizes: Sizes) -> list[Figure]:
         more = part()
         print_figures(more)
         found += more
+        keep(found)
     assert all(math.isfinite(figure.median) for figure in found)
     return found
 
@@ -230,11 +238,17 @@ def main() -> None:
     if not ON_GPU and not options.dry_run:
         parser.error("no GPU is here; --dry-run goes through everything with tiny sizes on the CPU")
     print_machine()
-    found = figures(TINY if options.dry_run else Sizes())
-    if not options.dry_run:
-        record = {"machine": machine(), "figures": [figure.record() for figure in found]}
+    where = machine()
+
+    def keep(found: list[Figure]) -> None:
         RESULTS.mkdir(exist_ok=True)
+        record = {"machine": where, "figures": [figure.record() for figure in found]}
         (RESULTS / "gpu.json").write_text(json.dumps(record, indent=1) + "\n")
+
+    if options.dry_run:
+        figures(TINY)
+    else:
+        figures(Sizes(), keep)
         print(f"wrote {RESULTS / 'gpu.json'}")
 
 

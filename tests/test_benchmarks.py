@@ -142,6 +142,7 @@ def test_ticket_files_are_timed() -> None:
         assert min(ticket_file.measure(mask)) > 0
 
 
+@pytest.mark.filterwarnings("ignore:The image decoding:DeprecationWarning")
 def test_the_path_of_photographs_is_timed(tmp_path: Path) -> None:
     photographs = [imagenet_pipeline.enlarged(png(picture(seed, size=64))) for seed in range(12)]
     data = imagenet_pipeline.store(photographs, StorePlan.for_images_of(56), tmp_path / "store")
