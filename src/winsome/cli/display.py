@@ -172,4 +172,5 @@ def print_verdicts(verdicts: Sequence[Mapping[str, Any]]) -> None:
     console = Console()
     for verdict in verdicts:
         mark = {True: "[green]✓[/]", False: "[red]✗[/]", None: "[yellow]?[/]"}[verdict["shown"]]
-        console.print(f"{mark} {verdict['claim']}\n    {verdict['sentence']}", highlight=False, soft_wrap=True)
+        where = f"{verdict['study']}: " if "study" in verdict else ""
+        console.print(f"{mark} {verdict['claim']}\n    {where}{verdict['sentence']}", highlight=False, soft_wrap=True)

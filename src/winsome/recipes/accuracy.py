@@ -9,7 +9,7 @@ from winsome.figures.accuracy import accuracy_over_density
 from winsome.figures.curves import has_curves, learning_curves
 from winsome.figures.pairs import has_comparisons, paired_differences
 from winsome.figures.results import Results, label_of
-from winsome.recipes.recipe import Evidence, Finished, Plot, Table, drawing
+from winsome.recipes.recipe import Evidence, Finished, Plot, Table, drawing, of_study
 from winsome.study.statistics import contrast, interval
 
 PAIRED = "Mean over search seeds, paired; 95 % confidence interval (Student's t)"
@@ -18,11 +18,7 @@ PAIRED = "Mean over search seeds, paired; 95 % confidence interval (Student's t)
 def accuracy_evidence(finished: Mapping[str, Finished]) -> Evidence:
     """Accuracy over density of every study, with the differences and verdicts that it collected."""
     several = len(finished) > 1
-    verdicts = [
-        {**claim, "sentence": f"{label}: {claim['sentence']}" if several else claim["sentence"]}
-        for label, one in finished.items()
-        for claim in one.results["claims"]
-    ]
+    verdicts = [of_study(claim, label, finished) for label, one in finished.items() for claim in one.results["claims"]]
     plots = [plot for label, one in finished.items() for plot in _plots(label if several else "", one.results)]
     return Evidence((accuracy_table(finished), differences_table(finished)), tuple(plots), tuple(verdicts))
 

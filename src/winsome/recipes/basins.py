@@ -10,7 +10,7 @@ import numpy as np
 
 from winsome.analysis.line import BASE_LINES, barrier
 from winsome.figures.connectivity import error_along_lines
-from winsome.recipes.recipe import Evidence, Finished, Plot, Recipe, Scale, Table, drawing
+from winsome.recipes.recipe import Evidence, Finished, Plot, Recipe, Scale, Table, drawing, of_study
 from winsome.recipes.set_ups import A
 from winsome.recipes.tickets import paper_studies
 from winsome.study import presets
@@ -65,7 +65,7 @@ def _lines(finished: Mapping[str, Finished]) -> Evidence:
         name = f"lines-{label}" if len(finished) > 1 else "lines"
         caption = "Test error along the straight line between two networks; thin: one search seed each, bold: the mean."
         plots.append(Plot(name, caption, drawing(error_along_lines, measured)))
-        verdicts += _verdicts(measured)
+        verdicts += [of_study(found, label, finished) for found in _verdicts(measured)]
     columns = ("study", "pair", "base line", "barrier", "low", "high", "seeds", "first error", "last error")
     caption = "Error barriers (fractions) above the straight line between the ends or their mean; 95 % intervals over seeds."
     table = Table("barriers", caption, columns, rows)

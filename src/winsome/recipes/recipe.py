@@ -47,7 +47,7 @@ class Evidence:
     Attributes:
         tables: the numbers, with spread and seeds.
         plots: the figures.
-        verdicts: a claim, its source, whether it shows (None: not judged), and a sentence.
+        verdicts: a claim, its source, whether it shows (None: not judged), a sentence, and which study where there are several.
         notes: what a reader has to know.
     """
 
@@ -89,6 +89,11 @@ class Recipe:
 
 
 MakeRecipe = Callable[[Scale], Recipe]
+
+
+def of_study(verdict: Mapping[str, Any], label: str, finished: Mapping[str, Finished]) -> Mapping[str, Any]:
+    """A verdict that says which study it is on, where there are several."""
+    return {**verdict, "study": label} if len(finished) > 1 else verdict
 
 
 def drawing(draw: Callable[..., Figure], content: object) -> Draw:

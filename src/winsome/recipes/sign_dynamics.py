@@ -10,7 +10,7 @@ from winsome.analysis.signs import SignDynamics, dynamics
 from winsome.figures.signs import sign_levels, sign_settling
 from winsome.methods import aws
 from winsome.recipes.accuracy import accuracy_evidence
-from winsome.recipes.recipe import Evidence, Finished, Plot, Recipe, Scale, Table, drawing
+from winsome.recipes.recipe import Evidence, Finished, Plot, Recipe, Scale, Table, drawing, of_study
 from winsome.recipes.set_ups import IMP, LRR, B, Searches, SetUp, imp, lrr, studies_of_searches
 from winsome.study.arms import Claim
 from winsome.study.design import SearchPlan
@@ -43,7 +43,8 @@ def _signs(finished: Mapping[str, Finished]) -> Evidence:
         plots += _plots(f"-{label}" if len(finished) > 1 else "", counted)
         methods = by_method(counted)
         for claim, first, second, statistic in _CLAIMS:
-            verdicts.append(judged(paired(methods[first], methods[second], statistic), claim, "over all levels", points=False))
+            found = judged(paired(methods[first], methods[second], statistic), claim, "over all levels", points=False)
+            verdicts.append(of_study(found, label, finished))
     table = Table("signs", "Flips and settled levels of the weights alive at the last level.", ("study", *SUMMARY), rows)
     accuracies = accuracy_evidence(finished)
     return replace(

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from winsome.perturbation import SignFlips, fixed_signs, flip_steps
 from winsome.recipes.accuracy import accuracy_evidence
-from winsome.recipes.recipe import Evidence, Finished, Recipe, Scale
+from winsome.recipes.recipe import Evidence, Finished, Recipe, Scale, of_study
 from winsome.recipes.set_ups import IMP, LRR, B, Searches, SetUp, imp, lrr, over, studies_of_searches
 from winsome.rewinding import KeepSigns, RewindSigns, ShuffleMagnitudes
 from winsome.study.arms import Claim
@@ -68,10 +68,11 @@ def _with_recovery(finished: Mapping[str, Finished]) -> Evidence:
     text = "LRR recovers best at low sparsity: flips cost more at the lowest density than at the highest."
     claim = Claim(text, B, {}, "the cost of flips at the lowest density minus that at the highest")
     verdicts = []
-    for one in finished.values():
+    for label, one in finished.items():
         lost = {"lrr": 1.0, "lrr_flips": -1.0}
         low, high = (contrast(one.results["rows"], lost, pick(one.study.densities)) for pick in (min, max))
-        verdicts.append(judged([low[seed] - high[seed] for seed in sorted(low.keys() & high.keys())], claim, "over densities"))
+        found = judged([low[seed] - high[seed] for seed in sorted(low.keys() & high.keys())], claim, "over densities")
+        verdicts.append(of_study(found, label, finished))
     return replace(evidence, verdicts=(*verdicts, *evidence.verdicts))
 
 

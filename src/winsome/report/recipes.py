@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +65,7 @@ def _section(path: Path, folder: Path) -> RecipeSection:
     if not isinstance(record, dict) or record.get("format") != FORMAT:
         raise WinsomeError(f"{path} is no recipe record of format {FORMAT}; run `winsome reproduce` for it again")
     place = path.parent.relative_to(folder).as_posix()
-    verdicts = [verdict_of(verdict) for verdict in record["verdicts"]]
+    verdicts = [_verdict(verdict) for verdict in record["verdicts"]]
     studies = [(label, f"{place}/{label}/report.html".removeprefix("./")) for label in record["studies"]]
     return RecipeSection(
         name=record["name"] + ("" if record["scale"] == "small" else f"-{record['scale']}"),
@@ -83,6 +83,11 @@ def _section(path: Path, folder: Path) -> RecipeSection:
         ran=_ran(record),
         command=record["environment"]["command"],
     )
+
+
+def _verdict(verdict: Any) -> Verdict:
+    found = verdict_of(verdict)
+    return replace(found, source=f"{found.source} · {verdict['study']}") if "study" in verdict else found
 
 
 def _tally(verdicts: Sequence[Verdict]) -> str:
