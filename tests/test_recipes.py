@@ -166,7 +166,7 @@ def test_an_estimate_counts_every_epoch_once(monkeypatch: pytest.MonkeyPatch) ->
     own = replace(study, data=DataPlan("my photographs"))
     found = estimate.estimates({"one": study, "own": own})
     assert list(found) == ["one"], "what a folder holds is not known before it is read"
-    searches = 3 * 16 * 13 * 10  # methods, seeds, levels, epochs
+    searches = 3 * 16 * 7 * 32  # methods, seeds, levels, epochs
     judging = 0.3 * 3 * 4 * 16  # arms, densities, seeds
     assert found["one"].epochs == pytest.approx(searches + judging)
     assert found["one"].steps_per_epoch == 10

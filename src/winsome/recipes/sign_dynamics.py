@@ -11,7 +11,7 @@ from winsome.figures.signs import sign_levels, sign_settling
 from winsome.methods import aws
 from winsome.recipes.accuracy import accuracy_evidence
 from winsome.recipes.recipe import Evidence, Finished, Plot, Recipe, Scale, Table, drawing, of_study
-from winsome.recipes.set_ups import IMP, LRR, B, Searches, SetUp, imp, lrr, studies_of_searches
+from winsome.recipes.set_ups import CONSTANT_RATE, DIGITS, IMP, LRR, B, Searches, SetUp, imp, lrr, studies_of_searches
 from winsome.study.arms import Claim
 from winsome.study.design import SearchPlan
 from winsome.study.sign_summary import SUMMARY, Statistic, by_method, paired, summary
@@ -29,7 +29,8 @@ def sign_dynamics(scale: Scale) -> Recipe:
         }
 
     claim = "Under LRR signs settle much earlier than under IMP."
-    studies = studies_of_searches(scale, "Signs over levels", searches, (), reference="lrr")
+    small = (CONSTANT_RATE, DIGITS)
+    studies = studies_of_searches(scale, "Signs over levels", searches, (), reference="lrr", small=small)
     return Recipe("Sign dynamics", f"{B}, figure 5", claim, studies, analyse=_signs)
 
 
