@@ -130,9 +130,9 @@ def test_what_is_measured_is_kept(small: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def test_missing_pairs_say_what_to_add(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = said(["barrier", str(small), *QUICK], capsys)
-    assert "not there: aws_noise; add --arms planted_aws_reordered to the study" in words
-    assert "not there: aws_fresh_magnitudes; add --starts 2 to the study" in words
-    assert "not there: lrr_fresh_magnitudes; add --arms planted_lrr and --starts 2 to the study" in words
+    assert "not there: aws_noise; run the study's command again with --more-arms planted_aws_reordered" in words
+    assert "not there: aws_fresh_magnitudes; run the study's command again with --starts 2" in words
+    assert "not there: lrr_fresh_magnitudes; run the study's command again with --more-arms planted_lrr and --starts 2" in words
     assert "aws_planted;" not in words
     shutil.rmtree(small / "arms")
     words = said(["barrier", str(small), *QUICK], capsys, 2)

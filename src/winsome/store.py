@@ -14,7 +14,7 @@ import itertools
 import json
 import logging
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -99,29 +99,41 @@ def read_state(path: Path) -> tuple[State, dict[str, str]]:
         raise WinsomeError(f"{path} is damaged ({error}); delete it to compute it again") from error
 
 
-def claim_folder(folder: Path, config: Mapping[str, Any]) -> None:
+def claim_folder(folder: Path, config: Mapping[str, Any], *, may_grow: Collection[str] = ()) -> None:
     """Take a folder for one configuration: write it down there, or compare with what is written. Every rank calls it.
 
-    The number of ranks belongs to the configuration: another one gives other bits.
+    The number of ranks belongs to the configuration: another one gives other bits. Lists and dicts under the keys in
+    `may_grow` may hold more than what is written, which is then written anew: what is there stays valid.
 
     Raises:
         WinsomeError: the folder was made with another configuration; every difference is listed.
     """
-    distributed.from_main(lambda: _claim(folder, {**config, **distributed.record()}))
+    distributed.from_main(lambda: _claim(folder, {**config, **distributed.record()}, may_grow))
 
 
-def _claim(folder: Path, config: Mapping[str, Any]) -> None:
+def _claim(folder: Path, config: Mapping[str, Any], may_grow: Collection[str]) -> None:
     path = folder / "config.json"
     config = json.loads(json.dumps(config))
     if not path.exists():
         write_json(path, config)
         return
-    differences = list(_differences("", read_json(path), config))
+    there = read_json(path)
+    grown = {key: config[key] for key in may_grow if key in there and _holds(config.get(key), there[key])}
+    differences = list(_differences("", {**there, **grown}, config))
+    if not differences and grown and there != config:
+        write_json(path, config)
     if differences:
         raise WinsomeError(
             f"{folder} was made with another configuration: {'; '.join(differences)}; "
             "choose another folder, or the same settings to continue"
         )
+
+
+def _holds(whole: Any, part: Any) -> bool:
+    """Whether a list has all items of another, a dict all entries of another."""
+    if isinstance(whole, dict) and isinstance(part, dict):
+        return all(key in whole and whole[key] == value for key, value in part.items())
+    return isinstance(whole, list) and isinstance(part, list) and all(item in whole for item in part)
 
 
 def _differences(place: str, there: Any, here: Any) -> list[str]:

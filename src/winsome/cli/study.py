@@ -34,6 +34,7 @@ def study(
     network: str | None = None,
     network_option: UseAppendAction[tuple[str, ...]] = (),
     arms: tuple[str, ...] = (),
+    more_arms: tuple[str, ...] = (),
     levels: int | None = None,
     rate: float | None = None,
     at_levels: tuple[int, ...] = (),
@@ -70,6 +71,7 @@ def study(
         network: For example residual_mlp, small_conv, resnet20, resnet50, mobilenet_v2, mlp_mixer, or any torchvision name.
         network_option: An option of the network, name=value; may be given several times.
         arms: Arms to run instead of the default ones; an unknown name lists them all.
+        more_arms: Arms to run beside these; a finished study takes them up in its folder, as it does seeds and starts.
         levels: Prune-train rounds after the dense level 0.
         rate: Fraction of the remaining weights removed per level, in (0, 1).
         at_levels: Levels at which tickets are planted; by default the preset's, or the middle and the last one.
@@ -105,7 +107,7 @@ def study(
         chosen,
         data=plan,
         network=NetworkPlan(network, options) if network else dataclasses.replace(base.network, options=options),
-        arms=choices.arms(arms) if arms else base.arms,
+        arms=tuple(dict.fromkeys((*(choices.arms(arms) if arms else base.arms), *choices.arms(more_arms)))),
         levels=tuple(sorted(set(levels_at))),
         search_seeds=base.search_seeds if seeds is None else tuple(range(seeds)),
         starts=base.starts if starts is None else tuple(range(starts)),

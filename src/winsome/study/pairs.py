@@ -134,13 +134,13 @@ def _is_there(line: Line) -> bool:
 def _remedy(pair: Pair, record: Mapping[str, Any], level: int) -> str:
     needed = [end.arm for end in (pair.first, pair.second) if end.arm is not None]
     absent = [arm for arm in dict.fromkeys(needed) if arm not in record["arms"]]
-    parts = [f"--arms {' '.join(absent)}"] if absent else []
+    parts = [f"--more-arms {' '.join(absent)}"] if absent else []
     if (pair.first.next_start or pair.second.next_start) and len(record["starts"]) < 2:
         parts.append("--starts 2")
     if level not in record["levels"]:
         parts.append(f"--at-levels {level}")
     if parts:
-        return f"add {' and '.join(parts)} to the study"
+        return f"run the study's command again with {' and '.join(parts)}"
     return (
         "its trained networks are not in the folder: run the study to its end (or anew, if it was made before they were kept)"
     )

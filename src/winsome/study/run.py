@@ -13,7 +13,7 @@ import torch
 
 from winsome import distributed
 from winsome.errors import WinsomeError
-from winsome.store import claim_folder
+from winsome.store import claim_folder, read_json
 from winsome.study.crews import processes, this_process
 from winsome.study.design import Study
 from winsome.study.graph import Event, Task, run_graph
@@ -57,7 +57,7 @@ def run(study: Study, folder: Path, *, workers: int = 0, watch: Watch = lambda _
             f"--workers {workers} is for a single process; ranks run jobs one after another, all on each: leave it out"
         )
     bench_of(study)  # data and network are refused before anything is written
-    claim_folder(folder, study.record())
+    claim(study, folder)
     tasks = tasks_of(study, folder)
     left = [job for job, task in tasks.items() if not task.is_done()]
     if not left:
@@ -72,6 +72,20 @@ def run(study: Study, folder: Path, *, workers: int = 0, watch: Watch = lambda _
     alone = n_workers == 1 or distributed.world_size() > 1
     with nullcontext(this_process()) if alone else processes(n_workers) as crew:
         return run_graph(list(tasks.values()), crew, watch=on_event).seconds
+
+
+def claim(study: Study, folder: Path) -> None:
+    """Take a folder for a study. One that was made for less of the same study grows: arms, levels, seeds and starts.
+
+    Raises:
+        WinsomeError: the folder was made with another configuration; every difference is listed.
+    """
+    path = folder / "config.json"
+    before = distributed.from_main(lambda: read_json(path) if path.exists() else {})
+    alone = len(before.get("search_seeds", ())) * len(before.get("starts", ())) == 1
+    # A single network is not trained as a stack, and rounds otherwise: it does not belong to a study of several.
+    members = () if alone else ("search_seeds", "starts")
+    claim_folder(folder, study.record(), may_grow=("arms", "methods", "levels", *members))
 
 
 def tasks_of(study: Study, folder: Path, *, first: int = 0) -> Mapping[Job, Task]:

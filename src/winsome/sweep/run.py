@@ -9,9 +9,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from winsome.errors import Diverged, WinsomeError
-from winsome.store import claim_folder, write_json
+from winsome.store import write_json
 from winsome.study.design import Study
 from winsome.study.graph import Crew, Event, Outcome, run_graph
+from winsome.study.run import claim
 from winsome.sweep.plan import Step
 
 FILE_NAME = "sweep.json"
@@ -59,7 +60,7 @@ def run_sweep(
     studies = list(dict.fromkeys(step.study for step in steps))
     with crew as opened:  # before anything is written: there may be no cluster
         for study in studies:
-            claim_folder(folder / study.name, study.record())
+            claim(study, folder / study.name)
         _write(folder, studies, Ended(0.0, (), ()))
         outcome = run_graph([step.task for step in steps], opened, watch=watch, keep_going=True)
     ended = _ended(steps, outcome)

@@ -1,0 +1,60 @@
+"""A finished study may grow in its folder: more arms, levels, seeds and starts, and nothing is trained twice."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from test_study import rows_of, tiny
+from winsome.errors import WinsomeError
+from winsome.store import read_json
+from winsome.study.arms import ARMS
+from winsome.study.jobs import Job
+from winsome.study.run import run
+
+
+def test_a_grown_study_equals_one_that_was_made_so(tmp_path: Path) -> None:
+    whole = dataclasses.replace(tiny(), arms=tuple(ARMS[name] for name in ("dense", "planted_aws", "planted_lrr", "mask_only")))
+    part = dataclasses.replace(whole, arms=(ARMS["dense"], ARMS["planted_aws"]), levels=(1,), starts=(0,))
+    run(part, tmp_path / "grown", workers=1)
+    done: list[Job] = []
+    run(whole, tmp_path / "grown", workers=1, watch=lambda p: done.append(p.job) if p.finished and p.job else None)
+    assert read_json(tmp_path / "grown" / "config.json") == read_json_of(whole)
+    run(whole, tmp_path / "whole", workers=1)
+    assert rows_of(whole, tmp_path / "grown") == rows_of(whole, tmp_path / "whole")
+    kept = {path.relative_to(tmp_path / "whole") for path in (tmp_path / "whole").rglob("*.safetensors")}
+    assert {path.relative_to(tmp_path / "grown") for path in (tmp_path / "grown").rglob("*.safetensors")} == kept
+    for path in kept:
+        assert (tmp_path / "grown" / path).read_bytes() == (tmp_path / "whole" / path).read_bytes()
+
+
+def read_json_of(study: object) -> object:
+    import json
+
+    return json.loads(json.dumps(study.record()))  # type: ignore[attr-defined]
+
+
+def test_a_study_does_not_shrink_or_change(tmp_path: Path) -> None:
+    study = dataclasses.replace(tiny(), arms=(ARMS["dense"],), levels=(1, 2))
+    run(study, tmp_path, workers=1)
+    for changed, sentence in (
+        (dataclasses.replace(study, search_seeds=(0,)), r"search_seeds was \[0, 1\], is now \[0\]"),
+        (dataclasses.replace(study, levels=(2,)), r"levels was \[1, 2\], is now \[2\]"),
+        (dataclasses.replace(study, search_seeds=(0, 1, 2), statistics_images=500), "statistics_images was 1000, is now 500"),
+    ):
+        before = (tmp_path / "config.json").read_bytes()
+        with pytest.raises(WinsomeError, match=sentence):
+            run(changed, tmp_path, workers=1)
+        assert (tmp_path / "config.json").read_bytes() == before
+
+
+def test_a_single_network_does_not_become_one_of_several(tmp_path: Path) -> None:
+    """It was not trained as a stack: its bits would not be those of the larger study."""
+    study = dataclasses.replace(tiny(), arms=(ARMS["dense"],), search_seeds=(0,), starts=(0,))
+    run(study, tmp_path, workers=1)
+    with pytest.raises(WinsomeError, match=r"search_seeds was \[0\], is now \[0, 1\]"):
+        run(dataclasses.replace(study, search_seeds=(0, 1)), tmp_path, workers=1)
+    run(dataclasses.replace(study, arms=(ARMS["dense"], ARMS["planted_lrr"])), tmp_path, workers=1)
+    assert (tmp_path / "arms" / "planted_lrr" / "level-02" / "seed-00-start-0.json").exists()
