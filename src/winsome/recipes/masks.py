@@ -8,9 +8,11 @@ from winsome.allocation import balanced, erdos_renyi_kernel, globally, uniformly
 from winsome.mask_swap import permuted_masks, random_masks_of_the_same_counts
 from winsome.recipes.accuracy import accuracy_evidence
 from winsome.recipes.recipe import Recipe, Scale
-from winsome.recipes.set_ups import IMP, LRR, B, Searches, SetUp, imp, lrr, over, studies_of_searches
+from winsome.recipes.set_ups import DIGITS, IMP, LRR, SHORT_LEVELS, B, Searches, SetUp, imp, lrr, over, studies_of_searches
 from winsome.scores import random
 from winsome.study.design import SearchPlan
+
+SMALL = (DIGITS, SHORT_LEVELS)
 
 
 def lrr_mask_swap(scale: Scale) -> Recipe:
@@ -34,7 +36,7 @@ def lrr_mask_swap(scale: Scale) -> Recipe:
     )
     title = "IMP in LRR's masks"
     claim = "LRR finds better masks: IMP inside them is better than IMP in its own."
-    studies = studies_of_searches(scale, title, searches, claims, reference="imp")
+    studies = studies_of_searches(scale, title, searches, claims, reference="imp", small=SMALL)
     return Recipe(title, f"{B}, mask swap", claim, studies, analyse=accuracy_evidence)
 
 
@@ -58,7 +60,7 @@ def imp_mask_swap(scale: Scale) -> Recipe:
     )
     title = "LRR in IMP's masks"
     claim = "LRR optimises better: inside IMP's masks it is better than IMP."
-    studies = studies_of_searches(scale, title, searches, claims, reference="imp")
+    studies = studies_of_searches(scale, title, searches, claims, reference="imp", small=SMALL)
     return Recipe(title, f"{B}, mask swap", claim, studies, analyse=accuracy_evidence)
 
 
@@ -93,7 +95,7 @@ def mask_randomisation(scale: Scale) -> Recipe:
         over("Places matter: LRR's own masks beat random ones.", "lrr", "lrr_random", "LRR minus LRR in random masks"),
     )
     claim = "LRR's gain is not in the mask alone: it trains randomised masks better than IMP does."
-    studies = studies_of_searches(scale, "Randomised masks", searches, claims, reference="lrr")
+    studies = studies_of_searches(scale, "Randomised masks", searches, claims, reference="lrr", small=SMALL)
     return Recipe("Mask randomisation", f"{B}, mask randomisation", claim, studies, analyse=accuracy_evidence)
 
 
@@ -120,5 +122,5 @@ def random_masks(scale: Scale) -> Recipe:
         for name in allocations
     )
     claim = "LRR trains random masks, too, better than IMP does."
-    studies = studies_of_searches(scale, "Random masks", searches, claims, reference="lrr_erk")
+    studies = studies_of_searches(scale, "Random masks", searches, claims, reference="lrr_erk", small=SMALL)
     return Recipe("Random masks", f"{B}, random masks", claim, studies, analyse=accuracy_evidence)
