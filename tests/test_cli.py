@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from winsome import ticket_file
-from winsome.cli import main
+from winsome.cli import COMMANDS, main
 from winsome.methods import METHODS
 from winsome.store import read_json, read_state
 
@@ -182,3 +182,13 @@ def test_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert "usage: winsome" in words
     if command == "find":
         assert all(name in words for name in METHODS)
+
+
+@pytest.mark.parametrize("arguments", [[], ["-h"], ["--help"]])
+def test_the_help_says_what_every_command_does(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    main(arguments)
+    printed = " ".join(capsys.readouterr().out.split())
+    for name, command in COMMANDS.items():
+        sentence = " ".join((command.__doc__ or "").split("\n")[0].split())
+        assert f"{name} {sentence}" in printed
+    assert "winsome COMMAND [options]" in printed

@@ -7,6 +7,7 @@ Exit codes: 0 done, 1 failure (a training diverged, a worker or a rank died), 2 
 from __future__ import annotations
 
 import contextlib
+import inspect
 import logging
 import os
 import shlex
@@ -18,6 +19,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.logging import RichHandler
+from rich.table import Table
 from tyro.extras import subcommand_cli_from_dict
 
 from winsome import distributed
@@ -38,7 +40,7 @@ DESCRIPTION = "Winsome: win with some of the weights. Find, plant and study winn
 
 
 def ticket() -> None:
-    """Look into ticket files: `winsome ticket show FILE`, and more; see `winsome ticket --help`."""
+    """Look into ticket files and convert them: winsome ticket --help."""
 
 
 COMMANDS: dict[str, Callable[..., Any]] = {
@@ -94,13 +96,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _run(words: list[str], *, loud: bool) -> None:
     if distributed.launched() and words[:1] and words[0] not in TOGETHER:
         raise WinsomeError(f"several ranks run {', '.join(TOGETHER)} together; start `winsome {words[0]}` without torchrun")
+    if words in ([], ["-h"], ["--help"]):
+        _print_commands()
+        return
     if words[:1] == ["ticket"]:
         subcommand_cli_from_dict(TICKET_COMMANDS, prog="winsome ticket", args=words[1:] or ["--help"])
         return
     with distributed.joined():
-        subcommand_cli_from_dict(
-            COMMANDS, prog="winsome", description=DESCRIPTION, args=words or ["--help"], console_outputs=loud
-        )
+        subcommand_cli_from_dict(COMMANDS, prog="winsome", description=DESCRIPTION, args=words, console_outputs=loud)
+
+
+def _print_commands() -> None:
+    """Every command with its first sentence: what all of their help together would bury."""
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for name, command in COMMANDS.items():
+        table.add_row(f"[bold]{name}[/]", (inspect.getdoc(command) or "").partition("\n")[0])
+    console = Console(highlight=False)
+    console.print(f"{DESCRIPTION}\n\nusage: winsome COMMAND [options]; winsome COMMAND --help has them all\n", markup=False)
+    console.print(table)
 
 
 @contextlib.contextmanager
