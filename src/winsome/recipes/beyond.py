@@ -52,7 +52,7 @@ def absorbed_signs(scale: Scale) -> Recipe:
     claim = "Part of what AWS gains is that its γ stay positive: absorbing sign(γ) gives LRR the same for nothing."
     studies = {
         name: replace(study, arms=tuple(arms), claims=claims, reference="planted_lrr")
-        for name, study in _grid(scale, (0.2, 0.5))
+        for name, study in _grid(scale, (0.1, 0.2))
     }
     return Recipe("Signs after absorbing sign(γ)", f"{A}, controlled", claim, studies, analyse=accuracy_evidence)
 
