@@ -38,7 +38,18 @@ CLAIMS = (
 
 
 def connectivity(scale: Scale) -> Recipe:
-    """Error along the lines between planted networks and the networks of the searches, and SGD-noise stability."""
+    """Error along the lines between planted networks and the networks of the searches, and SGD-noise stability.
+
+    Claim (arXiv:2504.05357, connectivity panels): s_AWS and the AWS network are linearly connected; s_LRR and the LRR
+    network are not.
+
+    Command: winsome reproduce connectivity
+
+    Measured at small scale (16 search seeds, in points, 95 % intervals; two cores of an AMD EPYC, Zen 4): the barrier of
+    s_LRR to LRR network minus that of s_AWS to AWS network +34.7 (29.7, 39.8); the barrier of s_LRR to LRR network minus
+    that of s_LRR, psi kept, to LRR network +36.5 (31.3, 41.7); the barrier of s_LRR: two data orders minus that of s_AWS:
+    two data orders +.7 (.3, 1.0). All of it is in docs/find-a-winning-sign.md.
+    """
     arms = tuple(ARMS[name] for name in ARM_NAMES)
     if scale == "small":
         digits = presets.digits()

@@ -15,7 +15,22 @@ from winsome.theory import Success
 
 
 def single_neuron(scale: Scale) -> Recipe:
-    """The four quadrants, the runs of IMP and LRR, and the probability of success over dimensions and samples."""
+    """The four quadrants, the runs of IMP and LRR, and the probability of success over dimensions and samples.
+
+    Claim (arXiv:2402.19262, figures 1 and 2a): IMP learns the target from a quarter of all starts, LRR from half of them as
+    soon as d is 2 or more.
+
+    Command: winsome reproduce single_neuron
+
+    Measured at small scale (two cores of an AMD EPYC, Zen 4): IMP succeeds with probability 0.25 at d = 1: 25.8 % of 2,000
+    starts (95 % interval 23.9 to 27.7); LRR succeeds with probability 0.25 at d = 1: 25.8 % of 2,000 starts (95 % interval
+    23.9 to 27.7); IMP succeeds with probability 0.25 at d = 2: 24.9 % of 2,000 starts (95 % interval 23.1 to 26.9); LRR
+    succeeds with probability 0.5 at d = 2: 47.4 % of 2,000 starts (95 % interval 45.3 to 49.6); IMP succeeds with
+    probability 0.25 at d = 5: 25.4 % of 2,000 starts (95 % interval 23.5 to 27.3); LRR succeeds with probability 0.5 at d =
+    5: 50.4 % of 2,000 starts (95 % interval 48.2 to 52.6); IMP succeeds with probability 0.25 at d = 10: 24.1 % of 2,000
+    starts (95 % interval 22.2 to 26.0); LRR succeeds with probability 0.5 at d = 10: 49.3 % of 2,000 starts (95 % interval
+    47.1 to 51.5). All of it is in docs/theory.md.
+    """
     starts, sampled = (2000, 200) if scale == "small" else (20_000, 2000)
     claim = "IMP learns the target from a quarter of all starts, LRR from half of them as soon as d is 2 or more."
     return Recipe(
