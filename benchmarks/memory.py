@@ -23,7 +23,8 @@ from noise import noise_images
 from winsome import Level, aws, find_tickets, models
 from winsome.data import ImageData, steps_per_epoch
 from winsome.search import Search
-from winsome.study.members import Bench, search_together
+from winsome.study.bench import Bench
+from winsome.study.members import search_together
 from winsome.training.loop import train
 from winsome.training.precision import fast_precision
 from winsome.training.settings import SGD, Constant, Training

@@ -31,6 +31,7 @@ from noise import noise_folder
 from winsome import checkpoint, search, store
 from winsome.methods import aws
 from winsome.study import jobs, members, presets
+from winsome.study.bench import bench_of
 from winsome.study.design import DataPlan, NetworkPlan, Study
 from winsome.study.run import run
 from winsome.training import settings
@@ -126,10 +127,10 @@ def seconds_by_part(images: int, scratch_epochs: int, network: str = "resnet20")
         stack.enter_context(own_cache(Path(place)))
         for name, owner, attribute in PARTS:
             stack.enter_context(mock.patch.object(owner, attribute, clock.timed(name, getattr(owner, attribute))))
-        jobs.bench_of.cache_clear()
+        bench_of.cache_clear()
         with clock.part("everything else"):
             run(study, Path(place) / "study", workers=1)
-    jobs.bench_of.cache_clear()
+    bench_of.cache_clear()
     return clock.seconds
 
 
@@ -141,7 +142,7 @@ def share_of_jobs(images: int, scratch_epochs: int, network: str = "resnet20") -
         start = time.perf_counter()
         in_jobs = run(study, Path(place) / "study", workers=cores)
         total = time.perf_counter() - start
-    jobs.bench_of.cache_clear()
+    bench_of.cache_clear()
     return in_jobs / (cores * total)
 
 

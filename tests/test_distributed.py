@@ -39,7 +39,8 @@ from winsome import distributed, store
 from winsome.data.images import Augmentation, ImageSet, image_data
 from winsome.errors import RankLost, WinsomeError
 from winsome.search import Search
-from winsome.study.members import Bench, judge, search_together, train_from_scratch
+from winsome.study.bench import Bench
+from winsome.study.members import judge, search_together, train_from_scratch
 from winsome.training.evaluation import evaluate
 from winsome.training.loop import train
 from winsome.training.precision import FP32

@@ -22,8 +22,9 @@ from winsome.seeding import generator
 from winsome.signed_mask import SignedMask
 from winsome.study import jobs as study_jobs
 from winsome.study.arms import ARMS
+from winsome.study.bench import bench_of, fresh_network
 from winsome.study.design import DataPlan, NetworkPlan, Study
-from winsome.study.jobs import SearchJob, bench_of, fresh_network, jobs_of, needs
+from winsome.study.jobs import SearchJob, jobs_of, needs
 from winsome.study.members import train_from_scratch
 from winsome.study.results import collect
 from winsome.study.run import Progress, run

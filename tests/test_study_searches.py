@@ -15,8 +15,9 @@ from winsome.methods import imp, learning_rate_rewinding, weight_rewinding
 from winsome.rewinding import State
 from winsome.store import read_json, read_state
 from winsome.study.arms import ARMS, Network, Planted
+from winsome.study.bench import bench_of, fresh_network
 from winsome.study.design import SearchPlan, Study
-from winsome.study.jobs import SearchJob, bench_of, found_by, fresh_network, jobs_of, needs
+from winsome.study.jobs import SearchJob, found_by, jobs_of, needs
 from winsome.study.members import judge
 from winsome.study.run import run
 from winsome.training.settings import SGD, Constant, Training

@@ -17,8 +17,9 @@ from rich.table import Table
 from winsome.store import read_json
 from winsome.study import run as study_run
 from winsome.study.arms import Dense
+from winsome.study.bench import bench_of
 from winsome.study.design import Study
-from winsome.study.jobs import ArmJob, SearchJob, bench_of, cost, is_done, jobs_of, result_file
+from winsome.study.jobs import ArmJob, SearchJob, cost, is_done, jobs_of, result_file
 from winsome.study.statistics import by_seed
 
 Results = Mapping[str, Any]

@@ -15,8 +15,9 @@ from winsome.data.batches import steps_per_epoch
 from winsome.data.image_store import OnCorrupt
 from winsome.prunable import format_plan, plan
 from winsome.search import Level
+from winsome.study.bench import bench_of
 from winsome.study.design import DataPlan, NetworkPlan, Study
-from winsome.study.jobs import SAVE_EVERY, bench_of, search_of
+from winsome.study.jobs import SAVE_EVERY, search_of
 from winsome.study.members import search_together
 from winsome.training.settings import SGD, Constant, Training
 

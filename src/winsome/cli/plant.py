@@ -18,8 +18,9 @@ from winsome.errors import WinsomeError, unknown
 from winsome.norms import norm_parameters
 from winsome.seeding import stream_seed
 from winsome.store import claim_folder, full_state, read_json, read_state, write_json, write_state
+from winsome.study.bench import Bench
 from winsome.study.design import DataPlan
-from winsome.study.members import Bench, train_from_scratch
+from winsome.study.members import train_from_scratch
 from winsome.ticket import Ticket
 from winsome.training.precision import FP32, default_device, fast_precision
 from winsome.training.settings import SGD, StepDecay, Training

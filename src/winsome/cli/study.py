@@ -18,8 +18,9 @@ from winsome.errors import WinsomeError
 from winsome.methods import Method, aws, learning_rate_rewinding, lrr_with_frozen_norms
 from winsome.store import read_json
 from winsome.study import presets
+from winsome.study.bench import bench_of
 from winsome.study.design import DataPlan, NetworkPlan, Study
-from winsome.study.jobs import bench_of, is_done, jobs_of
+from winsome.study.jobs import is_done, jobs_of
 from winsome.study.results import collect
 from winsome.study.run import jobs_at_once, run
 from winsome.training.settings import Training

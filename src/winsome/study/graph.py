@@ -69,7 +69,7 @@ class Outcome:
 def run_graph(
     tasks: Sequence[Task], crew: Crew, *, watch: Callable[[Event], None] = lambda _: None, keep_going: bool = False
 ) -> Outcome:
-    """Run every task once all that it needs is finished.
+    """Run every task once all that it needs is finished. One function: its steps share one state that nobody else may see.
 
     Args:
         tasks: in the order in which they start where several could.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,8 +11,6 @@ import torch
 from torch import nn
 
 from winsome import distributed, models
-from winsome.data.batches import steps_per_epoch
-from winsome.data.images import ImageData
 from winsome.errors import WinsomeError
 from winsome.norms import reset_norm_parameters
 from winsome.prunable import prunable
@@ -21,13 +18,12 @@ from winsome.rewinding import State
 from winsome.search import Search
 from winsome.seeding import generator, stream_seed
 from winsome.signed_mask import SignedMask
-from winsome.stacking import can_stack
 from winsome.store import RunFolder, full_state, read_json, write_json, write_state
 from winsome.study.arms import Dense, Network, Planted
+from winsome.study.bench import Bench, bench_of, fresh_network
 from winsome.study.design import Study
-from winsome.study.members import Bench, Metrics, OnFraction, judge, search_together, train_from_scratch
+from winsome.study.members import Metrics, OnFraction, judge, search_together, train_from_scratch
 from winsome.study.transplants import Found
-from winsome.training.precision import FP32, default_device, fast_precision
 
 
 @dataclass(frozen=True)
@@ -147,53 +143,6 @@ def run_job(job: Job, study: Study, folder: Path, on_fraction: OnFraction) -> fl
     finally:
         torch.set_num_threads(threads)
     return time.perf_counter() - start
-
-
-@functools.lru_cache(maxsize=1)
-def bench_of(study: Study) -> Bench:
-    """Data on the device and the precision; made once per process. Several ranks must have the same data, and stack nothing."""
-    device = default_device()
-    data = study.data.load().on(device)
-    probe = _fresh_network(study, data.image_shape, data.n_classes, seed=0)
-    _refuse_what_cannot_run(study, data, probe)
-    precision = fast_precision(probe, device) if study.fast else FP32
-    distributed.agree("the data set", data.digest, "give every rank the same files, and empty its $WINSOME_CACHE")
-    several = len(study.search_seeds) * len(study.starts) > 1 and distributed.world_size() == 1
-    stacked = several and can_stack(probe)
-    return Bench(data, precision, study.statistics_images, study.statistics_augmented, stacked)
-
-
-def _refuse_what_cannot_run(study: Study, data: ImageData, network: nn.Module) -> None:
-    """Raise WinsomeError, before anything is written, for what would fail only after work has begun; `network` is used up."""
-    steps_per_epoch(data, study.training.batch_size)
-    if study.arms:
-        distributed.refuse_uneven(study.training.batch_size)
-    for name, plan in study.plans.items():
-        training, step = plan.training or study.search_training, plan.method.rewind.step
-        distributed.refuse_uneven(training.batch_size)
-        steps = training.epochs * steps_per_epoch(data, training.batch_size)
-        if step >= steps:
-            raise WinsomeError(f"{name} goes back to training step {step}, but a level has {steps} steps")
-    prunable(network, prune_classifier=study.prune_classifier)
-    try:
-        with torch.no_grad():
-            logits = network(torch.zeros(2, *data.image_shape))
-    except (RuntimeError, ValueError) as error:
-        shape = "x".join(map(str, data.image_shape))
-        raise WinsomeError(f"the network {study.network.name!r} cannot take {shape} images: {error}") from error
-    if not isinstance(logits, torch.Tensor) or logits.shape != (2, data.n_classes):
-        raise WinsomeError(f"the network {study.network.name!r} does not give one logit for each class; choose another")
-
-
-def _fresh_network(study: Study, image_shape: tuple[int, int, int], n_classes: int, *, seed: int) -> nn.Module:
-    options = dict(study.network.options)
-    return models.build(study.network.name, image_shape=image_shape, n_classes=n_classes, seed=seed, **options)
-
-
-def fresh_network(study: Study, bench: Bench, *, seed: int) -> nn.Module:
-    """The study's network, freshly initialised, on the device and in the layout that it trains in."""
-    network = _fresh_network(study, bench.data.image_shape, bench.data.n_classes, seed=seed).to(bench.device)
-    return network.to(memory_format=torch.channels_last) if bench.precision.channels_last else network
 
 
 def search_of(study: Study, bench: Bench, place: Path, name: str, seed: int, *, masks: Sequence[SignedMask] = ()) -> Search:

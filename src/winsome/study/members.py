@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -13,39 +12,20 @@ from torch import nn
 
 from winsome import distributed
 from winsome.data.batches import steps_per_epoch
-from winsome.data.images import ImageData
 from winsome.methods import Method
 from winsome.search import Level, Search
 from winsome.seeding import seeded, stream_seed
 from winsome.signed_mask import SignedMask, stack_masks
 from winsome.stacking import stack, unstack
 from winsome.store import full_state
+from winsome.study.bench import Bench
 from winsome.training.evaluation import evaluate, re_estimate_statistics
 from winsome.training.loop import train
-from winsome.training.precision import Precision
 from winsome.training.settings import Training
 from winsome.while_training import on_level
 
 OnFraction = Callable[[float], None]  # of the job's training done, in [0, 1]
 Metrics = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Bench:
-    """What all networks of a study are trained and judged on."""
-
-    data: ImageData  # on the device
-    precision: Precision
-    statistics_images: int
-    statistics_augmented: bool = True
-    # Whether networks train as stacks. Decided once for a study, even for a stack of one: a network trained alone rounds
-    # differently, and a study that was killed must not end in other bits because fewer networks were left.
-    stacked: bool = False
-
-    @property
-    def device(self) -> torch.device:
-        """Where the data lies."""
-        return self.data.train.labels.device
 
 
 def judge(network: nn.Module, bench: Bench, *, members: int | None = None) -> list[Metrics]:

@@ -14,8 +14,9 @@ import torch
 
 from winsome.store import RunFolder, read_json, write_json
 from winsome.study.arms import Arm, Network
+from winsome.study.bench import bench_of
 from winsome.study.design import Study
-from winsome.study.jobs import ArmJob, bench_of, jobs_of, result_file, search_folder
+from winsome.study.jobs import ArmJob, jobs_of, result_file, search_folder
 from winsome.study.statistics import comparison, table, verdict
 
 FORMAT = 1

@@ -14,10 +14,11 @@ import torch
 from winsome import distributed
 from winsome.errors import WinsomeError
 from winsome.store import claim_folder, read_json
+from winsome.study.bench import bench_of
 from winsome.study.crews import processes, this_process
 from winsome.study.design import Study
 from winsome.study.graph import Event, Task, run_graph
-from winsome.study.jobs import Job, bench_of, cost, is_done, jobs_of, needs, run_job
+from winsome.study.jobs import Job, cost, is_done, jobs_of, needs, run_job
 
 STACK = 16  # networks trained as one stack: more gains little, and fewer jobs leave cores idle
 

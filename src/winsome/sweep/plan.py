@@ -12,9 +12,10 @@ from pathlib import Path
 
 from winsome.errors import WinsomeError
 from winsome.store import read_json
+from winsome.study.bench import bench_of
 from winsome.study.design import Study
 from winsome.study.graph import OnFraction, Task
-from winsome.study.jobs import bench_of, search_folder
+from winsome.study.jobs import search_folder
 from winsome.study.results import collect, finished_rows
 from winsome.study.run import tasks_of
 from winsome.sweep.shared import Places, adopt, results_of

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from winsome.store import write_whole
 from winsome.study.arms import Dense
+from winsome.study.bench import bench_of
 from winsome.study.design import Study
-from winsome.study.jobs import ArmJob, Job, SearchJob, bench_of, result_file, search_folder
+from winsome.study.jobs import ArmJob, Job, SearchJob, result_file, search_folder
 from winsome.training.settings import Training
 
 _NO_TRAINING = Training(1)
