@@ -9,8 +9,10 @@ import pytest
 
 from test_study import rows_of, tiny
 from winsome.errors import WinsomeError
+from winsome.methods import imp, learning_rate_rewinding
 from winsome.store import read_json
-from winsome.study.arms import ARMS
+from winsome.study.arms import ARMS, Network
+from winsome.study.design import SearchPlan
 from winsome.study.jobs import Job
 from winsome.study.run import run
 
@@ -48,6 +50,16 @@ def test_a_study_does_not_shrink_or_change(tmp_path: Path) -> None:
         with pytest.raises(WinsomeError, match=sentence):
             run(changed, tmp_path, workers=1)
         assert (tmp_path / "config.json").read_bytes() == before
+
+
+def test_a_study_with_borrowed_masks_grows_by_arms_but_not_by_levels(tmp_path: Path) -> None:
+    methods = (("lrr", learning_rate_rewinding(2, 0.5)), ("imp", SearchPlan(imp(2, 0.5), "lrr")))
+    arms = (Network("imp", "imp", "", "imp"), Network("lrr", "lrr", "", "lrr"))
+    study = dataclasses.replace(tiny(), methods=methods, arms=arms[:1], levels=(1,), starts=(0,), curve_at=())
+    run(study, tmp_path, workers=1)
+    run(dataclasses.replace(study, arms=arms), tmp_path, workers=1)
+    with pytest.raises(WinsomeError, match=r"levels was \[1\], is now \[1, 2\]"):
+        run(dataclasses.replace(study, arms=arms, levels=(1, 2)), tmp_path, workers=1)
 
 
 def test_a_single_network_does_not_become_one_of_several(tmp_path: Path) -> None:

@@ -86,7 +86,9 @@ def claim(study: Study, folder: Path) -> None:
     alone = len(before.get("search_seeds", ())) * len(before.get("starts", ())) == 1
     # A single network is not trained as a stack, and rounds otherwise: it does not belong to a study of several.
     members = () if alone else ("search_seeds", "starts")
-    claim_folder(folder, study.record(), may_grow=("arms", "methods", "levels", *members))
+    # A borrower's own folder knows the masks of all levels that it borrows: it cannot go deeper.
+    levels = () if any(plan.masks_of for plan in study.plans.values()) else ("levels",)
+    claim_folder(folder, study.record(), may_grow=("arms", "methods", *levels, *members))
 
 
 def tasks_of(study: Study, folder: Path, *, first: int = 0) -> Mapping[Job, Task]:
