@@ -157,7 +157,11 @@ def residual_mlp(seed: int) -> nn.Module:
     return made_study.network(seed, "residual_mlp", width=12, blocks=2)
 
 
-NETWORKS: list[Callable[[int], nn.Module]] = [mixer, small_conv, residual_mlp]
+def mlp_mixer(seed: int) -> nn.Module:
+    return made_study.network(seed, "mlp_mixer", patch=2, dim=8, depth=2)
+
+
+NETWORKS: list[Callable[[int], nn.Module]] = [mixer, mlp_mixer, small_conv, residual_mlp]
 
 
 @pytest.mark.parametrize("make", NETWORKS)
@@ -221,7 +225,7 @@ def test_memory_layout_changes_nothing_but_rounding(data: ImageData) -> None:
 def test_states_that_do_not_fit_the_network_are_refused(data: ImageData) -> None:
     a = full_state(mixer(0))
     without = {name: value for name, value in a.items() if name != "norm.bias"}
-    with pytest.raises(WinsomeError, match=r"the second state does not fit the network: it lacks norm\.bias"):
+    with pytest.raises(WinsomeError, match=r"the second state does not fit the network: norm\.bias is only in the network"):
         network_profile(a, without, mixer(0), data)
     with pytest.raises(WinsomeError, match=r"mix\.bias of the first state holds NaN"):
         network_profile({**a, "mix.bias": torch.full((8,), math.nan)}, a, mixer(0), data)

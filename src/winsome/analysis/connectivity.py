@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from winsome.analysis.line import Profile, interpolate, points, refuse_other_tensors
+from winsome.analysis.line import Profile, differences, interpolate, points, refuse_other_tensors
 from winsome.data.images import ImageData
 from winsome.errors import WinsomeError
 from winsome.rewinding import State
@@ -131,19 +131,8 @@ def _stacked_state(states: Sequence[State]) -> State:
 
 def refuse_other_network(which: str, state: State, network: nn.Module) -> None:
     """Raise WinsomeError where a state is not of the network's architecture, or not finite; `which` is what it is called."""
-    own = network.state_dict()
-    different = [f"it lacks {name}" for name in own if name not in state]
-    different += [f"the network has no {name}" for name in state if name not in own]
-    different += [
-        f"{name} is {tuple(state[name].shape)}, the network's is {tuple(own[name].shape)}"
-        for name in own
-        if name in state and own[name].shape != state[name].shape
-    ]
-    if different:
-        more = f" and {len(different) - 5} more" if len(different) > 5 else ""
-        raise WinsomeError(
-            f"the {which} state does not fit the network: {'; '.join(different[:5])}{more}; name the network that it is of"
-        )
+    if different := differences(state, network.state_dict(), f"the {which} state", "the network"):
+        raise WinsomeError(f"the {which} state does not fit the network: {different}; name the network that it is of")
     for name, value in state.items():
         if not bool(torch.isfinite(value).all()):
             raise WinsomeError(f"{name} of the {which} state holds NaN or infinite values: its training diverged")
