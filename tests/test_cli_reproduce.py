@@ -114,10 +114,25 @@ def test_signs_stay_fixed_or_flip_and_the_classifier_is_pruned(tmp_path: Path) -
     assert len(first) == 3, "stem, block, classifier"
     assert all(torch.equal(last[name], first[name] * last.kept(name)) for name in last)
     assert read_json(tmp_path / "fixed" / "config.json")["training"]["warmup_epochs"] == 1
-    main([*FIND, "--method", "aws", "--flip-signs", "0.5", "--flip-every", "1", "--save-to", str(tmp_path / "flips")])
+    main(
+        [
+            *FIND,
+            "--method",
+            "aws",
+            "--flip-signs",
+            "0.5",
+            "--flip-every",
+            "1",
+            "--flip-levels",
+            "1",
+            "2",
+            "--save-to",
+            str(tmp_path / "flips"),
+        ]
+    )
     method = read_json(tmp_path / "flips" / "config.json")["method"]
     assert "interpolated_norms" in method["while_training"]
-    assert "SignFlips(probability=0.5, at=(0, 4))" in method["while_training"]
+    assert "OnLevels(levels=(1, 2), part=SignFlips(probability=0.5, at=(0, 4))" in method["while_training"]
     main([*FIND, "--method", "lrr", "--rewind-norms", "--save-to", str(tmp_path / "norms")])
     assert read_json(tmp_path / "norms" / "config.json")["method"]["rewind"] == "KeepWeightsRewindNorms(step=0)"
 

@@ -16,7 +16,7 @@ from winsome.methods import Method
 from winsome.perturbation import SignFlips, fixed_signs, flip_steps
 from winsome.seeding import stream_seed
 from winsome.signed_mask import SignedMask
-from winsome.while_training import AllOf, WhileTraining, plain
+from winsome.while_training import AllOf, OnLevels, WhileTraining, plain
 
 SHORT = {"same": "same_masks", "permuted": "permuted_masks", "random": "random_masks_of_the_same_counts"}
 
@@ -32,6 +32,7 @@ class Variations:
         lr_warmup_epochs: Epochs of every level in which the learning rate grows from 0.
         flip_signs: Probability in [0, 1] with which every sign flips, at several times in a level; the paper's is 0.3.
         flip_every: Epochs between flips: before epochs N - 1, 2 N - 1, ... of a level.
+        flip_levels: Levels at which signs flip; by default all.
         fixed_signs: No sign may change from the initialisation's.
     """
 
@@ -41,6 +42,7 @@ class Variations:
     lr_warmup_epochs: int = 0
     flip_signs: float = 0.0
     flip_every: int = 30
+    flip_levels: tuple[int, ...] = ()
     fixed_signs: bool = False
 
     def of(self, method: Method, *, seed: int, rewind_step: int, epochs: int, steps_per_epoch: int) -> Method:
@@ -59,7 +61,8 @@ class Variations:
         parts: list[WhileTraining] = []
         if self.flip_signs:
             at = flip_steps(every=self.flip_every, epochs=epochs, steps_per_epoch=steps_per_epoch)
-            parts.append(SignFlips(self.flip_signs, at))
+            flips = SignFlips(self.flip_signs, at)
+            parts.append(OnLevels(self.flip_levels, flips) if self.flip_levels else flips)
         if self.fixed_signs:
             parts.append(fixed_signs)
         own = () if method.while_training is plain else (method.while_training,)
