@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from commands import said
 from winsome import ticket_file
 from winsome.cli import COMMANDS, main
 from winsome.methods import METHODS
@@ -14,17 +15,6 @@ from winsome.store import read_json, read_state
 
 QUICK = ["--levels", "1", "--level-epochs", "1", "--warmup-epochs", "1"]
 STUDY = [*QUICK, "--epochs", "1", "--seeds", "1", "--starts", "1", "--arms", "dense", "--workers", "1", "--curve-at", "1"]
-
-
-def said(arguments: list[str], capsys: pytest.CaptureFixture[str], code: int = 2) -> str:
-    """What a command that ends with this exit code says."""
-    capsys.readouterr()
-    with pytest.raises(SystemExit) as ended:
-        main(arguments)
-    out = capsys.readouterr()
-    assert ended.value.code == code, out
-    assert "Traceback" not in out.out + out.err
-    return " ".join((out.out + out.err).split())
 
 
 @pytest.fixture(scope="module")

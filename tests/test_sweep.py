@@ -19,6 +19,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from commands import said
 from test_report import Page
 from winsome.cli import main
 from winsome.errors import WinsomeError
@@ -514,17 +515,6 @@ def test_ray_hands_on_errors_and_refuses_what_has_no_room(tmp_path: Path, capsys
 
 
 # The command
-
-
-def said(arguments: list[str], capsys: pytest.CaptureFixture[str], code: int = 2) -> str:
-    """What a command that ends with this exit code says."""
-    capsys.readouterr()
-    with pytest.raises(SystemExit) as ended:
-        main(arguments)
-    out = capsys.readouterr()
-    assert ended.value.code == code, out
-    assert "Traceback" not in out.out + out.err
-    return " ".join((out.out + out.err).split())
 
 
 def test_without_ray_the_command_says_what_to_install(

@@ -34,14 +34,7 @@ class Display:
         self.rows: list[dict[str, Any]] = []
         self.seconds: dict[str, float] = {}
         self._start, self._done_before = time.monotonic(), -1.0
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.percentage:>3.0f} %"),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[left]}"),
-            console=self.console,
-        )
+        self._bar = progress_bar(self.console)
         self._task = self._bar.add_task("starting", total=1.0, left="")
         self._live: Live | None = None
 
@@ -104,6 +97,19 @@ class Display:
 
     def _picture(self) -> Group:
         return Group(accuracy_table(self.study.record(), _labels(self.study), self.study.densities, self.rows), self._bar)
+
+
+def progress_bar(console: Console, *, disable: bool = False) -> Progress:
+    """What is done, its share, the time that it took and the time left (a field of the task)."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[left]}"),
+        console=console,
+        disable=disable,
+    )
 
 
 def time_left(gained: float, spent: float, left: float) -> str:

@@ -12,10 +12,9 @@ from typing import Self
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from tyro.conf import Positional
 
-from winsome.cli.display import counted, time_left
+from winsome.cli.display import counted, progress_bar, time_left
 from winsome.errors import WinsomeError
 from winsome.study.crews import processes, this_process
 from winsome.study.graph import Crew, Event
@@ -111,15 +110,7 @@ class SweepDisplay:
         self._left = {study.name: sum(step.study == study for step in steps) for study in {step.study: None for step in steps}}
         self.n_studies = len(self._left)
         self._start, self._done_before = time.monotonic(), -1.0
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.percentage:>3.0f} %"),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[left]}"),
-            console=self.console,
-            disable=not self.console.is_terminal,
-        )
+        self._bar = progress_bar(self.console, disable=not self.console.is_terminal)
         self._task = self._bar.add_task("starting", total=1.0, left="")
 
     def __enter__(self) -> Self:

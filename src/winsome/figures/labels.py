@@ -14,6 +14,7 @@ from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 from scipy.optimize import isotonic_regression
 
@@ -179,8 +180,7 @@ def legend_below(axes: Axes, height: float, entries: Sequence[tuple[str, Style, 
         handlelength=2.4,
         labelspacing=0.45,
     )
-    for text, (_, is_math) in zip(legend.get_texts(), names, strict=True):
-        text.set_parse_math(is_math)
+    _parse_math(legend, names)
 
 
 def legend_above(figure: Figure, entries: Sequence[tuple[str, Style]], left: float, columns: int) -> None:
@@ -201,6 +201,10 @@ def legend_above(figure: Figure, entries: Sequence[tuple[str, Style]], left: flo
         handlelength=1.6,
         columnspacing=1.4,
     )
+    _parse_math(legend, names)
+
+
+def _parse_math(legend: Legend, names: Sequence[tuple[str, bool]]) -> None:
     for text, (_, is_math) in zip(legend.get_texts(), names, strict=True):
         text.set_parse_math(is_math)
 

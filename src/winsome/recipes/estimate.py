@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch.nn import functional as F
@@ -71,7 +71,7 @@ def seconds_per_step(study: Study) -> float:
     precision = fast_precision(network, device) if study.fast else FP32
     layout = torch.channels_last if precision.channels_last else torch.contiguous_format
     network = network.to(memory_format=layout)
-    optimizer = replace(study.training.optimizer)(network.parameters())
+    optimizer = study.training.optimizer(network.parameters())
     inputs = torch.randn(study.training.batch_size, *image_shape, device=device).to(memory_format=layout)
     labels = torch.zeros(len(inputs), dtype=torch.int64, device=device)
     for step in range(STEPS + 1):
