@@ -59,7 +59,7 @@ def tiny() -> Study:
 
 
 def rows_of(study: Study, folder: Path) -> list[dict[str, Any]]:
-    results = collect(study, folder, seconds={}, command="test")
+    results = collect(study, folder, command="test")
     return [{key: value for key, value in row.items() if key != "seconds"} for row in results["rows"]]
 
 

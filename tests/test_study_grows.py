@@ -14,7 +14,8 @@ from winsome.store import read_json
 from winsome.study.arms import ARMS, Network
 from winsome.study.design import SearchPlan
 from winsome.study.jobs import Job
-from winsome.study.run import run
+from winsome.study.results import collect
+from winsome.study.run import Progress, run, time_spent
 
 
 def test_a_grown_study_equals_one_that_was_made_so(tmp_path: Path) -> None:
@@ -70,3 +71,26 @@ def test_a_single_network_does_not_become_one_of_several(tmp_path: Path) -> None
         run(dataclasses.replace(study, search_seeds=(0, 1)), tmp_path, workers=1)
     run(dataclasses.replace(study, arms=(ARMS["dense"], ARMS["planted_lrr"])), tmp_path, workers=1)
     assert (tmp_path / "arms" / "planted_lrr" / "level-02" / "seed-00-start-0.json").exists()
+
+
+def test_the_time_of_a_study_adds_up_over_the_stretches_in_which_it_ran(tmp_path: Path) -> None:
+    study = dataclasses.replace(tiny(), arms=(ARMS["network_lrr"], ARMS["planted_lrr"]), levels=(1,), starts=(0,))
+
+    def stop(progress: Progress) -> None:
+        if progress.finished:
+            raise KeyboardInterrupt
+
+    assert time_spent(tmp_path) == 0
+    with pytest.raises(KeyboardInterrupt):
+        run(study, tmp_path, workers=1, watch=stop)
+    first = time_spent(tmp_path)
+    assert first > 0
+    run(study, tmp_path, workers=1)
+    total = time_spent(tmp_path)
+    seconds = collect(study, tmp_path, command="test")["seconds"]
+    assert seconds["total"] == total > first
+    assert set(seconds) == {"total", "jobs", "searches", "network", "planted"}
+    assert seconds["jobs"] == pytest.approx(seconds["searches"] + seconds["network"] + seconds["planted"])
+    assert 0 < seconds["jobs"] < total, "in one process, what is no job takes time too"
+    run(study, tmp_path, workers=1)
+    assert time_spent(tmp_path) == total, "nothing was left to do"

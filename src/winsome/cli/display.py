@@ -16,10 +16,9 @@ from rich.table import Table
 
 from winsome.store import read_json
 from winsome.study import run as study_run
-from winsome.study.arms import Dense
 from winsome.study.bench import bench_of
 from winsome.study.design import Study
-from winsome.study.jobs import ArmJob, SearchJob, cost, is_done, jobs_of, result_file
+from winsome.study.jobs import ArmJob, cost, is_done, jobs_of, result_file
 from winsome.study.statistics import by_seed
 
 Results = Mapping[str, Any]
@@ -32,7 +31,6 @@ class Display:
         self.study, self.folder = study, folder
         self.console = console or Console()
         self.rows: list[dict[str, Any]] = []
-        self.seconds: dict[str, float] = {}
         self._start, self._done_before = time.monotonic(), -1.0
         self._bar = progress_bar(self.console)
         self._task = self._bar.add_task("starting", total=1.0, left="")
@@ -69,8 +67,6 @@ class Display:
         left = self._time_left(progress)
         job = progress.job
         if progress.finished and job is not None:
-            kind = "searches" if isinstance(job, SearchJob) else "dense" if isinstance(job.arm, Dense) else job.arm.kind
-            self.seconds[kind] = self.seconds.get(kind, 0.0) + progress.seconds
             line = job.words
             if isinstance(job, ArmJob):
                 added = self._add(job)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import shlex
 import sys
-import time
 from pathlib import Path
 
 from tyro.conf import Positional, UseAppendAction
@@ -135,16 +134,14 @@ def _run(study: Study, folder: Path, workers: int) -> None:
         return
     jobs = jobs_of(study, at_once=jobs_at_once(study))
     complete = finished.exists() and all(is_done(job, study, folder) for job in jobs)
-    start = time.perf_counter()
     with Display(study, folder) as display:
-        in_jobs = run(study, folder, workers=workers, watch=display.watch)
+        run(study, folder, workers=workers, watch=display.watch)
     distributed.leave()
-    seconds = {"total": time.perf_counter() - start, "jobs": in_jobs, **display.seconds}
     if complete:
         display.say(f"{folder} is finished already; nothing was trained. Choose another --save-to to run it anew.")
         results = read_json(finished)
     else:
-        results = collect(study, folder, seconds=seconds, command=command)
+        results = collect(study, folder, command=command)
     from winsome import report  # here, for matplotlib takes seconds to import
 
     page = report.write(folder)

@@ -15,7 +15,7 @@ from winsome.recipes.recipe import Evidence, Finished, Recipe, Scale, Table
 from winsome.store import claim_folder, write_csv, write_json
 from winsome.study.design import Study
 from winsome.study.results import collect, hardware
-from winsome.study.run import Watch, run
+from winsome.study.run import Watch, run, time_spent
 
 FORMAT = 1
 FILE_NAME = "recipe.json"
@@ -43,15 +43,14 @@ def run_recipe(
         WinsomeError: the folder holds another scale or set-up of the recipe, data are absent, or the disk fails.
     """
     claim_folder(folder, {"recipe": name, "scale": scale})
-    start = time.perf_counter()
     finished: dict[str, Finished] = {}
     for label, study in recipe.studies.items():
         place = folder / label
         with watching(study, place) as watch:
-            in_jobs = run(study, place, workers=workers, watch=watch)
-        seconds = {"total": time.perf_counter() - start, "jobs": in_jobs}
-        results = collect(study, place, seconds=seconds, command=command)
+            run(study, place, workers=workers, watch=watch)
+        results = collect(study, place, command=command)
         finished[label] = Finished(study, place, cast(Results, results))
+    start = time.perf_counter()
     evidence = recipe.analyse(finished)
     record = {
         "format": FORMAT,
@@ -61,7 +60,7 @@ def run_recipe(
         "claim": recipe.claim,
         "scale": scale,
         "environment": hardware(command),
-        "seconds": time.perf_counter() - start,
+        "seconds": sum(time_spent(folder / label) for label in finished) + time.perf_counter() - start,
         "studies": list(recipe.studies),
         "verdicts": [dict(verdict) for verdict in evidence.verdicts],
         "notes": list(evidence.notes),

@@ -6,7 +6,8 @@ import datetime
 import importlib.metadata
 import os
 import platform
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,13 @@ from winsome.study.arms import Arm, Network
 from winsome.study.bench import bench_of
 from winsome.study.design import Study
 from winsome.study.jobs import ArmJob, jobs_of, result_file, search_folder
+from winsome.study.run import time_spent
 from winsome.study.statistics import comparison, table, verdict
 
 FORMAT = 1
 
 
-def collect(study: Study, folder: Path, *, seconds: Mapping[str, float], command: str) -> dict[str, Any]:
+def collect(study: Study, folder: Path, *, command: str) -> dict[str, Any]:
     """Gather everything that is finished and write `results.json`."""
     rows = finished_rows(study, folder)
     searches: list[dict[str, Any]] = [
@@ -38,7 +40,7 @@ def collect(study: Study, folder: Path, *, seconds: Mapping[str, float], command
         "format": FORMAT,
         "study": _study(study),
         "environment": environment(study, command),
-        "seconds": dict(seconds),
+        "seconds": _seconds(study, folder, rows),
         "rows": rows,
         "searches": searches,
         "table": table(rows),
@@ -59,6 +61,23 @@ def finished_rows(study: Study, folder: Path) -> list[dict[str, Any]]:
     for job in sorted(jobs, key=lambda job: (order[job.arm.name], -study.all_densities[job.level])):
         rows += [read_json(path) for member in job.members if (path := result_file(folder, job, member)).exists()]
     return rows
+
+
+def _seconds(study: Study, folder: Path, rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """The time that the study took, where it ran by itself, and what its work took by kind, over all workers.
+
+    Work that a sweep's studies share is counted in each of them.
+    """
+    spent: Counter[str] = Counter()
+    for method in study.needed_searches():
+        for seed in study.search_seeds:
+            levels = (search_folder(folder, method, seed) / f"level-{n:02d}.json" for n in range(study.deepest + 1))
+            spent["searches"] += sum(read_json(path)["seconds"] for path in levels)
+    kinds = {arm.name: arm.kind for arm in study.arms}
+    for row in rows:
+        spent[kinds[row["arm"]]] += row["seconds"]
+    total = time_spent(folder)
+    return ({"total": total} if total else {}) | {"jobs": sum(spent.values()), **spent}
 
 
 def _reported(study: Study) -> tuple[Arm, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ import torch
 
 from winsome import distributed
 from winsome.errors import WinsomeError
-from winsome.store import claim_folder, read_json
+from winsome.store import claim_folder, read_json, write_json
 from winsome.study.bench import bench_of
 from winsome.study.crews import processes, this_process
 from winsome.study.design import Study
@@ -35,6 +36,7 @@ class Progress:
 
 
 Watch = Callable[[Progress], None]
+TIME = "time.json"
 
 
 def run(study: Study, folder: Path, *, workers: int = 0, watch: Watch = lambda _: None) -> float:
@@ -57,15 +59,18 @@ def run(study: Study, folder: Path, *, workers: int = 0, watch: Watch = lambda _
         raise WinsomeError(
             f"--workers {workers} is for a single process; ranks run jobs one after another, all on each: leave it out"
         )
+    start = time.perf_counter()
     bench_of(study)  # data and network are refused before anything is written
     claim(study, folder)
     tasks = tasks_of(study, folder)
     left = [job for job, task in tasks.items() if not task.is_done()]
     if not left:
         return 0.0
-    jobs = list(tasks)
+    jobs, before = list(tasks), time_spent(folder)
 
     def on_event(event: Event) -> None:
+        if event.state == "finished" and distributed.is_main():
+            write_json(folder / TIME, {"seconds": before + time.perf_counter() - start})
         if event.state != "found":
             watch(Progress(event.done, event.total, jobs[event.number], event.state == "finished", event.seconds))
 
@@ -73,6 +78,11 @@ def run(study: Study, folder: Path, *, workers: int = 0, watch: Watch = lambda _
     alone = n_workers == 1 or distributed.world_size() > 1
     with nullcontext(this_process()) if alone else processes(n_workers) as crew:
         return run_graph(list(tasks.values()), crew, watch=on_event).seconds
+
+
+def time_spent(folder: Path) -> float:
+    """The seconds that a study took up to its last finished job, over all stretches in which it ran; 0 for none."""
+    return float(read_json(folder / TIME)["seconds"]) if (folder / TIME).exists() else 0.0
 
 
 def claim(study: Study, folder: Path) -> None:

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import pickle
 import time
-from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from winsome.errors import WinsomeError
-from winsome.store import read_json
 from winsome.study.bench import bench_of
 from winsome.study.design import Study
 from winsome.study.graph import OnFraction, Task
-from winsome.study.jobs import search_folder
-from winsome.study.results import collect, finished_rows
+from winsome.study.results import collect
 from winsome.study.run import tasks_of
 from winsome.sweep.shared import Places, adopt, results_of
 
@@ -108,23 +105,10 @@ def _adopted(task: Task, places: Places, others: Sequence[Places]) -> bool:
 
 def _gather(study: Study, folder: Path, command: str, finish: Finish | None, _on_fraction: OnFraction) -> float:
     start = time.perf_counter()
-    collect(study, folder, command=command, seconds=_seconds_of(study, folder))
+    collect(study, folder, command=command)
     if finish is not None:
         finish.call(folder)
     return time.perf_counter() - start
-
-
-def _seconds_of(study: Study, folder: Path) -> dict[str, float]:
-    """What the study's work took, by kind; work that it shares with others is counted in each."""
-    seconds: Counter[str] = Counter()
-    for method in study.needed_searches():
-        for seed in study.search_seeds:
-            levels = (search_folder(folder, method, seed) / f"level-{n:02d}.json" for n in range(study.deepest + 1))
-            seconds["searches"] += sum(read_json(path)["seconds"] for path in levels)
-    kinds = {arm.name: arm.kind for arm in study.arms}
-    for row in finished_rows(study, folder):
-        seconds[kinds[row["arm"]]] += row["seconds"]
-    return {"jobs": sum(seconds.values()), **seconds}
 
 
 def refuse_unpicklable(steps: Sequence[Step]) -> None:
