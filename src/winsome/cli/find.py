@@ -47,6 +47,7 @@ def find(
     seed: int = 0,
     sync_batch_norm: bool = False,
     fast: bool = True,
+    compiled: bool = False,
     vary: Annotated[Variations, arg(name="")] = AS_IT_IS,
 ) -> None:
     """Search for tickets: train, prune the smallest weights, restart, level by level.
@@ -83,6 +84,7 @@ def find(
         seed: Of everything random in the search.
         sync_batch_norm: Under torchrun, BatchNorm over the images of all ranks instead of each rank's own.
         fast: bf16 and channels_last where this machine gains from them.
+        compiled: Train by torch.compile, on a GPU as CUDA graphs: every training compiles first, which takes up to a minute.
         vary: What else the search does.
     """
     chosen = choices.method(method, levels=levels, rate=rate, rewind_step=rewind_step)
@@ -108,6 +110,7 @@ def find(
         levels=(len(chosen.densities) - 1,),
         search_seeds=(seed,),
         fast=fast,
+        compiled=compiled,
         prune_classifier=prune_classifier,
     )
     per_epoch = steps_per_epoch(bench_of(study).data, batch_size) if vary.flip_signs else 0

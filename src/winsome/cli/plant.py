@@ -22,7 +22,7 @@ from winsome.study.bench import Bench
 from winsome.study.design import DataPlan
 from winsome.study.members import train_from_scratch
 from winsome.ticket import Ticket
-from winsome.training.precision import FP32, default_device, fast_precision
+from winsome.training.precision import default_device, precision_for
 from winsome.training.settings import SGD, StepDecay, Training
 from winsome.transfer import KEEPS
 from winsome.transfer import plant as plant_ticket
@@ -45,6 +45,7 @@ def plant(
     save_to: Path | None = None,
     sync_batch_norm: bool = False,
     fast: bool = True,
+    compiled: bool = False,
 ) -> None:
     """Plant a ticket on fresh random initialisations and train them from scratch.
 
@@ -67,6 +68,7 @@ def plant(
         save_to: Folder for weights and results; by default beside the ticket, named after it.
         sync_batch_norm: Under torchrun, BatchNorm over the images of all ranks instead of each rank's own.
         fast: bf16 and channels_last where this machine gains from them.
+        compiled: Train by torch.compile, on a GPU as CUDA graphs: every training compiles first, which takes up to a minute.
     """
     if keep not in KEEPS:
         raise unknown("choice for --keep", keep, KEEPS)
@@ -87,7 +89,7 @@ def plant(
     _refuse_other_images(ticket, record, images)
     steps_per_epoch(images, batch_size)
     probe = models.from_record(record, 0)
-    precision = fast_precision(probe, device) if fast else FP32
+    precision = precision_for(probe, device, fast=fast, compiled=compiled)
     plant_ticket(found, probe, keep=KEEPS[keep])  # a ticket that does not fit is refused before anything is written
     bench = Bench(images, precision, statistics_images=1000)
     folder = save_to or ticket.parent / f"{ticket.stem}-planted-{keep}"

@@ -56,6 +56,7 @@ def study(
     workers: int = 0,
     sync_batch_norm: bool = False,
     fast: bool = True,
+    compiled: bool = False,
     plan_only: bool = False,
 ) -> None:
     """Find winning tickets, plant them on fresh starts, and report which claims of the paper show.
@@ -93,6 +94,7 @@ def study(
         workers: Processes side by side; 0 for one per core, 1 for this process.
         sync_batch_norm: Under torchrun, BatchNorm over the images of all ranks instead of each rank's own.
         fast: bf16 and channels_last where this machine gains from them.
+        compiled: Train by torch.compile, on a GPU as CUDA graphs: every training compiles first, which takes up to a minute.
         plan_only: Print what would be run, and stop.
     """
     if data == "imagenet" and network is not None:
@@ -118,6 +120,7 @@ def study(
         training=_training(base.training, epochs, learning_rate, weight_decay, batch_size, sync_batch_norm),
         curve_at=base.curve_at if curve_at is None else curve_at,
         fast=fast,
+        compiled=compiled,
     )
     folder = save_to or Path("runs") / f"study-{chosen.name.strip('/').replace('/', '-')}"
     if plan_only:

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from winsome import models
 from winsome.study.design import Study
 from winsome.study.jobs import cost, jobs_of
-from winsome.training.precision import FP32, default_device, fast_precision
+from winsome.training.precision import default_device, precision_for
 
 # Channels, height, width; classes; training images: what a named data set is, known without reading it.
 SHAPES: dict[str, tuple[tuple[int, int, int], int, int]] = {
@@ -68,7 +68,7 @@ def seconds_per_step(study: Study) -> float:
     image_shape, n_classes, _ = SHAPES[study.data.name]
     options = dict(study.network.options)
     network = models.build(study.network.name, image_shape=image_shape, n_classes=n_classes, seed=0, **options).to(device)
-    precision = fast_precision(network, device) if study.fast else FP32
+    precision = precision_for(network, device, fast=study.fast)
     layout = torch.channels_last if precision.channels_last else torch.contiguous_format
     network = network.to(memory_format=layout)
     optimizer = study.training.optimizer(network.parameters())

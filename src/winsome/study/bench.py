@@ -15,7 +15,7 @@ from winsome.errors import WinsomeError
 from winsome.prunable import prunable
 from winsome.stacking import can_stack
 from winsome.study.design import Study
-from winsome.training.precision import FP32, Precision, default_device, fast_precision
+from winsome.training.precision import Precision, default_device, precision_for
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def bench_of(study: Study) -> Bench:
     data = study.data.load().on(device)
     probe = _fresh_network(study, data.image_shape, data.n_classes, seed=0)
     _refuse_what_cannot_run(study, data, probe)
-    precision = fast_precision(probe, device) if study.fast else FP32
+    precision = precision_for(probe, device, fast=study.fast, compiled=study.compiled)
     distributed.agree("the data set", data.digest, "give every rank the same files, and empty its $WINSOME_CACHE")
     several = len(study.search_seeds) * len(study.starts) > 1 and distributed.world_size() == 1
     stacked = several and can_stack(probe)

@@ -108,6 +108,7 @@ class Study:
     statistics_images: int = 1000
     statistics_augmented: bool = True
     fast: bool = True  # bf16 and channels_last where the machine gains from them
+    compiled: bool = False  # trainings by torch.compile
     prune_classifier: bool = False
     claims: tuple[Claim, ...] = CLAIMS
     reference: str | None = "planted_aws"
@@ -203,4 +204,6 @@ class Study:
             "statistics_images": self.statistics_images,
             "statistics_augmented": self.statistics_augmented,
             "fast": self.fast,
-        } | ({"prune_classifier": True} if self.prune_classifier else {})
+            **({"compiled": True} if self.compiled else {}),
+            **({"prune_classifier": True} if self.prune_classifier else {}),
+        }

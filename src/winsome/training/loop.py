@@ -48,7 +48,7 @@ def train(
         seeds: one for each member; order and augmentation follow from it.
         called: what each member is called in an error; "seed N" if not given.
         stacked: whether the network is a stack, even of one.
-        precision: bf16 and channels_last, or neither.
+        precision: bf16, channels_last, compiled; or none of these.
         on_epoch: called after every epoch.
 
     Returns:
@@ -65,7 +65,7 @@ def train(
     batches = None
     network.train()
     with batch_norms_of_all_ranks(network, on=training.sync_batch_norm):
-        replica = distributed.replicated(network)
+        forward = precision.forward_of(distributed.replicated(network), device)
         for step in steps:
             if batches is None:
                 batches = _batches(data, seeds, training, precision, stacked=stacked, first_step=step, last_step=last)
@@ -73,7 +73,7 @@ def train(
             for group in optimizer.param_groups:
                 group["lr"] = training.rate(step, per_epoch)
             with precision.autocast(device):
-                logits = replica(inputs)
+                logits = forward(inputs)
             # The sum over a stack's members of each one's mean: every member gets the gradient that it would get alone. With
             # the classes on an inner axis the softmax of a stack is far faster than on the last.
             by_image = F.cross_entropy(logits.float().mT if stacked else logits.float(), labels, reduction="none")
