@@ -1,22 +1,26 @@
 """Seconds for a point of a line between two networks: statistics re-estimated from 1,000 images, 2,000 test images.
 
-    uv run python benchmarks/barrier.py [--rounds 5] [--threads 2]
+    uv run python benchmarks/barrier.py [--rounds 5]
 
 ResNet-20 on random images of CIFAR-10's shape, in fp32 (what `winsome barrier` does) and with --fast, and the residual MLP of
-`winsome study` on the digits (1,000 and 500 images), whose 11 points are one stack, on one thread. Rounds are interleaved;
-medians over rounds. The bar is 0.8 s a point for ResNet-20 on two cores. The two formats' errors are printed too: bf16's
-rounding is noise that a barrier, being a maximum, adds up.
+`winsome study` on the digits (1,000 and 500 images), whose 11 points are one stack, on one thread. A point is 3,000 forward
+passes: their FLOPs over its seconds stand beside what products of large square matrices reach, which is the machine's limit.
+How far the losses in the two formats are apart is a figure too: bf16's rounding is noise that a barrier, being a maximum,
+adds up.
 """
 
 from __future__ import annotations
 
 import argparse
-import statistics
 import time
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
+from measuring import Figure, interleaved, one_thread, print_figures, print_machine, ratio
 from noise import noise_images
 from winsome import models
 from winsome.analysis.connectivity import Statistics, network_profile
@@ -27,52 +31,79 @@ from winsome.training.precision import FP32, Precision, fast_precision
 
 BAR = 0.8  # seconds
 POINTS = 3
+IMAGES = 1000, 2000  # for statistics, and of the test split
 
 
-def seconds(name: str, data: ImageData, precision: Precision, count: int, *, stacked: bool) -> tuple[float, Profile]:
-    """Seconds for each of `count` points, and what was measured at them."""
+def profile(name: str, data: ImageData, precision: Precision, count: int, *, stacked: bool = False) -> Profile:
+    """`count` points between two fresh networks."""
     networks = [models.build(name, image_shape=data.image_shape, n_classes=data.n_classes, seed=seed) for seed in range(2)]
     first, second = map(full_state, networks)
-    start = time.perf_counter()
-    found = network_profile(
-        first, second, networks[0], data, alphas=points(count), statistics=Statistics(), precision=precision, stacked=stacked
+    line, statistics = points(count), Statistics(min(IMAGES[0], len(data.train)))
+    return network_profile(
+        first, second, networks[0], data, alphas=line, statistics=statistics, precision=precision, stacked=stacked
     )
-    return (time.perf_counter() - start) / count, found
+
+
+def seconds_per_point(make: Callable[[], Profile], count: int) -> float:
+    """Of a profile of `count` points."""
+    start = time.perf_counter()
+    make()
+    return (time.perf_counter() - start) / count
+
+
+def flops_per_point(name: str, data: ImageData) -> int:
+    """Of the forward passes, a multiplication and an addition being two."""
+    network = models.build(name, image_shape=data.image_shape, n_classes=data.n_classes, seed=0)
+    with FlopCounterMode(display=False) as counter:
+        network(torch.zeros(2, *data.image_shape))
+    return int(counter.get_total_flops()) // 2 * (min(IMAGES[0], len(data.train)) + len(data.test))
+
+
+def matrix_rate(dtype: torch.dtype, size: int) -> float:
+    """FLOP per second of a product of square matrices."""
+    left, right = (torch.ones(size, size, dtype=dtype) for _ in range(2))
+    start = time.perf_counter()
+    torch.mm(left, right)
+    return 2 * size**3 / (time.perf_counter() - start)
+
+
+def on_digits(digits: ImageData) -> float:
+    """Seconds for each of 11 points of one stack, on one thread."""
+    with one_thread():
+        return seconds_per_point(partial(profile, "residual_mlp", digits, FP32, 11, stacked=True), 11)
+
+
+def figures(rounds: int = 5, network: str = "resnet20", *, images: int = IMAGES[1], matrix: int = 2048) -> list[Figure]:
+    """Seconds a point, its share of the machine's limit, and the distance between the formats."""
+    noise, digits = noise_images(IMAGES[0], images), load("digits")
+    fast = fast_precision(models.build(network, image_shape=noise.image_shape, n_classes=10, seed=0), torch.device("cpu"))
+    formats = {precision.words: precision for precision in (replace(fast, bf16=False), fast)}
+    subjects: dict[str, Callable[[], float]] = {
+        words: partial(seconds_per_point, partial(profile, network, noise, precision, POINTS), POINTS)
+        for words, precision in formats.items()
+    }
+    rates = {f"rate, {words}": torch.bfloat16 if precision.bf16 else torch.float32 for words, precision in formats.items()}
+    subjects |= {words: partial(matrix_rate, dtype, matrix) for words, dtype in rates.items()}
+    measured = interleaved({**subjects, "digits": partial(on_digits, digits)}, rounds=rounds)
+    flops, found = flops_per_point(network, noise), []
+    for words in formats:
+        limit = [flops / rate for rate in measured[f"rate, {words}"]]
+        found.append(Figure(f"{network}, {words}: s per point", tuple(measured[words]), BAR))
+        found.append(Figure(f"{network}, {words}: s per point at the rate of matrix products", tuple(limit)))
+        found.append(ratio(f"{network}, {words}: of the rate of matrix products", limit, measured[words]))
+    one, other = (profile(network, noise, precision, POINTS).losses for precision in (FP32, fast))
+    apart = max(abs(a - b) for a, b in zip(one, other, strict=True))
+    found.append(Figure(f"{network}: greatest distance between the losses in fp32 and in {fast.words}", (apart,)))
+    return [*found, Figure("residual_mlp, 11 points at once, one thread: s per point", tuple(measured["digits"]))]
 
 
 def main() -> None:
-    """Measure, print a table, and say whether the bar is met."""
+    """Print every figure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
-    noise, digits = noise_images(1000, 2000), load("digits")
-    shape = noise.image_shape
-    network = models.build("resnet20", image_shape=shape, n_classes=10, seed=0)
-    fast = fast_precision(network, torch.device("cpu"))
-    full = replace(fast, bf16=False)
-    taken: dict[str, list[float]] = {
-        f"resnet20, {full.words}": [],
-        f"resnet20, {fast.words}": [],
-        "residual_mlp, 11 points at once": [],
-    }
-    errors: dict[str, Profile] = {}
-    for _ in range(options.rounds + 1):
-        torch.set_num_threads(options.threads)
-        for words, precision in zip(list(taken)[:2], (full, fast), strict=True):
-            took, errors[words] = seconds("resnet20", noise, precision, POINTS, stacked=False)
-            taken[words].append(took)
-        torch.set_num_threads(1)
-        taken["residual_mlp, 11 points at once"].append(seconds("residual_mlp", digits, FP32, 11, stacked=True)[0])
-    print(f"torch {torch.__version__}, {options.threads} threads; seconds a point, median (least, most)")
-    for words, values in taken.items():
-        measured = values[1:]  # the first round warms up
-        print(f"  {words:36} {statistics.median(measured):7.4f}  ({min(measured):.4f}, {max(measured):.4f})")
-    one, other = (profile.losses for profile in list(errors.values())[:2])
-    print(f"  loss in the two formats differs by up to {max(abs(a - b) for a, b in zip(one, other, strict=True)):.4f}")
-    for words, values in list(taken.items())[:2]:
-        median = statistics.median(values[1:])
-        print(f"bar of {BAR} s, {words}: {'met' if median <= BAR else 'missed'} ({median:.2f} s)")
+    print_machine()
+    print_figures(figures(options.rounds))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Images per second of ImageNet's path: stored once from encoded photographs, then read in training batches.
 
-    python benchmarks/imagenet_pipeline.py FOLDER [--images 2000] [--rounds 5]
+    uv run python benchmarks/imagenet_pipeline.py FOLDER [--images 2000] [--rounds 5]
 
 FOLDER holds Tiny-ImageNet's parquet files. Its JPEG photographs of 64x64 pixels are taken as they are, and also enlarged to
 500x375 pixels and encoded again (quality 95), which is what ImageNet's photographs have on average:
@@ -9,21 +9,18 @@ FOLDER holds Tiny-ImageNet's parquet files. Its JPEG photographs of 64x64 pixels
 - "store": what `load` does: decode, resize the shorter side, cut the middle square, sum, digest, write and sync, on all cores;
 - "training batches": RandomResizedCrop and mirror images from the store, normalised fp32 channels_last batches of 128, when the
   file is in the system's cache; "evaluation batches" likewise, the middle square.
-Rounds are interleaved, so that what else the machine does meets all alike; medians and the spread are printed.
 """
 
 from __future__ import annotations
 
 import argparse
 import io
-import os
-import platform
-import statistics
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +29,7 @@ import torch
 import torchvision
 from PIL import Image
 
+from measuring import Figure, interleaved, print_figures, print_machine, ratio
 from winsome.data import Augmentation, ImageData, evaluation_batches, training_batches
 from winsome.data.encoded import EncodedSet, EncodedSplit
 from winsome.data.image_store import StorePlan, image_store
@@ -95,54 +93,59 @@ def evaluate_on(data: ImageData) -> int:
     return sum(len(labels) for _, labels in evaluation_batches(data.test, data, channels_last=True))
 
 
-def measure(work: dict[str, Callable[[], int]], rounds: int) -> None:
-    """Print the median and the spread of each over interleaved rounds."""
-    rates: dict[str, list[float]] = {name: [] for name in work}
-    for _ in range(rounds):
-        for name, call in work.items():
-            begin = time.perf_counter()
-            done = call()
-            rates[name].append(done / (time.perf_counter() - begin))
-    for name, values in rates.items():
-        print(f"  {name:24s} {statistics.median(values):8,.0f} images/s  ({min(values):,.0f} to {max(values):,.0f})")
+def rate(work: Callable[[], int]) -> float:
+    """Images per second."""
+    start = time.perf_counter()
+    done = work()
+    return done / (time.perf_counter() - start)
+
+
+def figures(folder: Path, n_images: int = 2000, rounds: int = 5) -> list[Figure]:
+    """Images per second of decoders, store and batches, and the store's over its decoder's on two processes."""
+    small = tiny_photographs(folder, n_images)
+    large = [enlarged(encoded) for encoded in small]
+    found = []
+    with tempfile.TemporaryDirectory() as place, ProcessPoolExecutor(2) as pool:
+        for words, images, plan in (
+            ("64x64, stored 64, batches 56", small, StorePlan.for_images_of(56)),
+            ("500x375, stored 256, batches 224", large, StorePlan()),
+        ):
+            numbers = count()
+
+            def built(images: list[bytes] = images, plan: StorePlan = plan, numbers: Iterator[int] = numbers) -> ImageData:
+                return store(images, plan, Path(place) / f"{plan.stored_size}-{next(numbers)}")
+
+            def stored(built: Callable[[], ImageData] = built) -> int:
+                return len(built().train)
+
+            data = built()
+            rates = interleaved(
+                {
+                    "decoder, 1 thread": partial(rate, partial(decode_all, images)),
+                    "decoder, 2 processes": partial(rate, partial(in_processes, pool, images)),
+                    "torchvision, 1 thread": partial(rate, partial(torchvision_decode_all, images)),
+                    "store": partial(rate, stored),
+                    "training batches": partial(rate, partial(train_on, data)),
+                    "evaluation batches": partial(rate, partial(evaluate_on, data)),
+                },
+                rounds=rounds,
+                warm_up=0,
+            )
+            found.append(Figure(f"{words}: kB of a photograph", (sum(map(len, images)) / len(images) / 1e3,)))
+            found += [Figure(f"{words}, {name}: images per second", tuple(values)) for name, values in rates.items()]
+            found.append(ratio(f"{words}: store over decoder, 2 processes", rates["store"], rates["decoder, 2 processes"]))
+    return found
 
 
 def main() -> None:
-    """Measure and print."""
+    """Print every figure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--images", type=int, default=2000)
     parser.add_argument("--rounds", type=int, default=5)
-    arguments = parser.parse_args()
-    load = os.getloadavg()[0]
-    print(f"torch {torch.__version__}, {platform.machine()}, {torch.get_num_threads()} threads, load {load:.1f} at the start")
-    small = tiny_photographs(arguments.folder, arguments.images)
-    large = [enlarged(encoded) for encoded in small]
-    with tempfile.TemporaryDirectory() as place, ProcessPoolExecutor(2) as pool:
-        for words, images, plan in (
-            ("64x64 photographs, stored 64, batches 56", small, StorePlan.for_images_of(56)),
-            ("500x375 photographs, stored 256, batches 224", large, StorePlan()),
-        ):
-            count = 0
-
-            def build(images: list[bytes] = images, plan: StorePlan = plan) -> int:
-                nonlocal count
-                count += 1
-                return len(store(images, plan, Path(place) / f"{plan.stored_size}-{count}").train)
-
-            data = store(images, plan, Path(place) / f"{plan.stored_size}-0")
-            print(f"{words}; {len(images):,} images, {sum(map(len, images)) / len(images) / 1e3:.0f} kB each")
-            measure(
-                {
-                    "decoder, 1 thread": partial(decode_all, images),
-                    "decoder, 2 processes": partial(in_processes, pool, images),
-                    "torchvision, 1 thread": partial(torchvision_decode_all, images),
-                    "store": build,
-                    "training batches": partial(train_on, data),
-                    "evaluation batches": partial(evaluate_on, data),
-                },
-                arguments.rounds,
-            )
+    options = parser.parse_args()
+    print_machine()
+    print_figures(figures(options.folder, options.images, options.rounds))
 
 
 if __name__ == "__main__":

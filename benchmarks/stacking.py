@@ -1,31 +1,28 @@
 """What stacking gains: member steps per second of residual MLPs on the digits, one by one and as stacks, on one thread.
 
-    uv run python benchmarks/stacking.py [--sizes 4 16 32] [--rounds 5]
-
-Rounds are interleaved; each figure is the median over rounds, the ratio the median of the ratios within one round.
+uv run python benchmarks/stacking.py [--sizes 4 16 32] [--rounds 5]
 """
 
 from __future__ import annotations
 
 import argparse
-import statistics
 import time
+from collections.abc import Sequence
+from functools import partial
 
-import torch
 from torch import nn
 
+from measuring import Figure, interleaved, one_thread, print_figures, print_machine, ratio
 from winsome import models
 from winsome.data import ImageData, load
 from winsome.stacking import stack
 from winsome.training.loop import train
 from winsome.training.settings import SGD, Training
 
-STEPS = 60
 
-
-def member_steps_per_second(data: ImageData, network: nn.Module, members: int, *, stacked: bool) -> float:
+def member_steps_per_second(data: ImageData, steps: int, network: nn.Module, members: int, *, stacked: bool) -> float:
     """The training loop as `winsome study` runs it, data path and all."""
-    training = Training(epochs=STEPS, batch_size=128, optimizer=SGD(0.1, 0.9, 1e-3))
+    training = Training(epochs=steps, batch_size=128, optimizer=SGD(0.1, 0.9, 1e-3))
     start = time.perf_counter()
     seeds = list(range(members))
     train(
@@ -33,39 +30,43 @@ def member_steps_per_second(data: ImageData, network: nn.Module, members: int, *
         data,
         training,
         training.optimizer(network.parameters(), stacked=stacked),
-        range(STEPS),
+        range(steps),
         seeds=seeds,
         stacked=stacked,
     )
-    return members * STEPS / (time.perf_counter() - start)
+    return members * steps / (time.perf_counter() - start)
 
 
-def main() -> None:
-    """Print a table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sizes", nargs="+", type=int, default=[4, 16, 32])
-    parser.add_argument("--rounds", type=int, default=5)
-    options = parser.parse_args()
-    torch.set_num_threads(1)
+def figures(rounds: int = 5, sizes: Sequence[int] = (4, 16, 32), steps: int = 60) -> list[Figure]:
+    """Member steps per second one by one and as stacks, and the ratios."""
     data = load("digits")
 
     def network(seed: int) -> nn.Module:
         return models.build("residual_mlp", image_shape=data.image_shape, n_classes=data.n_classes, seed=seed)
 
-    stacks = {size: stack([network(seed) for seed in range(size)]) for size in options.sizes}
-    single = network(0)
-    speeds: dict[int, list[float]] = {0: [], **{size: [] for size in stacks}}
-    for _ in range(options.rounds + 1):
-        speeds[0].append(member_steps_per_second(data, single, 1, stacked=False))
-        for size, together in stacks.items():
-            speeds[size].append(member_steps_per_second(data, together, size, stacked=True))
-    speeds = {size: values[1:] for size, values in speeds.items()}  # the first round warms up
-    print(f"torch {torch.__version__}, one thread; member steps per second, median of {options.rounds} rounds")
-    print(f"  one by one    {statistics.median(speeds[0]):8.0f}")
-    for size in stacks:
-        ratios = [a / b for a, b in zip(speeds[size], speeds[0], strict=True)]
-        spread = f"({min(ratios):.2f} to {max(ratios):.2f})"
-        print(f"  stack of {size:<4d} {statistics.median(speeds[size]):8.0f}   x {statistics.median(ratios):.2f} {spread}")
+    speed = partial(member_steps_per_second, data, steps)
+    subjects = {"one by one": partial(speed, network(0), 1, stacked=False)}
+    subjects |= {
+        f"stack of {size}": partial(speed, stack([network(seed) for seed in range(size)]), size, stacked=True) for size in sizes
+    }
+    with one_thread():
+        speeds = interleaved(subjects, rounds=rounds)
+    alone = speeds.pop("one by one")
+    found = [Figure("one by one: member steps per second", tuple(alone))]
+    for name, values in speeds.items():
+        found.append(Figure(f"{name}: member steps per second", tuple(values)))
+        found.append(ratio(f"{name}: rate over that of one by one", values, alone))
+    return found
+
+
+def main() -> None:
+    """Print every figure."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sizes", nargs="+", type=int, default=[4, 16, 32])
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args()
+    print_machine()
+    print_figures(figures(options.rounds, options.sizes))
 
 
 if __name__ == "__main__":

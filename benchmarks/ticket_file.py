@@ -1,4 +1,6 @@
-"""Size and speed of the ticket file for signed masks of ResNet-50: `python benchmarks/ticket_file.py`.
+"""Size and speed of the ticket file for signed masks of ResNet-50, on one thread.
+
+    uv run python benchmarks/ticket_file.py [--rounds 7]
 
 Bars: a file within 1 % of the entropy (each layer's mask at its own density, one bit for each kept weight's sign), and 100
 million weights a second both ways on two cores. Masks are random: "one density" prunes every layer alike; "global" prunes the
@@ -8,25 +10,22 @@ The file carries a typical provenance and counts whole.
 
 from __future__ import annotations
 
-import os
-import platform
-import statistics
-import sys
+import argparse
 import time
-from importlib.metadata import version
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 import torchvision
 from torch import Tensor
 
-from measuring import processor
+from measuring import Figure, print_figures, print_machine
 from winsome import ticket_file
 from winsome.signed_mask import SignedMask
 from winsome.ticket import Ticket
 
 DENSITIES = (0.2, 0.1, 0.05, 0.02)
-REPEATS = 7
+ABOVE_ENTROPY, RATE = 0.01, 100  # million weights a second
 PROVENANCE: dict[str, Any] = {
     "method": "aws",
     "network": {"name": "resnet50", "arguments": {"num_classes": 1000}},
@@ -40,10 +39,10 @@ PROVENANCE: dict[str, Any] = {
 }
 
 
-def drawn_weights(seed: int) -> dict[str, Tensor]:
-    """Normal weights in the shapes of ResNet-50's convolutions and classifier, 25.5 million."""
+def drawn_weights(network: str, seed: int) -> dict[str, Tensor]:
+    """Normal weights in the shapes of a network's convolutions and classifier; 25.5 million for ResNet-50."""
     generator = torch.Generator().manual_seed(seed)
-    shapes = {name: p.shape for name, p in torchvision.models.resnet50().named_parameters() if p.ndim > 1}
+    shapes = {name: p.shape for name, p in torchvision.models.get_model(network).named_parameters() if p.ndim > 1}
     return {name: torch.randn(shape, generator=generator) * shape[1:].numel() ** -0.25 for name, shape in shapes.items()}
 
 
@@ -60,40 +59,45 @@ def global_magnitude(weights: dict[str, Tensor], density: float) -> SignedMask:
     return SignedMask.of(weights, {name: weight.abs() > threshold for name, weight in weights.items()})
 
 
-def measure(mask: SignedMask) -> tuple[int, float, float]:
-    """Bytes of the file, and the median seconds to encode and to decode."""
-    ticket = Ticket(mask, provenance=PROVENANCE)
-    encoding, decoding = [], []
-    for _ in range(REPEATS):
-        start = time.perf_counter()
-        data = ticket_file.encode(ticket)
-        middle = time.perf_counter()
-        decoded = ticket_file.decode(data)
-        encoding.append(middle - start)
-        decoding.append(time.perf_counter() - middle)
-    if decoded.mask != mask:
-        sys.exit("the round trip changed the mask")
-    return len(data), statistics.median(encoding), statistics.median(decoding)
+def seconds(ticket: Ticket) -> tuple[float, float]:
+    """To encode and to decode a ticket, which must come back as it was."""
+    start = time.perf_counter()
+    data = ticket_file.encode(ticket)
+    middle = time.perf_counter()
+    decoded = ticket_file.decode(data)
+    end = time.perf_counter()
+    if decoded.mask != ticket.mask:
+        raise AssertionError("the round trip changed the mask")
+    return middle - start, end - middle
+
+
+def figures(rounds: int = 7, densities: Sequence[float] = DENSITIES, network: str = "resnet50") -> list[Figure]:
+    """Size, size over the entropy, and millions of weights a second both ways, for each density and kind of mask."""
+    weights, found = drawn_weights(network, seed=0), []
+    for density in densities:
+        for kind, mask in {
+            "one density": one_density(weights, density, seed=1),
+            "global": global_magnitude(weights, density),
+        }.items():
+            ticket, words = Ticket(mask, provenance=PROVENANCE), f"density {density:g}, {kind}"
+            size, million = len(ticket_file.encode(ticket)), mask.n_weights / 1e6
+            times = [seconds(ticket) for _ in range(rounds)]
+            found += [
+                Figure(f"{words}: MB", (size / 1e6,)),
+                Figure(f"{words}: above the entropy", (size / ticket_file.entropy_bytes(mask) - 1,), ABOVE_ENTROPY),
+                Figure(f"{words}: encoded, million weights/s", tuple(million / a for a, _ in times), RATE, at_least=True),
+                Figure(f"{words}: decoded, million weights/s", tuple(million / b for _, b in times), RATE, at_least=True),
+            ]
+    return found
 
 
 def main() -> None:
-    """Print the table."""
-    versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "numpy", "constriction", "safetensors"))
-    print(f"{processor()}, {os.cpu_count()} cores, Python {platform.python_version()}, {versions}")
-    print(f"{'layers':12} {'density':>7} {'size MB':>8} {'entropy MB':>10} {'over':>6} {'encode M/s':>10} {'decode M/s':>10}")
-    weights = drawn_weights(seed=0)
-    for density in DENSITIES:
-        for kind, mask in (
-            ("one density", one_density(weights, density, seed=1)),
-            ("global", global_magnitude(weights, density)),
-        ):
-            size, encoding, decoding = measure(mask)
-            entropy = ticket_file.entropy_bytes(mask)
-            million = mask.n_weights / 1e6
-            print(
-                f"{kind:12} {mask.density:7.3f} {size / 1e6:8.3f} {entropy / 1e6:10.3f} {size / entropy - 1:6.2%} "
-                f"{million / encoding:10.0f} {million / decoding:10.0f}"
-            )
+    """Print every figure."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=7)
+    options = parser.parse_args()
+    print_machine()
+    print_figures(figures(options.rounds))
 
 
 if __name__ == "__main__":

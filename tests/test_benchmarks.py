@@ -7,25 +7,21 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 
 import all as every  # the benchmark of that name
-import barrier
 import gpu
 import imagenet_pipeline
 import measuring
 import noise
-import stacking
-import ticket_file
 from image_files import picture, png
 from measuring import Figure
 from study_share import Clock
-from winsome import models
-from winsome.data import load, subset
+from winsome.data import load
 from winsome.data.image_store import StorePlan
-from winsome.stacking import stack
-from winsome.training.precision import FP32
 
 
 @pytest.fixture(autouse=True)
@@ -37,7 +33,7 @@ def _one_thread() -> Iterator[None]:
 
 
 # What starts processes of its own, or torch's compiler, takes long.
-SLOW = ("threshold", "memory", "study_share")
+SLOW = ("masking", "threshold", "memory", "study_share")
 QUICK = [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in every.quick_parts()]
 
 
@@ -123,28 +119,19 @@ def test_peak_memory_is_seen() -> None:
     assert 30e6 < measuring.peak_bytes() - before < 80e6
 
 
-def test_stacks_are_timed() -> None:
-    data = subset(load("digits"), train_images=200)
-    networks = [models.build("residual_mlp", image_shape=(1, 8, 8), n_classes=10, seed=seed) for seed in range(2)]
-    assert stacking.member_steps_per_second(data, networks[0], 1, stacked=False) > 0
-    assert stacking.member_steps_per_second(data, stack(networks), 2, stacked=True) > 0
-
-
-def test_points_of_a_barrier_are_timed() -> None:
-    took, profile = barrier.seconds("resnet8", noise.noise_images(64, 20), FP32, 3, stacked=False)
-    assert took > 0
-    assert len(profile.losses) == 3
-
-
-def test_ticket_files_are_timed() -> None:
-    weights = {"a": torch.randn(64, 64), "b": torch.randn(10, 64)}
-    for mask in (ticket_file.one_density(weights, 0.2, seed=1), ticket_file.global_magnitude(weights, 0.2)):
-        assert min(ticket_file.measure(mask)) > 0
-
-
 @pytest.mark.filterwarnings("ignore:The image decoding:DeprecationWarning")
 def test_the_path_of_photographs_is_timed(tmp_path: Path) -> None:
     photographs = [imagenet_pipeline.enlarged(png(picture(seed, size=64))) for seed in range(12)]
     data = imagenet_pipeline.store(photographs, StorePlan.for_images_of(56), tmp_path / "store")
     assert imagenet_pipeline.evaluate_on(data) == len(photographs)
     assert imagenet_pipeline.decode_all(photographs) == imagenet_pipeline.torchvision_decode_all(photographs) == 12
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:The image decoding:DeprecationWarning")
+def test_the_benchmark_of_photographs_goes_through(tmp_path: Path) -> None:
+    photographs = [{"bytes": png(picture(seed, size=64)), "path": None} for seed in range(12)]
+    pq.write_table(pa.table({"image": photographs}), tmp_path / "valid.parquet")
+    figures = imagenet_pipeline.figures(tmp_path, 12, 1)
+    assert len({figure.name for figure in figures}) == len(figures) == 16
+    assert all(figure.median > 0 for figure in figures if "training batches" not in figure.name), "12 images fill no batch"
