@@ -18,13 +18,15 @@ from winsome.densities import geometric
 from winsome.errors import WinsomeError
 from winsome.recipes import estimate
 from winsome.recipes.catalogue import RECIPES
-from winsome.recipes.recipe import Recipe
+from winsome.recipes.recipe import Evidence, Recipe
 from winsome.recipes.run import run_recipe
 from winsome.recipes.set_ups import set_ups
 from winsome.rewinding import RewindTo
-from winsome.study.arms import CLAIMS
+from winsome.study.arms import CLAIMS, Network
 from winsome.study.design import DataPlan, NetworkPlan, SearchPlan, Study
+from winsome.study.jobs import ArmJob, Job, SearchJob, run_job
 from winsome.study.run import Watch
+from winsome.sweep.shared import Places
 from winsome.training.settings import Training
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -127,6 +129,39 @@ def test_a_finished_recipe_is_not_run_again_and_another_scale_is_refused(
     assert again["tables"] == first["tables"]
     with pytest.raises(WinsomeError, match='scale was "small", is now "paper"'):
         run_recipe("lrr_mask_swap", recipe, tmp_path, scale="paper", **settings)
+
+
+def test_what_studies_and_recipes_share_is_done_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = shrunken(RECIPES["frozen_norms"]("small"), studies=2)
+    first, second = recipe.studies
+    longer = replace(recipe.studies[second], training=replace(recipe.studies[second].training, epochs=2))
+    recipe = replace(recipe, studies={**recipe.studies, second: longer})
+    ran: list[Job] = []
+
+    def counted(job: Job, *rest: Any) -> float:
+        ran.append(job)
+        return run_job(job, *rest)
+
+    monkeypatch.setattr("winsome.study.run.run_job", counted)
+    settings: dict[str, Any] = {"scale": "small", "command": "x", "watching": unwatched, "workers": 1}
+    done: list[Places] = []
+    run_recipe("frozen_norms", recipe, tmp_path / "shared", done=done, **settings)
+    searches = [job for job in ran if isinstance(job, SearchJob)]
+    assert len(searches) == len(set(searches)) == len(recipe.studies[first].needed_searches()), "once for both studies"
+    n_arms = sum(isinstance(job, ArmJob) and not isinstance(job.arm, Network) for job in ran)
+    assert n_arms == sum(arm.kind != "network" for study in recipe.studies.values() for arm in study.arms), "each its own"
+    ran.clear()
+    run_recipe("other", recipe, tmp_path / "other", done=done, **settings)
+    assert not ran, "all of it was done by the recipe before"
+    alone = replace(recipe, studies={second: recipe.studies[second]}, analyse=lambda _: Evidence((), (), ()))
+    run_recipe("alone", alone, tmp_path / "alone", **settings)
+    assert any(isinstance(job, SearchJob) for job in ran)
+
+    def rows(place: str) -> list[dict[str, Any]]:
+        found = json.loads((tmp_path / place / second / "results.json").read_text())["rows"]
+        return [{key: value for key, value in row.items() if key != "seconds"} for row in found]
+
+    assert rows("shared") == rows("other") == rows("alone")
 
 
 def test_differences_are_the_paired_means_by_hand(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from winsome.recipes.recipe import Recipe, Scale
 from winsome.store import read_json
 from winsome.study.design import Study
 from winsome.study.run import Watch
+from winsome.sweep.shared import Places
 
 
 def reproduce(
@@ -59,13 +60,14 @@ def reproduce(
             raise unknown("recipe", name, [*RECIPES, "all", "list"])
     chosen = tuple(RECIPES) if "all" in names else tuple(dict.fromkeys(names))
     console = Console(highlight=False, soft_wrap=True)
+    done: list[Places] = []
     for name in chosen:
         recipe = _adapted(RECIPES[name](scale), seeds, data_dir)
         console.print(f"[bold]{name}[/]: {recipe.title}", soft_wrap=True)
         if scale == "paper" or estimate_only:
             _print_estimate(console, recipe)
         if not estimate_only:
-            _reproduce(console, name, recipe, save_to, scale, workers)
+            _reproduce(console, name, recipe, save_to, scale, workers, done)
 
 
 def _adapted(recipe: Recipe, seeds: int | None, data_dir: Path | None) -> Recipe:
@@ -84,13 +86,15 @@ def _data_dir(data_dir: Path | None, name: str) -> Path | None:
     return data_dir / name if (data_dir / name).is_dir() else data_dir
 
 
-def _reproduce(console: Console, name: str, recipe: Recipe, save_to: Path, scale: Scale, workers: int) -> None:
+def _reproduce(
+    console: Console, name: str, recipe: Recipe, save_to: Path, scale: Scale, workers: int, done: list[Places]
+) -> None:
     from winsome import report
     from winsome.recipes.run import run_recipe
 
     command = shlex.join(["winsome", *sys.argv[1:]])
     folder = save_to / (name if scale == "small" else f"{name}-{scale}")
-    record = run_recipe(name, recipe, folder, scale=scale, command=command, watching=_watching, workers=workers)
+    record = run_recipe(name, recipe, folder, scale=scale, command=command, watching=_watching, workers=workers, done=done)
     for label in record["studies"]:
         print_accuracies(read_json(folder / label / "results.json"), title=label)
     for table in record["tables"]:

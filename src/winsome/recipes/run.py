@@ -15,7 +15,8 @@ from winsome.recipes.recipe import Evidence, Finished, Recipe, Scale, Table
 from winsome.store import claim_folder, write_csv, write_json
 from winsome.study.design import Study
 from winsome.study.results import collect, hardware
-from winsome.study.run import Watch, run, time_spent
+from winsome.study.run import Watch, claim, run, time_spent
+from winsome.sweep.shared import Places, adopt, all_results_of
 
 FORMAT = 1
 FILE_NAME = "recipe.json"
@@ -23,9 +24,17 @@ Watching = Callable[[Study, Path], AbstractContextManager[Watch]]  # shows the p
 
 
 def run_recipe(
-    name: str, recipe: Recipe, folder: Path, *, scale: Scale, command: str, watching: Watching, workers: int = 0
+    name: str,
+    recipe: Recipe,
+    folder: Path,
+    *,
+    scale: Scale,
+    command: str,
+    watching: Watching,
+    workers: int = 0,
+    done: list[Places] | None = None,
 ) -> dict[str, Any]:
-    """Do everything of a recipe that is not done yet, and write what it shows.
+    """Do everything of a recipe that is not done yet, and write what it shows. What its studies share is done once.
 
     Args:
         name: of the recipe.
@@ -35,6 +44,7 @@ def run_recipe(
         command: what reproduces it, for the record.
         watching: shows the progress of a study.
         workers: processes side by side; 0 for one per core.
+        done: results of studies that were run before, which are taken over where they are the same; this recipe's are added.
 
     Returns:
         What was written to `recipe.json`.
@@ -44,10 +54,15 @@ def run_recipe(
     """
     claim_folder(folder, {"recipe": name, "scale": scale})
     finished: dict[str, Finished] = {}
+    done = [] if done is None else done
     for label, study in recipe.studies.items():
         place = folder / label
+        results_here = all_results_of(study, place)  # data and network are refused before anything is written
+        claim(study, place)
+        adopt(results_here, done)
         with watching(study, place) as watch:
             run(study, place, workers=workers, watch=watch)
+        done.append(results_here)
         results = collect(study, place, command=command)
         finished[label] = Finished(study, place, cast(Results, results))
     start = time.perf_counter()

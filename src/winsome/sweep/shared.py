@@ -1,4 +1,4 @@
-"""What several studies of a sweep have in common: done once, and linked into the folder of each."""
+"""What several studies of a sweep, or of recipes, have in common: done once, and linked into the folder of each."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from winsome.store import write_whole
 from winsome.study.arms import Dense
 from winsome.study.bench import bench_of
 from winsome.study.design import Study
-from winsome.study.jobs import ArmJob, Job, SearchJob, result_file, search_folder
+from winsome.study.jobs import ArmJob, Job, SearchJob, jobs_of, result_file, search_folder
 from winsome.training.settings import Training
 
 _NO_TRAINING = Training(1)
@@ -31,6 +31,11 @@ def results_of(job: Job, study: Study, folder: Path) -> Places:
         return {(search, seed): search_folder(folder, job.method, seed) for seed in job.seeds}
     arm = _arm_identity(study, job)
     return {(arm, job.arm, job.level, member): result_file(folder, job, member) for member in job.members}
+
+
+def all_results_of(study: Study, folder: Path) -> Places:
+    """The results of all jobs of a study."""
+    return {identity: path for job in jobs_of(study, at_once=1) for identity, path in results_of(job, study, folder).items()}
 
 
 def adopt(wanted: Places, others: Sequence[Places]) -> None:
