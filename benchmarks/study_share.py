@@ -24,9 +24,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-import torch
-
-from measuring import Figure, print_figures, print_machine
+from measuring import Figure, in_own_process, one_thread, print_figures, print_machine
 from noise import noise_folder
 from winsome import checkpoint, search, store
 from winsome.methods import aws
@@ -134,6 +132,11 @@ def seconds_by_part(images: int, scratch_epochs: int, network: str = "resnet20")
     return clock.seconds
 
 
+def _on_one_thread(images: int, scratch_epochs: int, network: str) -> dict[str, float]:
+    with one_thread():
+        return seconds_by_part(images, scratch_epochs, network)
+
+
 def share_of_jobs(images: int, scratch_epochs: int, network: str = "resnet20") -> float:
     """Time in jobs over the time of all worker processes, one for each core, with two search seeds for each."""
     cores = len(os.sched_getaffinity(0))
@@ -147,18 +150,18 @@ def share_of_jobs(images: int, scratch_epochs: int, network: str = "resnet20") -
 
 
 def figures(images: int = 1280, scratch_epochs: int = 100, *, workers: bool = False, network: str = "resnet20") -> list[Figure]:
-    """The share of the steps, and the seconds of every part, most first."""
-    seconds = seconds_by_part(images, scratch_epochs, network)
+    """The share of the steps, and the seconds of every part, most first.
+
+    In a process of its own, for what a process does once, such as torch's import of its compiler, is a part of a study's time.
+    """
+    seconds = in_own_process(seconds_by_part, images, scratch_epochs, network)
     total = sum(seconds.values())
     words = f"{network}, {images:,} images"
     found = [Figure(f"{words}: steps over the whole study", (seconds["training steps"] / total,), SHARE, at_least=True)]
     by_size = sorted(seconds.items(), key=lambda entry: -entry[1])
     found += [Figure(f"  {name}: seconds", (took,)) for name, took in by_size]
     if workers:
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)
-        alone = seconds_by_part(images, scratch_epochs, network)
-        torch.set_num_threads(threads)
+        alone = in_own_process(_on_one_thread, images, scratch_epochs, network)
         in_a_job = alone["training steps"] / sum(alone.values())
         in_jobs = share_of_jobs(images, scratch_epochs, network)
         found += [
