@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 from statistics import fmean
-from typing import cast
+from typing import Any, cast
 from xml.etree import ElementTree
 
 import matplotlib
@@ -40,8 +40,9 @@ from winsome.figures.results import (
 )
 from winsome.figures.rows import swarm
 from winsome.figures.scales import density_scale
-from winsome.figures.styles import arm_styles, method_styles
+from winsome.figures.styles import arm_styles, method_styles, styles_of
 from winsome.figures.theme import INK, NARROW, ON_DARK, PALETTE, PAPER, WIDE, look
+from winsome.study.arms import ARMS
 
 CASES = synthetic_study.CASES
 
@@ -388,6 +389,35 @@ def test_arms_can_be_told_apart() -> None:
     assert len({(style.colour, style.dash, style.hollow) for style in networks}) == len(networks) == 4
     assert styles["dense"].colour == INK
     assert styles["planted_aws"].colour == styles["network_aws"].colour == method_styles(results)["aws"].colour
+
+
+@given(st.lists(st.sampled_from(sorted(ARMS)), unique=True, min_size=1))
+def test_an_arm_looks_alike_in_every_study(names: list[str]) -> None:
+    arms = [ARMS[name] for name in names if ARMS[name].kind in ("planted", "network")]
+    records = [{"name": arm.name, "kind": arm.kind, "method": arm.method} for arm in arms]
+    methods = list(dict.fromkeys(arm.method for arm in arms if arm.method))
+    searches = [{"method": method} for method in methods]
+    results: Any = {"study": {"arms": records}, "searches": searches}
+    styles = arm_styles(results)
+    planted = [styles[arm.name] for arm in arms if arm.kind == "planted"]
+    assert len({(style.colour, style.hollow) for style in planted}) == len(planted)
+    whole = arm_styles(synthetic_study.several())
+    for name in ("planted_aws", "planted_lrr", "mask_only", "random_mask"):
+        assert name not in styles or styles[name] == whole[name]
+    if "planted_lrr" in names or not any(arm.kind == "planted" and arm.method == "lrr" for arm in arms):
+        assert method_styles(results).get("lrr", whole["planted_lrr"]).colour == whole["planted_lrr"].colour
+
+
+def test_searches_look_alike_with_and_without_arms() -> None:
+    names = ("of_the_user", "imp", "lrr", "frozen")
+    networks = [{"name": f"network_{name}", "kind": "network", "method": name} for name in names]
+    results: Any = {"study": {"arms": networks}, "searches": [{"method": name} for name in names]}
+    alone = styles_of(names)
+    assert method_styles(results) == alone
+    assert alone["lrr"].colour == arm_styles(synthetic_study.small())["planted_lrr"].colour
+    assert len({style.colour for style in alone.values()}) == 4
+    assert styles_of(["lrr", "imp"])["imp"] == alone["imp"], "whatever is beside it"
+    assert alone["of_the_user"].colour not in {style.colour for style in styles_of(["aws", "lrr", "imp", "frozen"]).values()}
 
 
 def test_drawing_leaves_matplotlib_as_it_was() -> None:
