@@ -97,12 +97,13 @@ def _reproduce(
     record = run_recipe(name, recipe, folder, scale=scale, command=command, watching=_watching, workers=workers, done=done)
     for label in record["studies"]:
         print_accuracies(read_json(folder / label / "results.json"), title=label)
+        report.write(folder / label)
     for table in record["tables"]:
         if table["name"] not in ("accuracy", "differences"):  # the former is printed above, arms by densities
             _print_table(console, table)
     print_verdicts(record["verdicts"])
     console.print(f"figures and tables: {folder}", highlight=False, soft_wrap=True)
-    console.print(f"report: {report.write(save_to)}", highlight=False, soft_wrap=True)
+    console.print(f"report: {report.write_recipes(save_to)}", highlight=False, soft_wrap=True)
 
 
 @contextmanager

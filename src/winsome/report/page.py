@@ -39,7 +39,9 @@ def write(folder: Path | str) -> Path:
         raise WinsomeError(f"{folder} is not a folder; give the folder of a finished `winsome study`")
     single = (folder / FILE_NAME).is_file()
     if not single and recipe_files(folder):
-        return _write_recipes(folder)
+        for path in sorted(folder.rglob(FILE_NAME)):
+            write(path.parent)
+        return write_recipes(folder)
     studies, unread = ([(folder, figures.read(folder))], list[str]()) if single else _find(folder)
     pages = []
     for number, (place, results) in enumerate(studies, start=1):
@@ -51,10 +53,9 @@ def write(folder: Path | str) -> Path:
     return path
 
 
-def _write_recipes(folder: Path) -> Path:
+def write_recipes(folder: Path) -> Path:
+    """Write the `report.html` of a folder of recipes: their figures, tables and verdicts, with links to studies' pages."""
     sections = recipe_sections(folder)
-    for path in sorted(folder.rglob(FILE_NAME)):
-        write(path.parent)
     path = folder / "report.html"
     title = sections[0].title if len(sections) == 1 else f"{len(sections)} figures and tables, reproduced"
     write_whole(path, render_template("recipes.html.jinja", title, recipes=sections).encode())
