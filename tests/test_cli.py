@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -166,7 +168,7 @@ def test_ctrl_c_says_how_to_continue(
     assert f"To continue: winsome find {' '.join(QUICK)} --save-to '{tmp_path / 'a run'}'" in words
 
 
-@pytest.mark.parametrize("command", ["study", "find", "plant", "report", "cite", "ticket"])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     words = said([command, "--help"], capsys, code=0)
     assert "usage: winsome" in words
@@ -182,3 +184,11 @@ def test_the_help_says_what_every_command_does(arguments: list[str], capsys: pyt
         sentence = " ".join((command.__doc__ or "").split("\n")[0].split())
         assert f"{name} {sentence}" in printed
     assert "winsome COMMAND [options]" in printed
+
+
+def test_a_command_starts_without_what_it_may_never_need() -> None:
+    """Each of these takes from half a second to several: whoever asks for help, or mistypes, should not wait for it."""
+    heavy = ["matplotlib", "scipy", "sklearn", "torchvision", "datasets", "jinja2", "ray", "onnx", "torch._dynamo"]
+    program = f"import sys, winsome.cli; print([name for name in {heavy} if name in sys.modules])"
+    printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    assert printed.strip() == "[]"

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from matplotlib.figure import Figure
-
-from winsome.figures.results import Results
 from winsome.study.design import Study
+
+if TYPE_CHECKING:  # the command line knows recipes before it draws, and matplotlib takes seconds to import
+    from matplotlib.figure import Figure
+
+    from winsome.figures.results import Results
 
 Scale = Literal["small", "paper"]  # minutes on two cores, or the paper's own set-up
 
