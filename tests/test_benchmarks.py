@@ -13,6 +13,7 @@ import pytest
 import torch
 
 import all as every  # the benchmark of that name
+import choose_default
 import gpu
 import imagenet_pipeline
 import measuring
@@ -22,6 +23,7 @@ from measuring import Figure
 from study_share import Clock
 from winsome.data import load
 from winsome.data.image_store import StorePlan
+from winsome.study.presets import digits
 
 
 @pytest.fixture(autouse=True)
@@ -48,6 +50,14 @@ def test_a_benchmark_runs_with_tiny_sizes(name: str) -> None:
 
 def test_the_long_settings_are_of_the_same_benchmarks() -> None:
     assert list(every.parts()) == list(every.quick_parts())
+
+
+def test_the_default_study_is_one_of_those_compared_and_none_saw_its_seeds_or_the_test_split() -> None:
+    default, compared = digits(), choose_default.sweep()
+    settings = [(study.search_training, study.warmup_epochs, study.training) for study in compared]
+    assert settings.count((default.search_training, default.warmup_epochs, default.training)) == 1
+    assert all(study.data.validation for study in compared)
+    assert not {seed for study in compared for seed in study.search_seeds} & set(default.search_seeds)
 
 
 @pytest.mark.slow
