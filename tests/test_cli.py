@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ import torch
 from commands import said
 from winsome import ticket_file
 from winsome.cli import COMMANDS, main
+from winsome.cli.help import filled
 from winsome.methods import METHODS
 from winsome.store import read_json, read_state
 
@@ -47,6 +50,12 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["find", "--network-option", "widht=3"], "has no option 'widht'; it has width, blocks"),
         (["find", "--network", "mlp", "--network-option", "widths=()"], "the model has no prunable weights"),
         (["find", "--data-dir", "."], "leave data_dir (--data-dir) out"),
+        (["find", "--method", "lrr", "--rewind-step", "5"], "lrr has no step to rewind to; leave --rewind-step out"),
+        (["find", "--flip-signs", "0.3", "--flip-every", "2", "--flip-levels", "99"], "levels of this search go from 0 to 15"),
+        (["find", "--seed", "-1"], "the seed must be 0 or more, got -1"),
+        (["find", "--weight-decay", "-1"], "the weight decay must be 0 or more, got -1"),
+        (["find", "./no/such/folder"], "no folder no/such/folder; give one with train*.parquet"),
+        (["study", "--workers", "-1"], "--workers must be 0 (one for each core) or more, got -1"),
         (["study", "--at-levels", "99"], "level 99 is not searched: levels go from 0 to"),
         (["study", "--seeds", "0"], "at least one search seed"),
         (["cite", "nowhere"], "nowhere is neither a ticket nor the folder"),
@@ -168,12 +177,55 @@ def test_ctrl_c_says_how_to_continue(
     assert f"To continue: winsome find {' '.join(QUICK)} --save-to '{tmp_path / 'a run'}'" in words
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", [name for name in COMMANDS if name != "ticket"])
 def test_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     words = said([command, "--help"], capsys, code=0)
     assert "usage: winsome" in words
+    assert "None" not in words
     if command == "find":
         assert all(name in words for name in METHODS)
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120])
+@pytest.mark.parametrize("command", [*((name,) for name in COMMANDS), ("ticket", "show"), ("ticket", "convert")])
+def test_help_fits_the_terminal(
+    command: tuple[str, ...], columns: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    with contextlib.suppress(SystemExit):
+        main([*command, "--help"])
+    assert max(len(line) for line in capsys.readouterr().out.splitlines()) <= columns
+
+
+def test_a_misspelt_option_meets_those_of_its_own_command(capsys: pytest.CaptureFixture[str]) -> None:
+    words = said(["find", "--lvels", "3"], capsys)
+    assert "--levels INT" in words
+    assert "winsome study" not in words
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["fnd"], "unknown command 'fnd'; did you mean find?"),
+        (["ticket", "shw"], "unknown command 'ticket shw'; did you mean ticket show"),
+    ],
+)
+def test_a_misspelt_command(arguments: list[str], expected: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert expected in said(arguments, capsys)
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["--version"])
+    assert capsys.readouterr().out == f"winsome {metadata.version('winsome')}\n"
+
+
+def test_paragraphs_fill_the_width_and_indented_lines_hang() -> None:
+    text = "One two\nthree four.\n\nList:\n  a    first words of a\n  b    second"
+    hanging = ["  a    first words of a", "  b    second"]
+    assert filled(text, 40).splitlines() == ["One two three four.", "", "List:", *hanging]
+    long = filled("  aws    " + "word " * 12, 40).splitlines()
+    assert len(long) == 2
+    assert long[1].startswith("         word")
 
 
 @pytest.mark.parametrize("arguments", [[], ["-h"], ["--help"]])

@@ -98,6 +98,17 @@ def test_another_configuration_is_refused_with_every_difference(tmp_path: Path) 
     assert read_json(tmp_path / "config.json") == CONFIG, "a refused configuration is not written"
 
 
+def test_differences_are_short_and_still_differences(tmp_path: Path) -> None:
+    densities = [0.8**level for level in range(16)]
+    claim_folder(tmp_path, {"densities": densities, "rate": 0.1})
+    with pytest.raises(WinsomeError) as error:
+        claim_folder(tmp_path, {"densities": densities[:2], "rate": 0.1 + 1e-9})
+    assert "densities was [1.0, 0.8, 0.64, ..., 0.0351844] (16 values), is now [1.0, 0.8]" in str(error.value)
+    assert "rate was 0.1, is now 0.100000001" in str(error.value)
+    with pytest.raises(WinsomeError, match="0.01, 0.4096"):
+        claim_folder(tmp_path, {"densities": [*densities[:3], 0.01, *densities[4:]], "rate": 0.1})
+
+
 def ticket() -> Ticket:
     return Ticket(SignedMask({"w": torch.tensor([1, 0, -1])}), {"b": torch.tensor([1], dtype=torch.int8)})
 

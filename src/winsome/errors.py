@@ -12,7 +12,7 @@ class WinsomeError(ValueError):
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> WinsomeError:
     """The error for a name that stands for nothing: says the nearest names, or all of them."""
-    names = sorted(known)
+    names = sorted(set(known))
     near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
     remedy = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(names)}"
     return WinsomeError(f"unknown {kind} {name!r}; {remedy}")

@@ -125,7 +125,7 @@ def _claim(folder: Path, config: Mapping[str, Any], may_grow: Collection[str]) -
     if differences:
         raise WinsomeError(
             f"{folder} was made with another configuration: {'; '.join(differences)}; "
-            "choose another folder, or the same settings to continue"
+            "choose another folder (--save-to), or the same settings to continue"
         )
 
 
@@ -142,7 +142,19 @@ def _differences(place: str, there: Any, here: Any) -> list[str]:
         return [
             line for key in keys for line in _differences(f"{place}.{key}" if place else key, there.get(key), here.get(key))
         ]
-    return [] if there == here else [f"{place} was {json.dumps(there)}, is now {json.dumps(here)}"]
+    say = _shortly if _shortly(there) != _shortly(here) else json.dumps  # a difference in what is left out is one, too
+    return [] if there == here else [f"{place} was {say(there)}, is now {say(here)}"]
+
+
+def _shortly(value: Any) -> str:
+    """The value on a line: of a long list its first and last items and their number, numbers of six digits."""
+    if isinstance(value, float):
+        return json.dumps(float(f"{value:.6g}"))
+    if isinstance(value, list):
+        items = [_shortly(item) for item in value]
+        shown = items if len(items) <= 6 else [*items[:3], "...", items[-1]]
+        return f"[{', '.join(shown)}]" + (f" ({len(items)} values)" if len(items) > 6 else "")
+    return json.dumps(value)
 
 
 class RunFolder:

@@ -12,20 +12,21 @@ import logging
 import os
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.logging import RichHandler
 from rich.table import Table
-from tyro.extras import subcommand_cli_from_dict
 
 from winsome import distributed
 from winsome.cli.barrier import barrier
 from winsome.cli.cite import cite
 from winsome.cli.find import find
+from winsome.cli.help import run
 from winsome.cli.neuron import neuron
 from winsome.cli.plant import plant
 from winsome.cli.report import report
@@ -34,13 +35,13 @@ from winsome.cli.signs import signs
 from winsome.cli.study import study
 from winsome.cli.sweep import sweep
 from winsome.cli.ticket import TICKET_COMMANDS
-from winsome.errors import Diverged, RankLost, WinsomeError
+from winsome.errors import Diverged, RankLost, WinsomeError, unknown
 
 DESCRIPTION = "Winsome: win with some of the weights. Find, plant and study winning lottery tickets."
 
 
 def ticket() -> None:
-    """Look into ticket files and convert them: winsome ticket --help."""
+    """Look into ticket files, compare, convert and exchange them."""
 
 
 COMMANDS: dict[str, Callable[..., Any]] = {
@@ -96,23 +97,30 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _run(words: list[str], *, loud: bool) -> None:
     if distributed.launched() and words[:1] and words[0] not in TOGETHER:
         raise WinsomeError(f"several ranks run {', '.join(TOGETHER)} together; start `winsome {words[0]}` without torchrun")
-    if words in ([], ["-h"], ["--help"]):
-        _print_commands()
+    if words == ["--version"]:
+        print(f"winsome {version('winsome')}")
         return
+    prog, commands, about = "winsome", COMMANDS, DESCRIPTION
     if words[:1] == ["ticket"]:
-        subcommand_cli_from_dict(TICKET_COMMANDS, prog="winsome ticket", args=words[1:] or ["--help"])
+        prog, commands, about = "winsome ticket", TICKET_COMMANDS, inspect.getdoc(ticket) or ""
+        words = words[1:]
+    if words in ([], ["-h"], ["--help"]):
+        _print_commands(prog, commands, about)
         return
+    if words[0] not in commands:
+        group = prog.removeprefix("winsome").strip()
+        raise unknown("command", f"{group} {words[0]}".strip(), [f"{group} {name}".strip() for name in commands])
     with distributed.joined():
-        subcommand_cli_from_dict(COMMANDS, prog="winsome", description=DESCRIPTION, args=words, console_outputs=loud)
+        run(commands[words[0]], words[1:], prog=f"{prog} {words[0]}", loud=loud)
 
 
-def _print_commands() -> None:
+def _print_commands(prog: str, commands: Mapping[str, Callable[..., Any]], about: str) -> None:
     """Every command with its first sentence: what all of their help together would bury."""
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-    for name, command in COMMANDS.items():
+    for name, command in commands.items():
         table.add_row(f"[bold]{name}[/]", (inspect.getdoc(command) or "").partition("\n")[0])
     console = Console(highlight=False)
-    console.print(f"{DESCRIPTION}\n\nusage: winsome COMMAND [options]; winsome COMMAND --help has them all\n", markup=False)
+    console.print(f"{about}\n\nusage: {prog} COMMAND [options]\n       {prog} COMMAND --help\n", markup=False)
     console.print(table)
 
 

@@ -20,9 +20,13 @@ def method(name: str, *, levels: int, rate: float, rewind_step: int) -> Method:
     full = SHORT.get(name, name)
     if full not in METHODS:
         raise unknown("method", name, [*METHODS, *SHORT])
-    make = METHODS[full]
-    options = {"step": rewind_step} if "step" in inspect.signature(make).parameters else {}
-    return make(levels, rate, **options)
+    options = {"step": rewind_step} if rewinds_to_a_step(full) else {}
+    return METHODS[full](levels, rate, **options)
+
+
+def rewinds_to_a_step(name: str) -> bool:
+    """Whether the method of this name asks for a training step to go back to."""
+    return "step" in inspect.signature(METHODS[SHORT.get(name, name)]).parameters
 
 
 def arms(names: Sequence[str]) -> tuple[Arm, ...]:

@@ -13,6 +13,7 @@ from winsome.cli import choices
 from winsome.cli.variations import AS_IT_IS, Variations
 from winsome.data.batches import steps_per_epoch
 from winsome.data.image_store import OnCorrupt
+from winsome.errors import WinsomeError
 from winsome.prunable import format_plan, plan
 from winsome.search import Level
 from winsome.study.bench import bench_of
@@ -55,7 +56,7 @@ def find(
     Every finished level leaves level-NN.ticket, which `winsome plant` puts on a fresh network. Run it again to continue a
     search that was stopped. Methods:
       imp                      weights go back to initialisation at every level (arXiv:1803.03635)
-      weight_rewinding         weights go back to training step --rewind-step (arXiv:1912.05671)
+      weight_rewinding         weights go back to training step --rewind-step; short: wr (arXiv:1912.05671)
       learning_rate_rewinding  weights stay, the schedule restarts; short: lrr (arXiv:2003.02389)
       lrr_with_norm_rewinding  LRR, normalisation goes back to --rewind-step (arXiv:2402.19262)
       aws                      LRR with randomly interpolated normalisation (arXiv:2504.05357)
@@ -88,6 +89,10 @@ def find(
         vary: What else the search does.
     """
     chosen = choices.method(method, levels=levels, rate=rate, rewind_step=rewind_step)
+    if rewind_step and not vary.rewind_norms and not choices.rewinds_to_a_step(method):
+        raise WinsomeError(f"{method} has no step to rewind to; leave --rewind-step out, or add --rewind-norms")
+    if seed < 0:
+        raise WinsomeError(f"the seed must be 0 or more, got {seed}")
     default = "residual_mlp" if data == "digits" else "resnet20"
     options = choices.network_options(network_option)
     study = Study(

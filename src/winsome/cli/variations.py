@@ -36,13 +36,13 @@ class Variations:
         fixed_signs: No sign may change from the initialisation's.
     """
 
-    masks_of: Path | None = None
+    masks_of: Annotated[Path | None, arg(help_behavior_hint="")] = None
     borrow: Annotated[str, arg(metavar="{same,permuted,random}")] = "same"
     rewind_norms: bool = False
     lr_warmup_epochs: int = 0
     flip_signs: float = 0.0
     flip_every: int = 30
-    flip_levels: tuple[int, ...] = ()
+    flip_levels: Annotated[tuple[int, ...], arg(help_behavior_hint="")] = ()
     fixed_signs: bool = False
 
     def of(self, method: Method, *, seed: int, rewind_step: int, epochs: int, steps_per_epoch: int) -> Method:
@@ -61,6 +61,9 @@ class Variations:
         parts: list[WhileTraining] = []
         if self.flip_signs:
             at = flip_steps(every=self.flip_every, epochs=epochs, steps_per_epoch=steps_per_epoch)
+            last = len(method.densities) - 1
+            if beyond := [level for level in self.flip_levels if not 0 <= level <= last]:
+                raise WinsomeError(f"--flip-levels {beyond[0]}: levels of this search go from 0 to {last}")
             flips = SignFlips(self.flip_signs, at)
             parts.append(OnLevels(self.flip_levels, flips) if self.flip_levels else flips)
         if self.fixed_signs:

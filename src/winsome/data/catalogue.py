@@ -115,6 +115,8 @@ def _source(name_or_folder: str, data_dir: Path | None, say: Say) -> DataSet:
         return named
     folder = Path(name_or_folder).expanduser()
     if not folder.is_dir():
+        if len(folder.parts) > 1:
+            raise WinsomeError(f"no folder {folder}; give one with train*.parquet and test*.parquet, or with images by class")
         raise _unknown(name_or_folder)
     return _in_folder(folder, say)
 

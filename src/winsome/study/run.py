@@ -55,6 +55,8 @@ def run(study: Study, folder: Path, *, workers: int = 0, watch: Watch = lambda _
         BrokenProcessPool: a worker process was killed.
         Diverged: a training's loss became NaN.
     """
+    if workers < 0:
+        raise WinsomeError(f"--workers must be 0 (one for each core) or more, got {workers}")
     if workers > 1 and distributed.world_size() > 1:
         raise WinsomeError(
             f"--workers {workers} is for a single process; ranks run jobs one after another, all on each: leave it out"

@@ -99,7 +99,7 @@ class Training:
     """How one network is trained.
 
     Raises:
-        WinsomeError: zero epochs, an empty batch, or a learning rate that is not positive.
+        WinsomeError: zero epochs, an empty batch, a learning rate that is not positive, or a negative weight decay.
     """
 
     epochs: int
@@ -116,6 +116,8 @@ class Training:
             raise WinsomeError(f"batch_size must be 1 or more, got {self.batch_size}")
         if not self.optimizer.learning_rate > 0:
             raise WinsomeError(f"the learning rate must be above 0, got {self.optimizer.learning_rate:g}")
+        if not self.optimizer.weight_decay >= 0:
+            raise WinsomeError(f"the weight decay must be 0 or more, got {self.optimizer.weight_decay:g}")
         if not 0 <= self.warmup_epochs <= self.epochs:
             raise WinsomeError(f"warm-up must take 0 to {self.epochs} epochs, got {self.warmup_epochs}")
 

@@ -1,0 +1,67 @@
+"""The help of a command: sentences that fill the terminal, names where a word is wanted, no default where there is none."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import shutil
+import textwrap
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, get_type_hints
+
+import tyro
+from tyro.conf import DisallowNone, arg
+
+
+def run(command: Callable[..., None], words: Sequence[str], *, prog: str, loud: bool = True) -> None:
+    """Call the command with what the words say; prints its help, or what is wrong with them, and exits where that is due."""
+    if loud and not {"-h", "--help"}.isdisjoint(words):
+        about = (inspect.getdoc(command) or "").partition("\nArgs:")[0].strip()
+        print(filled(about, shutil.get_terminal_size().columns), end="\n\n")
+    tyro.cli(
+        _readable(command),
+        prog=prog,
+        description="",  # printed above: tyro would make one line of each paragraph
+        args=list(words),
+        config=(DisallowNone,),  # `INT`, not `{None}|INT`: an option that may be left out is left out
+        console_outputs=loud,
+    )
+
+
+def filled(text: str, width: int) -> str:
+    """The text with every paragraph filled to the width; an indented line stays a line of its own, its own lines indented."""
+    lines: list[str] = []
+    for line in text.splitlines():
+        if lines and lines[-1].strip() and line.strip() and not line.startswith(" "):
+            lines[-1] += f" {line}"
+        else:
+            lines.append(line)
+    return "\n".join(_line(line, max(40, width)) for line in lines)
+
+
+def _line(line: str, width: int) -> str:
+    column = re.match(r"\s+(\S+\s\s+)?", line)  # where the sentence beside an indented word begins
+    margin = " " * (column.end() if column else 0)
+    return textwrap.fill(line, width, subsequent_indent=margin, break_long_words=False, break_on_hyphens=False)
+
+
+def _readable(command: Callable[..., None]) -> Callable[..., None]:
+    """The command under annotations that say nothing of a default that is nothing, and name what takes no option's name."""
+
+    def called(*args: Any, **options: Any) -> None:
+        command(*args, **options)
+
+    hints = get_type_hints(command, include_extras=True)
+    for name, parameter in inspect.signature(command).parameters.items():
+        words: dict[str, Any] = {}
+        if parameter.default in (None, (), parameter.empty):
+            words["help_behavior_hint"] = ""
+        if parameter.kind is parameter.POSITIONAL_ONLY:
+            words["metavar"] = name.upper() if parameter.default is parameter.empty else f"[{name.upper()}]"
+        if words:
+            hints[name] = Annotated[hints[name], arg(**words)]
+    # No functools.wraps: its __wrapped__ would lead tyro back to the command's own annotations.
+    called.__name__, called.__annotations__ = command.__name__, hints
+    called.__doc__ = re.sub(r"\n {8,}", " ", inspect.getdoc(command) or "")  # a sentence over two lines of source is one
+    called.__signature__ = inspect.signature(command)  # type: ignore[attr-defined]
+    return called
