@@ -11,12 +11,14 @@ from scipy import stats
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from winsome.errors import WinsomeError
 from winsome.norms import (
     frozen_norms,
     interpolated_norms,
     norm_layers,
     norm_parameters,
     norm_state_names,
+    re_estimate_batch_norm,
     reset_norm_parameters,
     uniform,
 )
@@ -292,3 +294,24 @@ def test_reset_norm_parameters_leaves_statistics_and_all_else() -> None:
     for key, value in model.state_dict().items():
         expected = torch.full_like(value, float(key.endswith("weight"))) if key in psi else before[key]
         assert torch.equal(value, expected), key
+
+
+def test_batch_norm_statistics_are_those_of_the_batches() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3, momentum=0.3), nn.ReLU(), nn.Dropout(0.5)).double()
+    model[3].eval()
+    batches = [torch.randn(8, 1, 6, 6, dtype=torch.float64) for _ in range(3)]
+    with torch.no_grad():
+        hidden = [model[0](inputs).transpose(0, 1).flatten(1) for inputs in batches]
+    re_estimate_batch_norm(model, iter(batches))
+    torch.testing.assert_close(model[1].running_mean, torch.stack([h.mean(1) for h in hidden]).mean(0))
+    torch.testing.assert_close(model[1].running_var, torch.stack([h.var(1) for h in hidden]).mean(0))
+    assert [module.training for module in model] == [True, True, True, False]
+    assert model[1].momentum == 0.3
+    assert model[0].weight.grad is None
+
+
+def test_batch_norm_statistics_of_no_batch_are_refused() -> None:
+    with pytest.raises(WinsomeError, match="no batch"):
+        re_estimate_batch_norm(nn.BatchNorm1d(3), [])
+    re_estimate_batch_norm(nn.Linear(3, 3), [])  # nothing to re-estimate

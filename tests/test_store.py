@@ -105,7 +105,7 @@ def test_differences_are_short_and_still_differences(tmp_path: Path) -> None:
         claim_folder(tmp_path, {"densities": densities[:2], "rate": 0.1 + 1e-9})
     assert "densities was [1.0, 0.8, 0.64, ..., 0.0351844] (16 values), is now [1.0, 0.8]" in str(error.value)
     assert "rate was 0.1, is now 0.100000001" in str(error.value)
-    with pytest.raises(WinsomeError, match="0.01, 0.4096"):
+    with pytest.raises(WinsomeError, match=r"0\.01, 0\.4096"):
         claim_folder(tmp_path, {"densities": [*densities[:3], 0.01, *densities[4:]], "rate": 0.1})
 
 

@@ -9,11 +9,11 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from winsome import distributed
 from winsome.data.batches import evaluation_batches, statistics_batches
 from winsome.data.images import ImageData
+from winsome.norms import re_estimate_batch_norm
 from winsome.training.precision import FP32, Precision
 
 # 250 images of 3x32x32: what a ResNet-18 makes of 1000 of them is more than its training step of 128 keeps for the backward.
@@ -101,28 +101,13 @@ def re_estimate_statistics(
     cost it several points. Of several ranks each goes through all of the batches. Only BatchNorm layers are in training mode
     meanwhile; nothing else is drawn or moved.
     """
-    layers = [m for m in network.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
-    if not layers:
-        return
     device = data.train.labels.device
-    momenta = [layer.momentum for layer in layers]
-    with _mode(network):
-        network.eval()
-        for layer in layers:
-            layer.reset_running_stats()
-            layer.train()
-        batches = statistics_batches(
-            data,
-            batch_size=batch_size,
-            seed=seed,
-            images=images,
-            augment=augment,
-            channels_last=precision.channels_last,
-        )
-        for number, (inputs, _) in enumerate(batches, start=1):
-            for layer in layers:
-                layer.momentum = 1 / number  # a plain mean; None does the same, but waits for the device in every layer
-            with precision.autocast(device):
-                network(inputs if members is None else inputs.expand(members, *inputs.shape))
-    for layer, momentum in zip(layers, momenta, strict=True):
-        layer.momentum = momentum
+    batches = statistics_batches(
+        data, batch_size=batch_size, seed=seed, images=images, augment=augment, channels_last=precision.channels_last
+    )
+
+    def forward(inputs: Tensor) -> None:
+        with precision.autocast(device):
+            network(inputs if members is None else inputs.expand(members, *inputs.shape))
+
+    re_estimate_batch_norm(network, (inputs for inputs, _ in batches), forward)
