@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from winsome import models
+from winsome import models, stacking
 from winsome.data import ImageData, load
 from winsome.errors import WinsomeError
 from winsome.stacking import can_stack, stack, unstack
@@ -45,10 +45,8 @@ def trained_together(seeds: list[int], data: ImageData, steps: int) -> list[dict
 
 @pytest.fixture
 def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+    with stacking.one_thread(on=True):
+        yield
 
 
 @pytest.mark.parametrize("name", ["residual_mlp", "mlp"])
@@ -211,3 +209,16 @@ def test_a_forward_that_flattens_by_itself_is_told_what_it_may_do() -> None:
 
     with pytest.raises(WinsomeError, match="layers and elementwise functions only"):
         stack([Flattens(), Flattens()])(images(2, 5))
+
+
+def test_one_thread_is_for_the_block_only() -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with stacking.one_thread(on=True):
+            assert torch.get_num_threads() == 1
+        assert torch.get_num_threads() == 2
+        with stacking.one_thread(on=False):
+            assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)

@@ -13,7 +13,8 @@ memory, in which both the products and the statistics run over contiguous rows; 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -105,6 +106,21 @@ def _flatten(layers: Sequence[nn.Flatten]) -> nn.Module:
 
 def _as_it_is(layers: Sequence[nn.Module]) -> nn.Module:
     return copy.deepcopy(layers[0])
+
+
+@contextmanager
+def one_thread(*, on: bool) -> Iterator[None]:
+    """Inside the block torch computes on one thread: small networks lose on more, most where other work shares the cores.
+
+    And the bits of a stack's matrix products would depend on how many networks are stacked.
+    """
+    threads = torch.get_num_threads()
+    if on:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def can_stack(model: nn.Module) -> bool:

@@ -16,6 +16,7 @@ from winsome.data.image_store import OnCorrupt
 from winsome.errors import WinsomeError
 from winsome.prunable import format_plan, plan
 from winsome.search import Level
+from winsome.stacking import can_stack, one_thread
 from winsome.study.bench import bench_of
 from winsome.study.design import DataPlan, NetworkPlan, Study
 from winsome.study.jobs import SAVE_EVERY, search_of
@@ -132,7 +133,8 @@ def _search(study: Study, folder: Path, method: str, seed: int) -> None:
     finished_already = (folder / f"level-{study.deepest:02d}.json").exists()
     console.print(format_plan(plan(search.model, prune_classifier=study.prune_classifier)), markup=False)
     console.print(f"{study.title}: {study.network.name}, {bench.precision.words} on {bench.device}", markup=False)
-    with console.status("training") as status:
+    small = can_stack(search.model) and bench.device.type == "cpu"
+    with one_thread(on=small), console.status("training") as status:
 
         def on_level(level: Level) -> None:
             metrics = level.metrics

@@ -17,6 +17,7 @@ from winsome.data.images import ImageData
 from winsome.errors import WinsomeError, unknown
 from winsome.norms import norm_parameters
 from winsome.seeding import stream_seed
+from winsome.stacking import can_stack, one_thread
 from winsome.store import claim_folder, full_state, read_json, read_state, write_json, write_state
 from winsome.study.bench import Bench
 from winsome.study.design import DataPlan
@@ -100,7 +101,8 @@ def plant(
     console.print(
         f"{record['name']}, density {found.density:.4g}, {len(images.train):,} training images, {precision.words} on {device}"
     )
-    accuracies = [_plant_one(found, record, seed, keep, training, bench, folder, console) for seed in seeds]
+    with one_thread(on=can_stack(probe) and device.type == "cpu"):
+        accuracies = [_plant_one(found, record, seed, keep, training, bench, folder, console) for seed in seeds]
     if len(accuracies) > 1:
         console.print(
             f"accuracy {100 * np.mean(accuracies):.2f} +- {100 * np.std(accuracies, ddof=1):.2f} % over {len(seeds)} seeds"

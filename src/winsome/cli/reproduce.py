@@ -126,7 +126,9 @@ def _print_list() -> None:
 def _print_estimate(console: Console, recipe: Recipe) -> None:
     from winsome.recipes.estimate import duration, estimates
 
-    found = estimates(recipe.studies)
+    with console.status("timing training steps"):
+        console.print("  timing a few training steps of each network on this machine", soft_wrap=True)
+        found = estimates(recipe.studies)
     for label, estimate in found.items():
         console.print(f"  {label}: {estimate.words}")
     if len(found) > 1:

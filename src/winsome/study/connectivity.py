@@ -19,7 +19,7 @@ from winsome.analysis.line import Profile, points
 from winsome.data.images import ImageData, subset
 from winsome.errors import WinsomeError
 from winsome.rewinding import State
-from winsome.stacking import can_stack
+from winsome.stacking import can_stack, one_thread
 from winsome.store import read_json, read_state, write_json
 from winsome.study.barriers import FORMAT, Connectivity, LineRecord, barriers, line_record
 from winsome.study.design import DataPlan
@@ -60,10 +60,7 @@ class Ruler:
     def measure(self, first: State, second: State, on_point: Callable[[int], None] = lambda _: None) -> Profile:
         """Error and loss along one line."""
         stacked = can_stack(self.network)
-        threads = torch.get_num_threads()
-        if stacked:  # products this small gain nothing from a second thread, and lose where another process shares the cores
-            torch.set_num_threads(1)
-        try:
+        with one_thread(on=stacked):
             return network_profile(
                 first,
                 second,
@@ -75,8 +72,6 @@ class Ruler:
                 stacked=stacked,
                 on_point=on_point,
             )
-        finally:
-            torch.set_num_threads(threads)
 
 
 def ruler(data: ImageData, network: nn.Module, settings: Settings) -> Ruler:

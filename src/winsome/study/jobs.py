@@ -18,6 +18,7 @@ from winsome.rewinding import State
 from winsome.search import Search
 from winsome.seeding import generator, stream_seed
 from winsome.signed_mask import SignedMask
+from winsome.stacking import one_thread
 from winsome.store import RunFolder, full_state, read_json, write_json, write_state
 from winsome.study.arms import Dense, Network, Planted
 from winsome.study.bench import Bench, bench_of, fresh_network
@@ -132,16 +133,11 @@ def run_job(job: Job, study: Study, folder: Path, on_fraction: OnFraction) -> fl
     """Do a job; what is finished of it is not done again. Returns the seconds that it took."""
     start = time.perf_counter()
     bench = bench_of(study)
-    threads = torch.get_num_threads()
-    if bench.stacked:  # with more, the bits of a matrix product depend on how many networks are stacked
-        torch.set_num_threads(1)
-    try:
+    with one_thread(on=bench.stacked):
         if isinstance(job, SearchJob):
             _run_search(job, study, folder, bench, on_fraction)
         elif missing := distributed.from_main(lambda: [m for m in job.members if not result_file(folder, job, m).exists()]):
             _run_arm(job, missing, study, folder, bench, on_fraction)
-    finally:
-        torch.set_num_threads(threads)
     return time.perf_counter() - start
 
 
