@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 import subprocess
 import sys
+import time
 from importlib import metadata
 from pathlib import Path
 
@@ -175,6 +178,39 @@ def test_ctrl_c_says_how_to_continue(
     monkeypatch.setattr("winsome.study.members.train", interrupted)
     words = said(["find", *QUICK, "--save-to", str(tmp_path / "a run")], capsys, code=130)
     assert f"To continue: winsome find {' '.join(QUICK)} --save-to '{tmp_path / 'a run'}'" in words
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_study_that_is_stopped_leaves_no_workers_and_says_how_to_continue(number: signal.Signals, tmp_path: Path) -> None:
+    words = ["study", "--seeds", "2", "--workers", "2", "--level-epochs", "500", "--save-to", str(tmp_path / "a study")]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "winsome", *words],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509 - a shell's & ignores it
+    )
+    while not list(tmp_path.glob("a study/searches/*/*/initial.safetensors")):
+        assert process.poll() is None
+        time.sleep(0.1)
+    process.send_signal(number)
+    said_last = process.communicate(timeout=60)[1]
+    assert process.returncode == 130
+    assert "Traceback" not in said_last
+    assert (
+        f"To continue:\n  winsome study --seeds 2 --workers 2 --level-epochs 500 --save-to '{tmp_path / 'a study'}'"
+        in said_last
+    )
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:  # the workers end after the process that started them
+        try:
+            os.killpg(process.pid, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.1)
+    raise AssertionError("a worker outlived the study")
 
 
 @pytest.mark.parametrize("command", [name for name in COMMANDS if name != "ticket"])

@@ -1,7 +1,7 @@
 """The command line: the only place where a string chooses code.
 
 Exit codes: 0 done, 1 failure (a training diverged, a worker or a rank died), 2 wrong use or a disk that cannot be written,
-130 stopped by Ctrl-C.
+130 stopped by Ctrl-C or SIGTERM.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ import inspect
 import logging
 import os
 import shlex
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from importlib.metadata import version
@@ -70,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[RichHandler(console=errors, show_path=False)])
     logging.getLogger("winsome").setLevel(logging.ERROR if rank else logging.INFO)
     try:
-        with _only_rank_0_speaks(rank):
+        with _only_rank_0_speaks(rank), _ended_as_by_ctrl_c():
             _run(words, loud=rank == 0)
     except WinsomeError as error:
         if rank == 0 or distributed.ALIKE not in getattr(error, "__notes__", ()):
@@ -92,6 +94,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if rank == 0:
             errors.print(f"\nstopped; what is finished is kept. To continue:\n  {command}", highlight=False, soft_wrap=True)
         raise SystemExit(130) from None
+
+
+@contextlib.contextmanager
+def _ended_as_by_ctrl_c() -> Iterator[None]:
+    """SIGTERM, with which schedulers end a job, ends this process as Ctrl-C does: its workers too, and it says how to go on.
+
+    Left alone where it is not Python's own: under torchrun, whose ranks end at once, and outside of the main thread.
+    """
+    mine = threading.current_thread() is threading.main_thread() and not distributed.launched()
+    if not mine or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _run(words: list[str], *, loud: bool) -> None:
