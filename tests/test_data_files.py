@@ -11,9 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
+from torchvision.datasets import ImageFolder
 
 from image_files import CLASSES, dataset, labels_for, picture, pictures, pixels_of, png, write_folder, write_parquet
 from winsome.data import load
+from winsome.data.folders import image_files
 from winsome.data.images import Augmentation, ImageData
 from winsome.errors import WinsomeError
 
@@ -102,6 +104,56 @@ def test_a_folder_of_images(folder: Path, test_folder: str) -> None:
     assert data.train.labels.tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2]
     assert data.test.labels.tolist() == [0, 0, 1, 1, 2, 2]
     assert data.classes == CLASSES
+
+
+@pytest.mark.parametrize("name", ["mine", "imagenet"])
+def test_linked_folders_are_folders(folder: Path, name: str) -> None:
+    """A subset of a large set is made of links to its classes; `torchvision` and `os.walk(followlinks=True)` see them too."""
+    write_folder(folder.parent / "elsewhere" / "train", pictures(9, size=16))
+    write_folder(folder / "all", pictures(6, seed=1, size=16))
+    (folder / "val").symlink_to(folder / "all")
+    (folder / "train").mkdir()
+    for label in CLASSES:
+        (folder / "train" / label).symlink_to(folder.parent / "elsewhere" / "train" / label)
+
+    def found() -> ImageData:
+        return loaded(folder) if name == "mine" else load("imagenet", data_dir=folder, image_size=14)
+
+    data = found()
+    assert (len(data.train), len(data.test), data.classes) == (9, 6, CLASSES)
+    assert [Path(path).name for path, _ in ImageFolder(str(folder / "train")).samples] == [
+        file.name for file in image_files(folder / "train")
+    ]
+    picture(7, size=16).save(folder.parent / "elsewhere" / "train" / "ant" / "new.png")
+    assert len(found().train) == 10, "what is behind a link is part of what the cache asks for"
+
+
+def test_links_that_lead_back_or_nowhere_are_named(folder: Path) -> None:
+    write_folder(folder / "train", pictures(6, size=16))
+    write_folder(folder / "val", pictures(6, size=16))
+    (folder / "train" / "ant" / "lost.png").symlink_to(folder / "absent.png")
+    with pytest.raises(WinsomeError, match=r"ant/lost\.png: cannot be read \(No such file or directory\)"):
+        loaded(folder)
+    with pytest.raises(WinsomeError, match=r"ant/lost\.png: not a readable image"):
+        load("imagenet", data_dir=folder, image_size=14)
+    assert len(load("imagenet", data_dir=folder, image_size=14, on_corrupt="skip").train) == 6
+    (folder / "train" / "ant" / "lost.png").unlink()
+    (folder / "train" / "ant" / "more").symlink_to(folder / "train")
+    for name, where in ((str(folder), None), ("imagenet", folder)):
+        with pytest.raises(WinsomeError, match=r"train/ant/more leads back to a folder that holds it"):
+            load(name, data_dir=where)
+
+
+def test_a_store_sees_images_added_deep_below_a_class(folder: Path) -> None:
+    """Tiny-ImageNet's own archive has train/CLASS/images/…: the time of CLASS does not change with what is added there."""
+    for split in ("train", "val"):
+        for number, image in enumerate(pictures(6, size=16)):
+            file = folder / split / CLASSES[number % 3] / "images" / f"{number}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            image.save(file)
+    assert len(load("imagenet", data_dir=folder, image_size=14).train) == 6
+    picture(7, size=16).save(folder / "train" / "ant" / "images" / "new.png")
+    assert len(load("imagenet", data_dir=folder, image_size=14).train) == 7
 
 
 def test_the_test_part_may_lack_a_class_and_keeps_the_numbers(folder: Path) -> None:

@@ -12,6 +12,7 @@ import torch
 
 from winsome.data.encoded import DecodedSet
 from winsome.data.images import ImageSet
+from winsome.errors import WinsomeError
 
 # Part of every key: raise it when decoding or the layout of the file changes.
 _FORMAT = "1"
@@ -26,7 +27,10 @@ def files_key(files: Iterable[Path], folder: Path) -> str:
     """What tells one state of a folder's files from another: their names, sizes and times of change."""
     facts = []
     for file in files:
-        status = file.stat()
+        try:
+            status = file.stat()
+        except OSError as error:
+            raise WinsomeError(f"{file}: cannot be read ({error.strerror}); repair or remove it") from error
         facts.append(f"{file.relative_to(folder)} {status.st_size} {status.st_mtime_ns}")
     return "\n".join([str(folder.resolve()), *facts])
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from winsome.data.encoded import EncodedSet, EncodedSplit
@@ -16,15 +17,13 @@ TEST_SHARE = 5  # one image in five, where the folder has no test part of its ow
 
 
 def image_files(folder: Path) -> list[Path]:
-    """Every image file below a folder, sorted; what is hidden (a name that begins with a dot) is left out."""
-    files = (file for file in folder.rglob("*") if file.suffix.lower() in IMAGE_ENDINGS)
-    visible = (file for file in files if not any(part.startswith(".") for part in file.relative_to(folder).parts))
-    return sorted(file for file in visible if file.is_file())
+    """Every image file below a folder, sorted; links are followed, one that leads nowhere is a file that cannot be read."""
+    return sorted(Path(place, name) for place, names in _walk(folder) for name in names if _is_image(name))
 
 
 def class_folders(folder: Path) -> list[Path]:
-    """The folders in a folder and in these, sorted: where an added or removed image shows, without asking every file."""
-    return sorted(entry for entry in (*folder.glob("*"), *folder.glob("*/*")) if entry.is_dir())
+    """Every folder below a folder, sorted: where an added or removed image shows, without asking every file."""
+    return sorted(Path(place) for place, _ in _walk(folder) if place != str(folder))
 
 
 def read_folder(folder: Path, *, say: Callable[[str], None], test_folders: Sequence[str] = TEST_FOLDERS) -> EncodedSet:
@@ -72,3 +71,26 @@ def _labelled(folder: Path) -> tuple[list[Path], list[int], tuple[str, ...]]:
 
 def _part(folder: Path, images: Sequence[Path], labels: Sequence[int], rows: Sequence[int]) -> EncodedSplit:
     return EncodedSplit([images[row] for row in rows], [labels[row] for row in rows], ((str(folder), len(rows)),))
+
+
+def _walk(folder: str | Path, above: frozenset[tuple[int, int]] = frozenset()) -> Iterator[tuple[str, list[str]]]:
+    """Each folder with the names of its files, itself first; what is hidden (a name that begins with a dot) is left out.
+
+    A folder that is a link counts as the folder: a subset of a large set is often made of links to its classes.
+    """
+    status = Path(folder).stat()
+    here = status.st_dev, status.st_ino
+    if here in above:
+        raise WinsomeError(f"{folder} leads back to a folder that holds it; remove this link")
+    with os.scandir(folder) as entries:
+        visible = [entry for entry in entries if not entry.name.startswith(".")]
+    # An image's name is believed: to ask what each of a million links is takes minutes.
+    inner = [entry for entry in visible if not _is_image(entry.name) and entry.is_dir()]
+    folders = {entry.name for entry in inner}
+    yield str(folder), [entry.name for entry in visible if entry.name not in folders]
+    for entry in inner:
+        yield from _walk(entry.path, above | {here})
+
+
+def _is_image(name: str) -> bool:
+    return name.lower().endswith(tuple(IMAGE_ENDINGS))
