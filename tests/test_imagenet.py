@@ -21,6 +21,7 @@ from typing import Any
 
 import datasets
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -305,6 +306,40 @@ def test_a_corrupt_member_of_a_shard_is_named(tmp_path: Path) -> None:
     with pytest.raises(WinsomeError, match=r"train-00000\.tar: 00006: not a readable image"):
         loaded(tmp_path / "shards")
     assert len(loaded(tmp_path / "shards", on_corrupt="skip").train) == 6
+
+
+def test_a_missing_image_costs_itself_and_not_its_row_group(tmp_path: Path) -> None:
+    rows: list[Any] = [{"bytes": png(image), "path": None} for image in pictures(30)]
+    rows[17] = None
+    rows[23] = {"bytes": None, "path": "a file that is not here.png"}
+    table = pa.table({"image": rows, "label": labels_for(30)})
+    pq.write_table(table, tmp_path / "train.parquet", row_group_size=10)
+    write_parquet(tmp_path / "val.parquet", pictures(3), named=False)
+    with pytest.raises(WinsomeError, match=r"train\.parquet, row (17|23): no image, neither"):
+        loaded(tmp_path)
+    data = loaded(tmp_path, on_corrupt="skip")
+    assert len(data.train) == 28
+    assert isinstance(data.train, StoredSet)
+    assert data.train.skipped == ("train.parquet, row 17", "train.parquet, row 23")
+    assert data.train.labels.tolist() == [label for row, label in enumerate(labels_for(30)) if row not in (17, 23)]
+
+
+def test_a_row_group_that_cannot_be_read_is_left_out_by_name(tmp_path: Path) -> None:
+    noise = [{"bytes": png(image), "path": None} for image in pictures(30)]
+    table = pa.table({"image": noise, "label": labels_for(30)})
+    pq.write_table(table, tmp_path / "train.parquet", row_group_size=10, use_dictionary=False, compression="gzip")
+    write_parquet(tmp_path / "val.parquet", pictures(3), named=False)
+    metadata = pq.ParquetFile(tmp_path / "train.parquet").metadata.row_group(1)
+    column = next(metadata.column(i) for i in range(3) if metadata.column(i).path_in_schema == "image.bytes")
+    with (tmp_path / "train.parquet").open("rb+") as file:
+        file.seek(column.data_page_offset + column.total_compressed_size // 2)
+        file.write(b"\xff" * 50)
+    with pytest.raises(WinsomeError, match=r"train\.parquet: not a readable parquet file"):
+        loaded(tmp_path)
+    data = loaded(tmp_path, on_corrupt="skip")
+    assert isinstance(data.train, StoredSet)
+    assert data.train.skipped == tuple(f"train.parquet, row {row}" for row in range(10, 20))
+    assert len(data.train) == 20
 
 
 class Killed(BaseException):

@@ -88,6 +88,10 @@ def opened(split: EncodedSplit, row: int) -> Iterator[Image]:
     import PIL.Image
 
     encoded = split.images[row]
+    if encoded is None:
+        raise WinsomeError(
+            f"{split.origin(row)}: no image, neither its bytes nor the path of a file that is there; remove the row"
+        )
     try:
         with PIL.Image.open(encoded if isinstance(encoded, Path) else io.BytesIO(encoded)) as image:
             if image.mode[0] in "IF":

@@ -17,10 +17,10 @@ class EncodedSplit:
     The bytes may be read when they are asked for: a set that is stored on disk need not fit into memory.
     """
 
-    images: Sequence[bytes | Path]
+    images: Sequence[bytes | Path | None]  # None: missing, which is an error when it is opened
     labels: Sequence[int]
     files: tuple[tuple[str, int], ...]  # what holds the images, and how many rows of them, in order
-    name_of: Callable[[int], str] | None = None  # where an image comes from, if `files` says less
+    name_of: Callable[[int], str] | None = None  # where an image comes from, if it says more than `files`
 
     def __post_init__(self) -> None:
         """Check that there is something, and a label for each image."""
@@ -34,13 +34,16 @@ class EncodedSplit:
         if self.name_of is not None:
             return self.name_of(row)
         image = self.images[row]
-        if isinstance(image, Path):
-            return str(image)
-        for name, rows in self.files:
-            if row < rows:
-                return f"{name}, row {row}"
-            row -= rows
-        raise IndexError(f"no row {row} in the split")
+        return str(image) if isinstance(image, Path) else row_of(self.files, row)
+
+
+def row_of(files: Sequence[tuple[str, int]], row: int) -> str:
+    """The file and the row in it, counted from 0, of a row of all files, each a (name, rows)."""
+    for name, rows in files:
+        if row < rows:
+            return f"{name}, row {row}"
+        row -= rows
+    raise IndexError(f"no row {row} in the split")
 
 
 @dataclass(frozen=True)

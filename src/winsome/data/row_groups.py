@@ -6,11 +6,12 @@ import threading
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import accumulate
 from pathlib import Path
 from typing import Any, overload
 
-from winsome.data.encoded import EncodedSet, EncodedSplit
+from winsome.data.encoded import EncodedSet, EncodedSplit, row_of
 from winsome.data.hub import load_hub, undecoded
 from winsome.data.parquet import TEST_FILES, chosen_files, names_in, opened_parquet, parquet_files
 from winsome.data.tables import class_names, image_and_label_columns, images_in, labels_in
@@ -18,10 +19,10 @@ from winsome.data.tables import class_names, image_and_label_columns, images_in,
 _KEPT = 4  # groups in memory: the threads that store images work on neighbouring rows
 _HUB_ROWS = 1000  # rows of a group where the table has none of its own
 
-Group = Sequence[bytes | Path]
+Group = Sequence[bytes | Path | None]
 
 
-class GroupedImages(Sequence["bytes | Path"]):
+class GroupedImages(Sequence["bytes | Path | None"]):
     """The images of groups of rows, one group after another; the groups used last stay in memory."""
 
     def __init__(self, counts: Sequence[int], read: Callable[[int], Group]) -> None:
@@ -36,11 +37,11 @@ class GroupedImages(Sequence["bytes | Path"]):
         return self.ends[-1] if self.ends else 0
 
     @overload
-    def __getitem__(self, row: int) -> bytes | Path: ...
+    def __getitem__(self, row: int) -> bytes | Path | None: ...
     @overload
     def __getitem__(self, row: slice) -> Group: ...
-    def __getitem__(self, row: int | slice) -> bytes | Path | Group:
-        """An image's bytes, or the path of its file."""
+    def __getitem__(self, row: int | slice) -> bytes | Path | Group | None:
+        """An image's bytes, the path of its file, or None where it is missing."""
         if isinstance(row, slice):
             return [self[number] for number in range(*row.indices(len(self)))]
         number = bisect_right(self.ends, row)
@@ -88,7 +89,14 @@ def _parquet_split(files: Sequence[Path]) -> tuple[EncodedSplit, list[str] | Non
             column, _ = image_and_label_columns(opened.schema_arrow.names, file.name)
             return images_in(opened.read_row_group(group, columns=[column]).column(column), file.name, column)
 
-    return EncodedSplit(GroupedImages(counts, read), labels, tuple(files_rows)), names
+    return _grouped(counts, read, labels, files_rows), names
+
+
+def _grouped(
+    counts: Sequence[int], read: Callable[[int], Group], labels: Sequence[int], files: Sequence[tuple[str, int]]
+) -> EncodedSplit:
+    """A split whose images are named by their rows without being read: what is named is mostly what cannot be read."""
+    return EncodedSplit(GroupedImages(counts, read), labels, tuple(files), partial(row_of, files))
 
 
 def read_large_hub(hub_id: str) -> EncodedSet:
@@ -112,4 +120,4 @@ def _hub_split(dataset: Any, name: str) -> tuple[EncodedSplit, list[str] | None]
         table = rows[number * _HUB_ROWS : min((number + 1) * _HUB_ROWS, total)]
         return images_in(table.column(image_column), name, image_column)
 
-    return EncodedSplit(GroupedImages(counts, read), labels, ((name, total),)), names
+    return _grouped(counts, read, labels, [(name, total)]), names

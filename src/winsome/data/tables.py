@@ -28,7 +28,7 @@ def image_and_label_columns(columns: Sequence[str], where: str) -> tuple[str, st
 
 def encoded_split(tables: Sequence[tuple[str, Any]]) -> EncodedSplit:
     """The rows of several tables, one after another, each a (name for errors, pyarrow.Table) with image and label columns."""
-    images: list[bytes | Path] = []
+    images: list[bytes | Path | None] = []
     labels: list[int] = []
     for name, table in tables:
         image_column, label_column = image_and_label_columns(table.column_names, name)
@@ -37,22 +37,21 @@ def encoded_split(tables: Sequence[tuple[str, Any]]) -> EncodedSplit:
     return EncodedSplit(images, labels, tuple((name, table.num_rows) for name, table in tables))
 
 
-def images_in(column: Any, name: str, column_name: str) -> list[bytes | Path]:
-    """Encoded bytes from a struct, or the path of a local file where a row has a path alone."""
+def images_in(column: Any, name: str, column_name: str) -> list[bytes | Path | None]:
+    """Encoded bytes from a struct, the path of a local file where a row has a path alone, None where it has neither."""
     import pyarrow as pa
 
     children = {field.name for field in column.type} if pa.types.is_struct(column.type) else set()
     if "bytes" not in children:
         raise WinsomeError(f"{name}: column {column_name} is {column.type}, not a struct with the bytes of encoded images")
-    values: list[bytes | Path] = []
+    values: list[bytes | Path | None] = []
     for chunk in column.chunks:
         # Not `chunk.field`, which shows what lies below a missing struct.
         fields = dict(zip((field.name for field in column.type), chunk.flatten(), strict=True))
         paths = fields["path"].to_pylist() if "path" in fields else [None] * len(chunk)
         for encoded, path in zip(fields["bytes"].to_pylist(), paths, strict=True):
-            if encoded is None and not (path and Path(path).is_file()):
-                raise WinsomeError(f"{name}, row {len(values)}: no image in column {column_name}; remove the row")
-            values.append(Path(path) if encoded is None else encoded)
+            local = Path(path) if encoded is None and path and Path(path).is_file() else None
+            values.append(encoded if encoded is not None else local)
     return values
 
 
