@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import resource
 import shutil
 import signal
 import subprocess
@@ -382,6 +383,29 @@ def test_an_interrupted_build_goes_on(tmp_path: Path, cache: Path, monkeypatch: 
     fresh = loaded(tmp_path / "pictures")
     assert fresh.digest() == resumed.digest()
     assert torch.equal(fresh.train.pixels, resumed.train.pixels)
+
+
+def test_a_disk_that_fills_up_leaves_nothing_marked_that_is_not_there(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_pictures(tmp_path / "pictures", train=200)
+    with opens(monkeypatch, until=20), pytest.raises(Killed):
+        loaded(tmp_path / "pictures")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(
+        resource.RLIMIT_FSIZE, (100_000, hard)
+    )  # in the middle of 16 images; a write that crosses it is cut short
+    try:
+        with pytest.raises(WinsomeError, match=r"cannot write .*train\.pixels: File too large; free space.*stays"):
+            loaded(tmp_path / "pictures")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not list(cache.glob("stores/*/store.json"))
+    train = loaded(tmp_path / "pictures").train
+    assert isinstance(train, StoredSet)
+    for row, place in enumerate(train.facts["digest"]):
+        pixels = train.read(torch.tensor([row])).numpy()
+        assert hashlib.sha256(pixels.data).digest()[:16] == place.tobytes()
 
 
 BUILD = """

@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 import numpy as np
 import torch
@@ -25,6 +25,7 @@ from winsome.data.decoding import opened
 from winsome.data.encoded import EncodedSet, EncodedSplit
 from winsome.data.stored import CHANNELS, CORRUPT, FACTS, MISSING, STORED, StoredSet
 from winsome.errors import WinsomeError
+from winsome.store import write_whole
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -93,7 +94,7 @@ def _build(place: Path, encoded: EncodedSet, plan: StorePlan, on_corrupt: OnCorr
     _refuse_a_full_disk(unfinished, splits, plan)
     skipped = {name: _store_split(unfinished, name, split, plan, on_corrupt, say) for name, split in splits.items()}
     facts = {"format": _FORMAT, "stored_size": plan.stored_size, "classes": list(encoded.classes), "skipped": skipped}
-    (unfinished / "store.json").write_text(json.dumps(facts))
+    write_whole(unfinished / "store.json", json.dumps(facts).encode())
     unfinished.replace(place)
     say(f"stored {sum(len(split.images) for split in splits.values()):,} images in {place}")
 
@@ -116,9 +117,9 @@ def _store_split(folder: Path, name: str, split: EncodedSplit, plan: StorePlan, 
     """Decode what is missing of a split; the names of the images that cannot be."""
     side, n_images = plan.stored_size, len(split.images)
     facts = _facts_of(folder / f"{name}.facts", n_images)
-    np.asarray(split.labels, dtype=np.int64).tofile(folder / f"{name}.labels")
-    with (folder / f"{name}.pixels").open("ab") as pixels:
-        pixels.truncate(n_images * side * side * CHANNELS)
+    write_whole(folder / f"{name}.labels", np.asarray(split.labels, dtype=np.int64).tobytes())
+    with _writing(folder / f"{name}.pixels", "ab") as file:
+        file.truncate(n_images * side * side * CHANNELS)
     parts = [range(start, min(start + _ROWS_AT_ONCE, n_images)) for start in range(0, n_images, _ROWS_AT_ONCE)]
     again = (MISSING, CORRUPT) if on_corrupt == "stop" else (MISSING,)  # a corrupt image stops here rather than at the end
     left = [part for part in parts if np.isin(facts["state"][part.start : part.stop], again).any()]
@@ -126,8 +127,10 @@ def _store_split(folder: Path, name: str, split: EncodedSplit, plan: StorePlan, 
 
     def store_some(part: range) -> int:
         pixels_MSSC, found = _decoded(split, part, side, on_corrupt)
-        with (folder / f"{name}.pixels").open("rb+", buffering=0) as file:
-            os.pwrite(file.fileno(), pixels_MSSC, part.start * side * side * CHANNELS)
+        with _writing(folder / f"{name}.pixels", "rb+") as file:
+            file.seek(part.start * side * side * CHANNELS)
+            file.write(pixels_MSSC.data)  # all of it or an error: the system's own call may stop halfway on a full disk
+            file.flush()
             os.fsync(file.fileno())
         facts[part.start : part.stop] = found  # after the pixels: what is marked as done is on disk
         return len(part)
@@ -137,6 +140,19 @@ def _store_split(folder: Path, name: str, split: EncodedSplit, plan: StorePlan, 
             report(done)
     facts.flush()
     return [split.origin(int(row)) for row in np.flatnonzero(facts["state"] == CORRUPT)]
+
+
+@contextmanager
+def _writing(file: Path, mode: Literal["ab", "rb+"]) -> Iterator[BinaryIO]:
+    """The file open for writing; what the disk refuses is an error that names it."""
+    try:
+        with file.open(mode) as opened_file:
+            yield opened_file
+    except OSError as error:
+        raise WinsomeError(
+            f"cannot write {file}: {error.strerror or error}; free space, or point WINSOME_CACHE to a larger disk, then run "
+            "the same command again: what is stored stays"
+        ) from error
 
 
 def _decoded(split: EncodedSplit, rows: range, side: int, on_corrupt: OnCorrupt) -> tuple[Any, Any]:
