@@ -531,8 +531,67 @@ def test_shards_that_are_none_are_refused(tmp_path: Path, members: dict[str, byt
 
 def test_shards_without_a_test_split_are_refused(tmp_path: Path) -> None:
     write_shards(tmp_path / "shards", "train", [(png(picture(0)), 0), (png(picture(1)), 1)])
-    with pytest.raises(WinsomeError, match=r"no shards with val or test in their names; found train-00000\.tar"):
+    with pytest.raises(WinsomeError, match=r"no shards with val or test in their names to test on; found train-00000\.tar"):
         loaded(tmp_path / "shards")
+
+
+def few(count: int, *, seed: int = 0) -> Encoded:
+    return [(png(image), label) for image, label in zip(pictures(count, seed=seed), labels_for(count), strict=True)]
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "neither"),
+    [
+        ("retrieval-train", "retrieval-test", None),
+        ("retrieval-train", "retrieval-val", "retrieval-test"),
+        ("imagenet-train", "imagenet-validation", "imagenet-test"),
+        ("imagenettrain", "imagenetval", None),
+        ("train_val", "test", None),
+    ],
+)
+def test_a_shard_trains_or_tests_by_its_name(tmp_path: Path, train: str, test: str, neither: str | None) -> None:
+    write_shards(tmp_path / "shards", train, few(9))
+    write_shards(tmp_path / "shards", test, few(6, seed=1))
+    if neither is not None:
+        write_shards(tmp_path / "shards", neither, few(3, seed=2))
+    data = loaded(tmp_path / "shards")
+    assert (len(data.train), len(data.test)) == (9, 6)
+
+
+def test_what_trains_never_tests(tmp_path: Path) -> None:
+    write_shards(tmp_path / "shards", "trainval", few(9))
+    with pytest.raises(WinsomeError, match=r"no shards with val or test in their names to test on; found trainval-00000\.tar"):
+        loaded(tmp_path / "shards")
+
+
+def test_keys_with_dots_are_refused_and_further_views_are_left_alone(tmp_path: Path) -> None:
+    """By the format's rules a key ends at its first dot, so that 0.v2.jpg is the part v2.jpg of the sample 0."""
+    write_shards(tmp_path, "val", few(3))
+    write_shards(tmp_path, "train", few(3))
+    with tarfile.open(tmp_path / "train-00001.tar", "w") as shard:
+        for name, content in (("7.jpg", png(picture(7))), ("7.cls", b"1"), ("7.left.jpg", png(picture(8)))):
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            shard.addfile(member, io.BytesIO(content))
+    assert len(loaded(tmp_path).train) == 4
+    with tarfile.open(tmp_path / "train-00002.tar", "w") as shard:
+        for name, content in (("8.v2.jpg", png(picture(7))), ("8.v2.cls", b"1")):
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            shard.addfile(member, io.BytesIO(content))
+    with pytest.raises(WinsomeError, match=r"train-00002\.tar: 8\.v2\.jpg has a second dot in its name"):
+        loaded(tmp_path)
+
+
+@pytest.mark.parametrize("other", ["val.parquet", "train-1.parquet"])
+@pytest.mark.parametrize("name", ["imagenet", "mine"])
+def test_files_that_name_other_classes_are_refused(tmp_path: Path, other: str, name: str) -> None:
+    for file in ("train-0.parquet", "train-1.parquet", "val.parquet"):
+        classes = CLASSES[::-1] if file == other else CLASSES
+        kind = datasets.ClassLabel(names=list(classes))
+        dataset(pictures(6), labels_for(6), image="image").cast_column("label", kind).to_parquet(tmp_path / file)
+    with pytest.raises(WinsomeError, match=r"name different classes; their labels do not match"):
+        loaded(tmp_path) if name == "imagenet" else load(str(tmp_path))
 
 
 def test_on_corrupt_is_for_stores(tmp_path: Path) -> None:

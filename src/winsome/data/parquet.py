@@ -26,9 +26,8 @@ def read_parquet(folder: Path) -> EncodedSet:
     files = parquet_files(folder)
     train, train_names = _read_split(chosen_files(folder, files, "train", TRAIN_FILES))
     test, test_names = _read_split(chosen_files(folder, files, "test", TEST_FILES))
-    if train_names and test_names and train_names != test_names:
-        raise WinsomeError(f"{folder}: the train and the test files name different classes; their labels do not match")
-    return EncodedSet(train, test, class_names(train_names or test_names, train, test))
+    names = same_names([(f"the train files of {folder}", train_names), ("the test files", test_names)])
+    return EncodedSet(train, test, class_names(names, train, test))
 
 
 def chosen_files(folder: Path, files: list[Path], split: str, patterns: Sequence[str]) -> list[Path]:
@@ -41,14 +40,11 @@ def chosen_files(folder: Path, files: list[Path], split: str, patterns: Sequence
 
 
 def _read_split(files: list[Path]) -> tuple[EncodedSplit, list[str] | None]:
-    """The rows of some files, and the class names that the first of them gives."""
-    tables: list[tuple[str, Any]] = []
-    names: list[str] | None = None
-    for file in files:
-        table = _read_columns(file)
-        tables.append((file.name, table))
-        names = names or names_in(table.schema, image_and_label_columns(table.column_names, file.name)[1])
-    return encoded_split(tables), names
+    """The rows of some files, and the class names that they give."""
+    tables = [(file.name, _read_columns(file)) for file in files]
+    label_columns = [image_and_label_columns(table.column_names, name)[1] for name, table in tables]
+    names = [(name, names_in(table.schema, label)) for (name, table), label in zip(tables, label_columns, strict=True)]
+    return encoded_split(tables), same_names(names)
 
 
 def _read_columns(file: Path) -> Any:
@@ -70,6 +66,19 @@ def opened_parquet(file: Path) -> Iterator[Any]:
         raise
     except (OSError, ValueError) as error:  # pyarrow's ArrowInvalid is a ValueError
         raise WinsomeError(f"{file}: not a readable parquet file ({error}); fetch it again") from error
+
+
+def same_names(named: Sequence[tuple[str, list[str] | None]]) -> list[str] | None:
+    """The class names that those of several sources give which give any, each a (what it is called in errors, names).
+
+    Raises:
+        WinsomeError: two of them give different ones, so that a label means one thing here and another there.
+    """
+    giving = [(source, names) for source, names in named if names]
+    for source, names in giving[1:]:
+        if names != giving[0][1]:
+            raise WinsomeError(f"{giving[0][0]} and {source} name different classes; their labels do not match")
+    return giving[0][1] if giving else None
 
 
 def names_in(schema: Any, label_column: str) -> list[str] | None:

@@ -13,7 +13,7 @@ from typing import Any, overload
 
 from winsome.data.encoded import EncodedSet, EncodedSplit, row_of
 from winsome.data.hub import load_hub, undecoded
-from winsome.data.parquet import TEST_FILES, chosen_files, names_in, opened_parquet, parquet_files
+from winsome.data.parquet import TEST_FILES, chosen_files, names_in, opened_parquet, parquet_files, same_names
 from winsome.data.tables import class_names, image_and_label_columns, images_in, labels_in
 
 _KEPT = 4  # groups in memory: the threads that store images work on neighbouring rows
@@ -63,8 +63,9 @@ def read_large_parquet(folder: Path) -> EncodedSet:
     """
     files = parquet_files(folder)
     train, train_names = _parquet_split(chosen_files(folder, files, "train", ("train*.parquet",)))
-    test, _ = _parquet_split(chosen_files(folder, files, "test", (*TEST_FILES[1:], TEST_FILES[0])))
-    return EncodedSet(train, test, class_names(train_names, train, test))
+    test, test_names = _parquet_split(chosen_files(folder, files, "test", (*TEST_FILES[1:], TEST_FILES[0])))
+    names = same_names([(f"the train files of {folder}", train_names), ("the test files", test_names)])
+    return EncodedSet(train, test, class_names(names, train, test))
 
 
 def _parquet_split(files: Sequence[Path]) -> tuple[EncodedSplit, list[str] | None]:
@@ -72,11 +73,11 @@ def _parquet_split(files: Sequence[Path]) -> tuple[EncodedSplit, list[str] | Non
     counts: list[int] = []
     labels: list[int] = []
     files_rows: list[tuple[str, int]] = []
-    names: list[str] | None = None
+    names: list[tuple[str, list[str] | None]] = []
     for file in files:
         with opened_parquet(file) as opened:
             _, label_column = image_and_label_columns(opened.schema_arrow.names, file.name)
-            names = names or names_in(opened.schema_arrow, label_column)
+            names.append((file.name, names_in(opened.schema_arrow, label_column)))
             labels += labels_in(opened.read(columns=[label_column]).column(label_column), file.name, label_column)
             for group in range(opened.num_row_groups):
                 groups.append((file, group))
@@ -89,7 +90,7 @@ def _parquet_split(files: Sequence[Path]) -> tuple[EncodedSplit, list[str] | Non
             column, _ = image_and_label_columns(opened.schema_arrow.names, file.name)
             return images_in(opened.read_row_group(group, columns=[column]).column(column), file.name, column)
 
-    return _grouped(counts, read, labels, files_rows), names
+    return _grouped(counts, read, labels, files_rows), same_names(names)
 
 
 def _grouped(

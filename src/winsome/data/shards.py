@@ -7,6 +7,7 @@ in parallel, and need no second copy on disk.
 from __future__ import annotations
 
 import os
+import re
 import tarfile
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -20,7 +21,9 @@ from winsome.data.folders import IMAGE_ENDINGS
 from winsome.data.tables import class_names
 from winsome.errors import WinsomeError
 
-TEST_SHARDS = ("val", "test")  # in the names of shards or of their folders: the first that is there
+# In the names of shards or of their folders: the first that is there. "retrieval" is no "val", if there is a choice.
+TRAIN_SHARDS = ("train",)
+TEST_SHARDS = ("(?<![a-z])val", "(?<![a-z])test", "val", "test")
 
 
 @dataclass(frozen=True)
@@ -78,28 +81,42 @@ def shard_files(folder: Path) -> list[Path]:
 def read_shards(folder: Path) -> EncodedSet:
     """The image set in a folder's shards: those with "train" in their names, and those with "val" or else "test"."""
     files = shard_files(folder)
-    train = _split(folder, files, ("train",))
-    test = _split(folder, files, TEST_SHARDS)
+    train_files = _named(folder, files, TRAIN_SHARDS)
+    if not train_files:
+        raise WinsomeError(f"{folder}: no shards with train in their names; found {_some(files)}")
+    train = _split(train_files)
+    # A shard to train on, "trainval-000.tar" say, never tests.
+    test_files = _named(folder, [file for file in files if file not in train_files], TEST_SHARDS)
+    if not test_files:
+        raise WinsomeError(f"{folder}: no shards with val or test in their names to test on; found {_some(files)}")
+    test = _split(test_files)
     return EncodedSet(train, test, class_names(None, train, test))
 
 
-def _split(folder: Path, files: Sequence[Path], words: Sequence[str]) -> EncodedSplit:
-    for word in words:
-        if chosen := [file for file in files if word in str(file.relative_to(folder))]:
-            shards = [shard for shard in map(_index, chosen) if shard.keys]
-            if not shards:
-                raise WinsomeError(f"{chosen[0]}: no images in the shards with {word!r} in their names")
-            images = ShardImages(shards)
-            labels = [label for shard in shards for label in shard.labels]
-            return EncodedSplit(images, labels, tuple((str(s.file), len(s.keys)) for s in shards), images.name_of)
-    there = ", ".join(file.name for file in files[:8]) + (" ..." if len(files) > 8 else "")
-    raise WinsomeError(f"{folder}: no shards with {' or '.join(words)} in their names; found {there}")
+def _named(folder: Path, files: Sequence[Path], patterns: Sequence[str]) -> list[Path]:
+    """The files with the first pattern that any of them has."""
+    by_pattern = ([file for file in files if re.search(pattern, str(file.relative_to(folder)))] for pattern in patterns)
+    return next((chosen for chosen in by_pattern if chosen), [])
+
+
+def _some(files: Sequence[Path]) -> str:
+    return ", ".join(file.name for file in files[:8]) + (" ..." if len(files) > 8 else "")
+
+
+def _split(files: Sequence[Path]) -> EncodedSplit:
+    shards = [shard for shard in map(_index, files) if shard.keys]
+    if not shards:
+        raise WinsomeError(f"{files[0]}: no images in it or the shards beside it")
+    images = ShardImages(shards)
+    labels = [label for shard in shards for label in shard.labels]
+    return EncodedSplit(images, labels, tuple((str(s.file), len(s.keys)) for s in shards), images.name_of)
 
 
 def _index(file: Path) -> Shard:
     """One pass over the headers of a shard."""
     images: dict[str, tuple[int, int]] = {}
     labels: dict[str, int] = {}
+    dotted: dict[str, str] = {}  # what looks like a sample under a longer name, by the key it has by the format's rules
     try:
         with tarfile.open(file, "r:") as shard:
             for member in shard:
@@ -112,8 +129,14 @@ def _index(file: Path) -> Shard:
                 elif member.isfile() and ending == ".cls":
                     content = shard.extractfile(member)
                     labels[key] = int(content.read()) if content is not None else -1
+                elif member.isfile() and Path(name).suffix.lower() in IMAGE_ENDINGS:
+                    dotted.setdefault(key, member.name)
     except (OSError, ValueError, tarfile.TarError) as error:
         raise WinsomeError(f"{file}: not a readable shard of images and labels ({error}); fetch it again") from error
+    for key in dotted.keys() - images.keys() - labels.keys():
+        raise WinsomeError(
+            f"{file}: {dotted[key]} has a second dot in its name; a sample is KEY.jpg and KEY.cls, no dot in KEY"
+        )
     for key in images.keys() ^ labels.keys():
         there, absent = (".cls", "image") if key in labels else ("image", ".cls")
         raise WinsomeError(f"{file}: {key} has an {there} member but no {absent} member; a sample is KEY.jpg and KEY.cls")
