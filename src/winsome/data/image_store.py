@@ -36,6 +36,7 @@ OnCorrupt = Literal["stop", "skip"]
 _FORMAT = "1"  # part of every store's name: raise it when decoding or the layout changes
 _ROWS_AT_ONCE = 256  # images of one task; after each, what is done is on disk and stays done
 _SECONDS_BETWEEN_REPORTS = 15.0
+_MOST_RESIZED = 1 << 26  # pixels of an image once resized, 0.3 GB: a line of one pixel would fill the memory
 
 
 @dataclass(frozen=True)
@@ -190,6 +191,8 @@ def square(image: Image, side: int) -> Image:
     width, height = image.size
     short = min(width, height)
     width, height = int(side * width / short), int(side * height / short)
+    if width * height > _MOST_RESIZED:
+        raise ValueError(f"{image.size[0]}x{image.size[1]} pixels, whose shorter side at {side} makes {width}x{height}")
     if image.size != (width, height):
         image = image.resize((width, height), Resampling.BILINEAR)
     left, top = round((width - side) / 2), round((height - side) / 2)
@@ -203,8 +206,8 @@ def _open(place: Path, plan: StorePlan, on_corrupt: OnCorrupt, say: Say) -> tupl
         skipped: list[str] = stored["skipped"][name]
         if skipped and on_corrupt == "stop":
             raise WinsomeError(
-                f"{_images(name, skipped)} that cannot be decoded, the first is {skipped[0]}; repair or remove what is "
-                "corrupt, or leave it out (--on-corrupt skip)"
+                f"{_images(name, skipped)} that cannot be decoded, the first is {skipped[0]}; leave out what is corrupt "
+                f"(--on-corrupt skip), or repair or remove it and delete {place}, to have it stored again"
             )
         if skipped:
             say(f"left out {_images(name, skipped)} that cannot be decoded: {_some(skipped)}")
