@@ -633,6 +633,18 @@ def test_a_search_trains_from_a_store_to_the_same_bits(folder: Path, tmp_path: P
     assert searched("first") == searched("second")
 
 
+def test_what_was_found_on_a_store_with_gaps_is_planted_and_joined_on_it(folder: Path, tmp_path: Path) -> None:
+    from winsome.cli import main
+
+    corrupt(folder)
+    run, data = str(tmp_path / "run"), ["--data-dir", str(folder), "--on-corrupt", "skip"]
+    small = "--image-size 14 --network resnet8 --levels 1 --level-epochs 1 --warmup-epochs 0 --batch-size 16 --no-fast"
+    main(["find", "imagenet", *data, "--save-to", run, *small.split()])
+    main(["plant", f"{run}/level-01.ticket", *data, "--epochs", "1", "--batch-size", "16", "--no-fast"])
+    assert list((tmp_path / "run").glob("level-01-planted-signs/*.safetensors"))
+    main(["barrier", f"{run}:0", f"{run}:1", *data, *["--masks", "union", "--points", "3", "--statistics", "none"]])
+
+
 @pytest.mark.parametrize(
     ("network", "optimizer", "batch_size"),
     [

@@ -19,6 +19,7 @@ from winsome.analysis.connectivity import Statistics, one_epoch, refuse_other_ne
 from winsome.analysis.line import BASE_LINES
 from winsome.cli import choices
 from winsome.cli.ends import NamedEnd, named_end
+from winsome.data.image_store import OnCorrupt
 from winsome.data.images import ImageData
 from winsome.errors import WinsomeError, unknown
 from winsome.prunable import prunable
@@ -47,6 +48,7 @@ def barrier(
     data_dir: Path | None = None,
     train_images: int | None = None,
     test_images: int | None = None,
+    on_corrupt: OnCorrupt = "stop",
     save_to: Path | None = None,
     fast: bool = False,
 ) -> None:
@@ -77,6 +79,7 @@ def barrier(
         data_dir: Folder of local parquet files with the data set, instead of a download.
         train_images: Take a stratified part of this many training images; by default as many as the run had.
         test_images: Judge on a stratified part of this many test images.
+        on_corrupt: Whether an image of imagenet that cannot be decoded stops, or is left out, named and counted.
         save_to: Of two networks: folder for the tables and the figure; by default they are printed only.
         fast: bf16 where this machine gains from it; its rounding is noise of the size of a small barrier.
     """
@@ -91,7 +94,7 @@ def barrier(
         settings = Settings(
             points, _statistics(statistics, statistics_batch, statistics_augmented, default=images), test_images, fast
         )
-        _study(Path(a), level, seeds, settings, data_dir, base_line)
+        _study(Path(a), level, seeds, settings, data_dir, on_corrupt, base_line)
         return
     if level is not None or seeds:
         raise WinsomeError("--level and --seeds belong to the folder of a study; the level of a run is written RUN:LEVEL")
@@ -100,7 +103,7 @@ def barrier(
     settings = Settings(
         points, _statistics(statistics, statistics_batch, statistics_augmented, default=1000), test_images, fast
     )
-    images = _images(ends, data, data_dir, train_images)
+    images = _images(ends, data, data_dir, train_images, on_corrupt)
     model = models.build(record, image_shape=images.image_shape, n_classes=images.n_classes, seed=0, **options)
     _two(ends, ruler(images, model, settings), AGREEMENTS[masks], base_line, save_to)
 
@@ -143,16 +146,25 @@ def _network(ends: Sequence[NamedEnd], name: str | None, pairs: Sequence[str]) -
     return records[0]["name"], dict(records[0]["options"])
 
 
-def _images(ends: Sequence[NamedEnd], data: str | None, data_dir: Path | None, train_images: int | None) -> ImageData:
+def _images(
+    ends: Sequence[NamedEnd], data: str | None, data_dir: Path | None, train_images: int | None, on_corrupt: OnCorrupt
+) -> ImageData:
     """What to judge on: what was asked for, else the data of the first end whose run says it."""
     if data is not None:
-        return DataPlan(data, data_dir, train_images).load()
+        return DataPlan(data, data_dir, train_images, on_corrupt=on_corrupt).load()
     known = [(end, end.config["data"]) for end in ends if end.config]
     if not known:
         raise WinsomeError(f"no run says which data {ends[0].words} was trained on; name it: --data cifar10, or a folder")
     end, record = known[0]
-    counts = train_images or record.get("train_images"), record.get("test_images")
-    images = DataPlan(record["name"], data_dir, *counts, record.get("validation", False)).load()
+    images = DataPlan(
+        record["name"],
+        data_dir,
+        train_images or record.get("train_images"),
+        record.get("test_images"),
+        record.get("validation", False),
+        record.get("image_size"),
+        on_corrupt,
+    ).load()
     if train_images is None and images.digest() != record.get("digest", images.digest()):
         raise WinsomeError(
             f"{record['name']} is not the data that {end.words} was trained with: other images, or another part of them; "
@@ -207,11 +219,19 @@ def _on_one_mask(ends: tuple[NamedEnd, NamedEnd], instrument: Ruler, agreement: 
 
 
 def _study(
-    folder: Path, level: int | None, seeds: Sequence[int], settings: Settings, data_dir: Path | None, base_line: str
+    folder: Path,
+    level: int | None,
+    seeds: Sequence[int],
+    settings: Settings,
+    data_dir: Path | None,
+    on_corrupt: OnCorrupt,
+    base_line: str,
 ) -> None:
     console = _console()
     with _progress(console) as watch:
-        result = study_connectivity(folder, level=level, seeds=seeds, settings=settings, data_dir=data_dir, watch=watch)
+        result = study_connectivity(
+            folder, level=level, seeds=seeds, settings=settings, data_dir=data_dir, on_corrupt=on_corrupt, watch=watch
+        )
     labels = {pair["name"]: pair["label"] for pair in result["pairs"]}
     table = _table("pair", "barrier (points)", "95 % interval", "seeds", "error at the ends (%)", "barrier of loss")
     where = f"{result['title']}, level {result['level']}, density {result['density']:.3g}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from tyro.conf import Positional
 
 from winsome import distributed, models, ticket_file
 from winsome.data.batches import steps_per_epoch
+from winsome.data.image_store import OnCorrupt
 from winsome.data.images import ImageData
 from winsome.errors import WinsomeError, unknown
 from winsome.norms import norm_parameters
@@ -43,6 +45,7 @@ def plant(
     data_dir: Path | None = None,
     train_images: int | None = None,
     test_images: int | None = None,
+    on_corrupt: OnCorrupt = "stop",
     save_to: Path | None = None,
     sync_batch_norm: bool = False,
     fast: bool = True,
@@ -66,6 +69,7 @@ def plant(
         data_dir: Folder of local parquet files with the data set, instead of a download.
         train_images: Train on a stratified part of this many images; by default as many as the search had.
         test_images: Judge on a stratified part of this many images.
+        on_corrupt: Whether an image of imagenet that cannot be decoded stops, or is left out, named and counted.
         save_to: Folder for weights and results; by default beside the ticket, named after it.
         sync_batch_norm: Under torchrun, BatchNorm over the images of all ranks instead of each rank's own.
         fast: bf16 and channels_last where this machine gains from them.
@@ -81,7 +85,7 @@ def plant(
         raise WinsomeError(
             f"{ticket} does not say which network it was found with; plant it from Python: winsome.plant(ticket, model)"
         )
-    plan = _data_plan(ticket, data_record, data, data_dir, train_images, test_images)
+    plan = replace(_data_plan(ticket, data_record, data, data_dir, train_images, test_images), on_corrupt=on_corrupt)
     if keep == "phi":
         found = distributed.from_main(lambda: _with_trained_norms(found, ticket, record))
     device = default_device()

@@ -16,6 +16,7 @@ from winsome import models, ticket_file
 from winsome.analysis.agreement import masked
 from winsome.analysis.connectivity import Statistics, network_profile
 from winsome.analysis.line import Profile, points
+from winsome.data.image_store import OnCorrupt
 from winsome.data.images import ImageData, subset
 from winsome.errors import WinsomeError
 from winsome.rewinding import State
@@ -89,6 +90,7 @@ def study_connectivity(
     seeds: Sequence[int] = (),
     settings: Settings | None = None,
     data_dir: Path | None = None,
+    on_corrupt: OnCorrupt = "stop",
     watch: Watch = lambda *_: None,
 ) -> Connectivity:
     """The lines between the networks of a study (`study.pairs.PAIRS`), and the barriers on them (arXiv:2504.05357).
@@ -101,6 +103,7 @@ def study_connectivity(
         seeds: search seeds; all by default.
         settings: how a line is measured; 11 points and as many images for statistics as the study by default.
         data_dir: folder of local parquet files with the data set, instead of a download.
+        on_corrupt: whether an image of imagenet that cannot be decoded stops, or is left out.
         watch: told of every line.
 
     Raises:
@@ -115,7 +118,7 @@ def study_connectivity(
     if not lines:
         words = "; ".join(dict.fromkeys(entry.remedy for entry in missing))
         raise WinsomeError(f"{folder} has no two networks to join at level {at}: {words}")
-    instrument = _study_ruler(record, data_dir, settings)
+    instrument = _study_ruler(record, data_dir, on_corrupt, settings)
     labels = {pair.name: pair.label for pair in PAIRS}
     measured: list[LineRecord] = []
     for done, line in enumerate(lines):
@@ -152,8 +155,8 @@ def study_record(folder: Path) -> dict[str, Any]:
     return dict(record)
 
 
-def _study_ruler(record: dict[str, Any], data_dir: Path | None, settings: Settings) -> Ruler:
-    data = DataPlan(**record["data"], data_dir=data_dir).load()
+def _study_ruler(record: dict[str, Any], data_dir: Path | None, on_corrupt: OnCorrupt, settings: Settings) -> Ruler:
+    data = DataPlan(**record["data"], data_dir=data_dir, on_corrupt=on_corrupt).load()
     name, options = record["network"]["name"], record["network"]["options"]
     return ruler(data, models.build(name, image_shape=data.image_shape, n_classes=data.n_classes, seed=0, **options), settings)
 
