@@ -11,6 +11,9 @@
 - An epoch of ResNet-18 with the training loop of `winsome study`, batches and metrics included. The goal: 1.0 s on an H200.
 - Levels of a study with AWS and LRR of ResNet-20, and what the whole preset takes at that rate, which is an extrapolation.
 - That no step waits for the device: one epoch under `torch.cuda.set_sync_debug_mode("error")`.
+
+Each part is a process of its own: one that fails, or for which the time is over, leaves the others as they are and is listed at
+the end, with exit status 1. Steps that do not fit into the GPU's memory are measured with half the batch.
 """
 
 from __future__ import annotations
@@ -18,11 +21,12 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -32,7 +36,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from masking import Step, built, random_mask, seconds, step_function
-from measuring import RESULTS, Figure, interleaved, machine, print_figures, print_machine, ratio
+from measuring import RESULTS, Figure, in_own_process, interleaved, machine, print_figures, print_machine, ratio
 from noise import noise_folder, noise_images
 from study_share import own_cache
 from winsome.data import steps_per_epoch
@@ -46,6 +50,8 @@ from winsome.training.precision import FP32, default_device, fast_precision
 from winsome.training.settings import SGD, Constant, Training
 
 EPOCH_GOAL = 1.0  # seconds
+TIME = 570.0  # seconds for all parts
+LEAST_BATCH = 32  # steps that do not fit with so few images are given up
 ON_GPU = torch.cuda.is_available()
 
 
@@ -56,13 +62,13 @@ class Sizes:
     steps: tuple[tuple[str, int, int], ...] = (("resnet18", 32, 512), ("resnet50", 32, 512), ("resnet50", 224, 256))
     matrix: int = 8192
     rounds: int = 5
-    repeats: int = 10
+    repeats: int = 5
     images: int = 50_000
     epoch_network: str = "resnet18"
     batches: tuple[int, ...] = (128, 512)
     epochs: int = 4
     study_levels: int = 2
-    study_epochs: int = 5
+    study_epochs: int = 3
 
 
 TINY = Sizes((("resnet8", 32, 4),), 64, 1, 1, 64, "resnet8", (16,), 2, 1, 1)
@@ -109,6 +115,8 @@ def as_cuda_graph(opened: Step) -> Step:
 
 def step_figures(name: str, size: int, batch: int, peak: float, sizes: Sizes) -> list[Figure]:
     """Images per second, fraction of the peak, and the ratios between kinds of step."""
+    # Else a network of another size, the second of a process to be compiled, would be compiled for every size at once.
+    torch.compiler.reset()
     precision = fast_precision(built(name, FP32, size), default_device())
     options: dict[str, Any] = {"mode": "reduce-overhead"} if ON_GPU else {"backend": "aot_eager"}
     with ExitStack() as stack:
@@ -214,20 +222,60 @@ def study_figures(sizes: Sizes) -> list[Figure]:
     ]
 
 
-def figures(sizes: Sizes, keep: Callable[[list[Figure]], None] = lambda _: None) -> list[Figure]:
-    """Everything, the peak first; what is measured so far is kept after every part."""
-    peak = matrix_peak(sizes.matrix, sizes.rounds)
-    found = [Figure(f"bf16 matrix peak, {sizes.matrix} squared: TFLOP/s", (peak / 1e12,))]
-    print_figures(found)
-    parts = [partial(step_figures, *step, peak, sizes) for step in sizes.steps]
-    parts += [partial(epoch_figures, batch, sizes) for batch in sizes.batches]
-    for part in (*parts, partial(study_figures, sizes)):
-        more = part()
+@dataclass
+class Run:
+    """What is measured so far, what is not and why, and when the time is over."""
+
+    end: float  # of the clock `time.monotonic`
+    found: list[Figure] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+
+    def measure(self, words: str, function: Callable[..., list[Figure]], *arguments: Any) -> None:
+        """Add the figures of a part, or the reason why there are none: whatever ends it, the others are still measured."""
+        if reason := self._failed(function, *arguments):
+            self._miss(words, reason)
+
+    def measure_steps(self, name: str, size: int, batch: int, peak: float, sizes: Sizes) -> None:
+        """The same of a network's steps, with half the batch as long as the GPU's memory is full."""
+        while reason := self._failed(step_figures, name, size, batch, peak, sizes):
+            if "out of memory" not in reason.lower() or batch // 2 < LEAST_BATCH:
+                self._miss(f"{name} {size}x{size}, batches of {batch}", reason)
+                return
+            batch //= 2
+            print(f"{name} {size}x{size} does not fit into the GPU's memory; batches of {batch} now", flush=True)
+
+    def _failed(self, function: Callable[..., list[Figure]], *arguments: Any) -> str | None:
+        try:
+            more = in_own_process(function, *arguments, seconds=max(0.0, self.end - time.monotonic()))
+        except TimeoutError:
+            return "the time is over"
+        except Exception as error:
+            return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
         print_figures(more)
-        found += more
-        keep(found)
-    assert all(math.isfinite(figure.median) for figure in found)
-    return found
+        self.found += more
+        return None
+
+    def _miss(self, words: str, reason: str) -> None:
+        self.missing.append(f"{words}: {reason}")
+        print(f"not measured: {self.missing[-1]}", flush=True)
+
+
+def figures(sizes: Sizes, keep: Callable[[Run], None] = lambda _: None, *, seconds: float = TIME) -> Run:
+    """Everything, the peak first; what is measured so far is kept after every part."""
+    run = Run(time.monotonic() + seconds)
+    peak = in_own_process(matrix_peak, sizes.matrix, sizes.rounds, seconds=seconds)
+    run.found.append(Figure(f"bf16 matrix peak, {sizes.matrix} squared: TFLOP/s", (peak / 1e12,)))
+    print_figures(run.found)
+    for step in sizes.steps:
+        run.measure_steps(*step, peak, sizes)
+        keep(run)
+    for batch in sizes.batches:
+        run.measure(f"epochs, batches of {batch}", epoch_figures, batch, sizes)
+        keep(run)
+    run.measure("the study", study_figures, sizes)
+    keep(run)
+    assert all(math.isfinite(figure.median) for figure in run.found)
+    return run
 
 
 def main() -> None:
@@ -240,16 +288,17 @@ def main() -> None:
     print_machine()
     where = machine()
 
-    def keep(found: list[Figure]) -> None:
+    def keep(run: Run) -> None:
         RESULTS.mkdir(exist_ok=True)
-        record = {"machine": where, "figures": [figure.record() for figure in found]}
+        record = {"machine": where, "figures": [figure.record() for figure in run.found], "not measured": run.missing}
         (RESULTS / "gpu.json").write_text(json.dumps(record, indent=1) + "\n")
 
-    if options.dry_run:
-        figures(TINY)
-    else:
-        figures(Sizes(), keep)
+    run = figures(TINY) if options.dry_run else figures(Sizes(), keep)
+    if not options.dry_run:
         print(f"wrote {RESULTS / 'gpu.json'}")
+    for missing in run.missing:
+        print(f"not measured: {missing}")
+    sys.exit(1 if run.missing else 0)
 
 
 if __name__ == "__main__":

@@ -87,10 +87,20 @@ def ratio(
     return Figure(name, tuple(a / b for a, b in zip(top, bottom, strict=True)), bar, at_least)
 
 
-def in_own_process(function: Callable[..., Result], *arguments: Any) -> Result:
-    """Call a module's function in a fresh process that ends with it: its peak memory is its own."""
+def in_own_process(function: Callable[..., Result], *arguments: Any, seconds: float | None = None) -> Result:
+    """Call a module's function in a fresh process that ends with it: its peak memory is its own.
+
+    Raises:
+        TimeoutError: it took longer than `seconds`, and its process was ended.
+        BrokenProcessPool: the process died.
+    """
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(function, *arguments).result()
+        try:
+            return pool.submit(function, *arguments).result(seconds)
+        except TimeoutError:
+            for process in pool._processes.values():
+                process.kill()
+            raise
 
 
 @contextmanager
@@ -117,14 +127,15 @@ def peak_bytes() -> int:
 
 
 def machine() -> dict[str, Any]:
-    """Processor, cores, GPU, versions, and how busy the machine was."""
-    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    """Processor, cores, GPU with its memory, versions, and how busy the machine was."""
+    gpu = torch.cuda.get_device_properties(0) if torch.cuda.is_available() else None
     return {
         "processor": processor(),
         "avx512_bf16": torch.cpu._is_avx512_bf16_supported(),
         "cores": len(os.sched_getaffinity(0)),
         "threads": torch.get_num_threads(),
-        "gpu": gpu,
+        "gpu": gpu and f"{gpu.name}, {gpu.total_memory / 2**30:.0f} GiB",
+        "cuda": torch.version.cuda if gpu else None,
         "load_at_start": round(os.getloadavg()[0], 2),
         "python": platform.python_version(),
         **{name: version(name) for name in ("winsome", "torch", "torchvision", "numpy")},

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+import multiprocessing
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -62,9 +67,68 @@ def test_the_default_study_is_one_of_those_compared_and_none_saw_its_seeds_or_th
 
 @pytest.mark.slow
 def test_the_gpu_benchmark_goes_through_on_a_cpu() -> None:
-    names = [figure.name for figure in gpu.figures(gpu.TINY)]
+    run = gpu.figures(gpu.TINY)
+    assert not run.missing
+    names = [figure.name for figure in run.found]
     for part in ("matrix peak", "AWS compiled", "masked over dense", "s per epoch", "extrapolated"):
         assert any(part in name for name in names), part
+
+
+def test_what_fails_on_a_gpu_leaves_the_rest_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A small GPU: steps fit with 8 images, an epoch kills its process; and the time is over before the study."""
+    asked: list[int] = []
+
+    def in_process(function: Callable[..., Any], *arguments: Any, seconds: float) -> Any:
+        assert 0 <= seconds <= 500
+        if function is gpu.matrix_peak:
+            return 1e12
+        if function is gpu.step_figures:
+            asked.append(arguments[2])
+            if arguments[2] > 8:
+                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+            return [Figure(f"steps of {arguments[2]}", (1.0,))]
+        if function is gpu.epoch_figures:
+            raise BrokenProcessPool("a process in the pool was terminated abruptly")
+        raise TimeoutError
+
+    monkeypatch.setattr(gpu, "in_own_process", in_process)
+    monkeypatch.setattr(gpu, "LEAST_BATCH", 8)
+    sizes = replace(gpu.TINY, steps=(("resnet8", 32, 32), ("resnet8", 64, 12)))
+    kept: list[int] = []
+    run = gpu.figures(sizes, lambda run: kept.append(len(run.found)), seconds=500)
+    assert asked == [32, 16, 8, 12]
+    assert [figure.name for figure in run.found] == ["bf16 matrix peak, 64 squared: TFLOP/s", "steps of 8"]
+    assert kept == [2, 2, 2, 2]
+    assert [line.partition(": ")[0] for line in run.missing] == [
+        "resnet8 64x64, batches of 12",
+        "epochs, batches of 16",
+        "the study",
+    ]
+    assert run.missing[2].endswith("the time is over")
+
+
+def test_a_process_of_its_own_ends_when_its_time_is_over() -> None:
+    with pytest.raises(TimeoutError):
+        measuring.in_own_process(time.sleep, 600, seconds=3)
+    assert not multiprocessing.active_children()
+    assert measuring.in_own_process(abs, -3, seconds=60) == 3
+
+
+def test_a_network_of_another_size_is_compiled_for_its_own_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch takes the second size of an input for a sign that it changes, and compiles slower code for every size."""
+    sizes_are_symbols: list[bool] = []
+
+    def backend(graph: torch.fx.GraphModule, inputs: list[Any]) -> Any:
+        sizes_are_symbols.append(any(isinstance(value, torch.SymInt) for value in inputs))
+        return graph
+
+    compiled = torch.compile
+    monkeypatch.setattr(gpu, "ON_GPU", False)
+    monkeypatch.setattr(torch, "compile", lambda function, **_: compiled(function, backend=backend))
+    for size, batch in ((32, 4), (40, 2)):
+        assert gpu.step_figures("resnet8", size, batch, 1e12, gpu.TINY)
+    assert sizes_are_symbols
+    assert not any(sizes_are_symbols)
 
 
 def test_a_figure_is_judged_by_its_median() -> None:
