@@ -562,6 +562,13 @@ def test_ten_thousand_damaged_files_are_refused_within_little_memory() -> None:
         (Ticket(SignedMask({}), provenance={"loss": torch.ones(1)}), r"provenance\['loss'\] is a Tensor"),
         (Ticket(SignedMask({}), provenance={"a": [{"b": Path()}]}), r"provenance\['a'\]\[0\]\['b'\] is a \w*Path"),
         (Ticket(SignedMask({}), provenance={"levels": {3: 0.5}}), "the key 3; keys must be strings"),
+        (Ticket(SignedMask({}), provenance={"seed": 10**5000}), "provenance holds a number that JSON cannot"),
+        (Ticket(SignedMask({}), provenance={"log": '"' * 2**24}), "provenance takes 33,554,469 bytes.*record less"),
+        (Ticket(SignedMask({"w": torch.ones([1] * 33, dtype=torch.int8)})), "'w' has 33 dimensions"),
+        (
+            Ticket(SignedMask({f"{n}{'x' * 2**20}": torch.ones(1, dtype=torch.int8) for n in range(16)})),
+            "names and shapes of 16 layers take",
+        ),
     ],
 )
 def test_what_a_file_cannot_hold_is_refused(ticket: Ticket, sentence: str, tmp_path: Path) -> None:
@@ -570,6 +577,14 @@ def test_what_a_file_cannot_hold_is_refused(ticket: Ticket, sentence: str, tmp_p
     with pytest.raises(WinsomeError, match=f"x.ticket.*{sentence}"):
         ticket_file.write(ticket, tmp_path / "x.ticket")
     assert not list(tmp_path.iterdir())
+
+
+def test_what_is_just_small_enough_comes_back() -> None:
+    """The writer's limits are the reader's, and those of safetensors: a ticket that was written can be read."""
+    names = [f"{n}{'x' * (2**20 - 100)}" for n in range(16)]
+    mask = SignedMask({name: torch.ones([1] * 32, dtype=torch.int8) for name in names})
+    ticket = Ticket(mask, provenance={"log": "\\" * (2**24 - 100)})
+    assert_same(ticket_file.decode(ticket_file.encode(ticket)), ticket)
 
 
 def test_provenance_that_contains_itself_is_refused() -> None:

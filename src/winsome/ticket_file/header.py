@@ -11,6 +11,7 @@ from winsome.errors import WinsomeError
 FORMAT = "winsome-ticket"  # the one key of the safetensors metadata
 VERSION = 1
 MAX_HEADER_BYTES = 100_000_000  # safetensors' own limit
+MAX_PROVENANCE_BYTES = 2**25  # as JSON; inside the header every quotation mark takes a second byte, a backslash too
 MAX_DEPTH = 50  # of nested provenance
 NOT_A_TICKET = "it is no ticket file"
 CONVERT = "`winsome ticket convert` reads the checkpoints of other tools"
@@ -22,7 +23,14 @@ def metadata_text(provenance: Mapping[str, Any]) -> str:
     Raises:
         WinsomeError: provenance holds something that JSON cannot say unchanged.
     """
-    return json.dumps({"version": VERSION, "provenance": plain_json(provenance, "provenance")}, separators=(",", ":"))
+    content = {"version": VERSION, "provenance": plain_json(provenance, "provenance")}
+    try:
+        text = json.dumps(content, separators=(",", ":"))
+    except ValueError as error:  # Python writes no integer of more than 4,300 digits
+        raise WinsomeError(f"provenance holds a number that JSON cannot: {error}") from error
+    if len(text) > MAX_PROVENANCE_BYTES:
+        raise WinsomeError(f"provenance takes {len(text):,} bytes; a ticket file holds {MAX_PROVENANCE_BYTES:,}: record less")
+    return text
 
 
 def read_metadata(head: bytes, n_bytes: int) -> str:

@@ -95,6 +95,9 @@ def index_bytes(index: Index) -> bytes:
 
     Plain, it would be most of what a file of low density has beyond its entropy. bzip2 and not zlib: equal tickets shall give
     equal bytes, and the builds of zlib in use differ in their output.
+
+    Raises:
+        WinsomeError: `read_index` would refuse it.
     """
     rows = {
         "metadata": index.metadata_checksum,
@@ -102,7 +105,19 @@ def index_bytes(index: Index) -> bytes:
         "signs": [[e.name, e.shape, e.checksum] for e in index.signs],
         "norms": [[e.name, e.checksum] for e in index.norms],
     }
-    packed = bz2.compress(json.dumps(rows, separators=(",", ":")).encode("ascii"), 9)
+    shaped: tuple[LayerEntry | SignsEntry, ...] = (*index.layers, *index.signs)
+    for entry in shaped:
+        if len(entry.shape) > MAX_SIDES:
+            raise WinsomeError(
+                f"{entry.name!r} has {len(entry.shape)} dimensions; a ticket file holds tensors of up to {MAX_SIDES}"
+            )
+    text = json.dumps(rows, separators=(",", ":")).encode("ascii")
+    if len(text) > MAX_INDEX_BYTES:
+        raise WinsomeError(
+            f"names and shapes of {len(index.layers):,} layers take {len(text):,} bytes; a ticket file holds "
+            f"{MAX_INDEX_BYTES:,}: shorten the names, or save parts of the network as tickets of their own"
+        )
+    packed = bz2.compress(text, 9)
     return packed + zlib.crc32(packed).to_bytes(CHECKSUM_BYTES, "little")
 
 
