@@ -14,6 +14,7 @@ import sys
 import tarfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -190,6 +191,27 @@ def test_boxes_follow_the_law_of_torchvision() -> None:
     ):
         for q in (0.1, 0.5, 0.9):  # the standard error of a quantile here is below 1 % of the range
             assert abs(float(mine.quantile(q) - other.quantile(q))) < 0.03 * float(other.max() - other.min())
+
+
+def test_every_place_of_a_box_is_as_likely_and_width_is_no_height() -> None:
+    """A quarter of a 4 x 4 image, square: 2 x 2 at nine places; and boxes that are always wider than high."""
+    boxes = torch.empty(4, 9_000, dtype=torch.int64)
+    draw_boxes(boxes, ResizedCrop((0.25, 0.25), (1.0, 1.0)), 4, generator(0, "test"))
+    counts = Counter(tuple(box) for box in boxes.T.tolist())
+    assert set(counts) == {(top, left, 2, 2) for top in range(3) for left in range(3)}
+    assert all(abs(count - 1000) < 5 * 1000**0.5 for count in counts.values())
+    draw_boxes(boxes, ResizedCrop((0.1, 0.2), (2.0, 3.0)), 256, generator(0, "test"))
+    assert bool((boxes[3] > 1.9 * boxes[2]).all())
+
+
+def test_each_size_has_a_store_of_its_own(folder: Path) -> None:
+    small, large = loaded(folder, 14), loaded(folder, 7)
+    assert (small.image_shape, large.image_shape) == ((3, 14, 14), (3, 7, 7))
+    again = loaded(folder, 14)
+    assert torch.equal(again.train.pixels, small.train.pixels)
+    image = Image.open(folder / "train" / "ant" / "000.png")
+    expected = transforms.center_crop(transforms.resize(image, 8), 7)
+    np.testing.assert_array_equal(large.train.pixels[0].numpy(), np.asarray(expected))
 
 
 def test_training_batches_have_the_same_bits_from_any_step(folder: Path) -> None:
@@ -498,6 +520,42 @@ def test_a_disk_that_is_too_small_is_refused_before_work(folder: Path, cache: Pa
         loaded(folder)
     assert count[0] == 0
     del cache
+
+
+def test_room_is_counted_to_the_byte_and_what_is_stored_counts(
+    folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needed = 50 * (16 * 16 * 3 + FACTS.itemsize + 8)
+    usage = shutil.disk_usage(folder)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=needed - 1))
+    with pytest.raises(WinsomeError, match="store of 50 images"):
+        loaded(folder)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=needed))
+    with opens(monkeypatch, until=45), pytest.raises(Killed):
+        loaded(folder)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=needed // 3))
+    assert len(loaded(folder).train) == 40, "most of it lies on the disk already"
+    del cache
+
+
+def test_what_was_left_out_stops_a_build_that_goes_on_without_that_option(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_pictures(tmp_path / "pictures", train=100)
+    names = corrupt(tmp_path / "pictures")
+    with opens(monkeypatch, until=105), pytest.raises(Killed):
+        loaded(tmp_path / "pictures", on_corrupt="skip")
+    with pytest.raises(WinsomeError, match=r"\.png: not a readable image"):
+        loaded(tmp_path / "pictures")
+    for name in names:
+        picture(5, size=(20, 18)).save(name)
+    assert len(loaded(tmp_path / "pictures").train) == 100, "an image that was repaired is decoded again"
+
+
+def test_labels_are_part_of_the_digest(folder: Path) -> None:
+    data = loaded(folder)
+    assert isinstance(data.train, StoredSet)
+    assert replace(data, train=replace(data.train, labels=data.train.labels.flip(0))).digest() != data.digest()
 
 
 def test_a_store_that_was_cut_short_says_so(folder: Path, cache: Path) -> None:
