@@ -212,6 +212,16 @@ def test_the_record_is_json(tmp_path: Path) -> None:
         ({"levels": (3,)}, "level 3 is not searched"),
         ({"levels": ()}, "at least one level"),
         ({"search_seeds": ()}, "at least one search seed"),
+        ({"search_seeds": (0, 1, 0)}, "search_seeds has 0 twice"),
+        ({"search_seeds": (-1,)}, "search_seeds takes whole numbers from 0 up, got -1"),
+        ({"levels": (2, 2)}, "levels has 2 twice"),
+        ({"levels": (2.0,)}, "levels takes whole numbers from 0 up, got 2.0"),
+        ({"starts": (0, 0)}, "starts has 0 twice"),
+        ({"statistics_images": 0}, "1 image or more, got statistics_images=0"),
+        ({"arms": (ARMS["dense"], dataclasses.replace(ARMS["mask_only"], name="dense"))}, "two of the study's arm names are"),
+        ({"arms": (dataclasses.replace(ARMS["mask_only"], name="../up"),)}, r"the arm '\.\./up' cannot name a folder"),
+        ({"methods": (*tiny().methods, ("lrr", aws(2, 0.5)))}, "two of the study's search names are 'lrr'"),
+        ({"methods": (*tiny().methods, ("a/b", aws(2, 0.5)))}, "the search 'a/b' cannot name a folder"),
         ({"warmup_epochs": -1}, "warm-up epochs must be 0 or more"),
         ({"methods": (("lrr", learning_rate_rewinding(2)),)}, "needs a search 'aws'"),
         ({"methods": (("lrr", learning_rate_rewinding(2)), ("aws", aws(3)), ("frozen", aws(2)))}, "the same densities"),
@@ -220,3 +230,13 @@ def test_the_record_is_json(tmp_path: Path) -> None:
 def test_impossible_studies(change: dict[str, Any], sentence: str) -> None:
     with pytest.raises(WinsomeError, match=sentence):
         dataclasses.replace(tiny(), **change)
+
+
+def test_a_study_made_of_lists_is_the_same_study() -> None:
+    study = tiny()
+    network = NetworkPlan("residual_mlp", {"blocks": 2, "width": 16})  # type: ignore[arg-type]
+    fields = ("methods", "arms", "levels", "search_seeds", "starts", "curve_at", "claims")
+    lists: dict[str, Any] = {field: list(getattr(study, field)) for field in fields}
+    listed = dataclasses.replace(study, network=network, **lists)
+    assert listed == study
+    assert hash(listed) == hash(study)

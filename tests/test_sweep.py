@@ -243,6 +243,7 @@ def test_what_is_not_given_stays_and_names_say_what_varies() -> None:
         (lambda: studies_of([]), "no studies"),
         (lambda: studies_of([tiny(), tiny()]), "two studies of the sweep are called 'tiny'"),
         (lambda: studies_of([tiny(), "tiny"]), "number 1 of the sweep is a str"),
+        (lambda: studies_of([tiny(arms=())]), "the study 'tiny' has no arms"),
         (lambda: studies_of([tiny(name="../up")]), "cannot be a folder's"),
         (lambda: studies_of([tiny(name="report.html")]), "cannot be a folder's"),
     ],

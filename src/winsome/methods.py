@@ -43,13 +43,14 @@ class Method:
         return {
             "densities": list(self.densities),
             "rewind": repr(self.rewind),
-            "score": _name(self.score),
-            "allocate": _name(self.allocate),
-            "while_training": _name(self.while_training),
+            "score": words_of(self.score),
+            "allocate": words_of(self.allocate),
+            "while_training": words_of(self.while_training),
         }
 
 
-def _name(part: Callable[..., object]) -> str:
+def words_of(part: Callable[..., object]) -> str:
+    """What a run folder knows a part of a method by: a function's name, a dataclass with its values."""
     # Without addresses, which change from process to process: a folder must know its method again.
     return getattr(part, "__name__", None) or re.sub(r" at 0x[0-9a-f]+", "", repr(part))
 

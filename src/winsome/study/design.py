@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ from winsome.data.image_store import OnCorrupt
 from winsome.data.images import ImageData, subset, with_validation
 from winsome.errors import WinsomeError
 from winsome.mask_swap import Borrow, same_masks
-from winsome.methods import Method
+from winsome.methods import Method, words_of
 from winsome.study.arms import CLAIMS, Arm, Claim, Network, Planted
 from winsome.training.settings import Training
 
@@ -47,6 +49,12 @@ class NetworkPlan:
     name: str
     options: tuple[tuple[str, Any], ...] = ()
 
+    def __post_init__(self) -> None:
+        pairs = self.options.items() if isinstance(self.options, Mapping) else self.options
+        # A list has no hash, and by its value a study is known again.
+        options = tuple((name, tuple(value) if isinstance(value, list) else value) for name, value in pairs)
+        object.__setattr__(self, "options", options)
+
 
 @dataclass(frozen=True)
 class SearchPlan:
@@ -68,7 +76,7 @@ class SearchPlan:
         """The plan as JSON values; a plain method's is the method's own."""
         record: dict[str, Any] = self.method.record()
         if self.masks_of is not None:
-            record["masks"] = {"of": self.masks_of, "borrow": self.borrow.__name__}
+            record["masks"] = {"of": self.masks_of, "borrow": words_of(self.borrow)}
         return record | ({"training": self.training.record()} if self.training is not None else {})
 
 
@@ -114,6 +122,16 @@ class Study:
     reference: str | None = "planted_aws"
 
     def __post_init__(self) -> None:
+        for axis in ("methods", "arms", "levels", "search_seeds", "starts", "curve_at", "claims"):
+            object.__setattr__(
+                self, axis, tuple(getattr(self, axis))
+            )  # by its value a study is known again: lists have no hash
+        _refuse_odd_names("search", [name for name, _ in self.methods])
+        _refuse_odd_names("arm", [arm.name for arm in self.arms])
+        for kind in ("levels", "search_seeds", "starts", "curve_at"):
+            _refuse_odd_numbers(kind, getattr(self, kind))
+        if self.statistics_images < 1:
+            raise WinsomeError(f"BatchNorm statistics need 1 image or more, got statistics_images={self.statistics_images}")
         methods = dict(self.methods)
         if not self.search_seeds or not self.starts:
             raise WinsomeError("a study needs at least one search seed and one start")
@@ -207,3 +225,24 @@ class Study:
             **({"compiled": True} if self.compiled else {}),
             **({"prune_classifier": True} if self.prune_classifier else {}),
         }
+
+
+def _refuse_odd_names(kind: str, names: Sequence[str]) -> None:
+    """Raise WinsomeError where a name cannot be a folder's, or two have one: the results of one would count as the other's."""
+    for name in names:
+        if not _NAME.fullmatch(name):
+            raise WinsomeError(f"the {kind} {name!r} cannot name a folder: use letters, digits and . _ + -, and not . first")
+        if names.count(name) > 1:
+            raise WinsomeError(f"two of the study's {kind} names are {name!r}; every name is a folder: give each its own")
+
+
+def _refuse_odd_numbers(field: str, numbers: Sequence[int]) -> None:
+    """Raise WinsomeError where one is no whole number from 0 up, or is there twice: what it stands for would count twice."""
+    for number in numbers:
+        if not isinstance(number, int) or number < 0:
+            raise WinsomeError(f"{field} takes whole numbers from 0 up, got {number!r}")
+        if numbers.count(number) > 1:
+            raise WinsomeError(f"{field} has {number} twice; leave one out")
+
+
+_NAME = re.compile(r"\w[\w.+-]*")

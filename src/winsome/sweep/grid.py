@@ -126,6 +126,8 @@ def studies_of(studies: Iterable[Any]) -> tuple[Study, ...]:
             )
         if study.name in checked:
             raise WinsomeError(f"two studies of the sweep are called {study.name!r}; every name is a folder: give each its own")
+        if not study.arms:
+            raise WinsomeError(f"the study {study.name!r} has no arms: nothing would be done")
         checked[study.name] = study
     if not checked:
         raise WinsomeError("the sweep has no studies")
