@@ -146,6 +146,21 @@ def test_plant(keep: str, found: Path, capsys: pytest.CaptureFixture[str], tmp_p
     assert "training.optimizer.weight_decay was 0.0005, is now 0.1" in words
 
 
+def test_a_study_that_was_stopped_before_it_gathered_what_it_grew_by(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    command = ["study", *STUDY, "--save-to", str(tmp_path)]
+    main(command)
+    with monkeypatch.context() as stopped:
+
+        def no_time(*_: object, **__: object) -> None:
+            raise KeyboardInterrupt
+
+        stopped.setattr(sys.modules["winsome.cli.study"], "collect", no_time)
+        with pytest.raises(SystemExit):
+            main([*command, "--more-arms", "random_mask"])
+    main([*command, "--more-arms", "random_mask"])
+    assert "random_mask" in {row["arm"] for row in read_json(tmp_path / "results.json")["rows"]}
+
+
 def test_a_study_its_report_and_its_citations(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     folder = tmp_path / "study"
     main(["study", *STUDY, "--save-to", str(folder)])

@@ -27,14 +27,14 @@ from winsome.methods import aws, imp, learning_rate_rewinding
 from winsome.search import Search
 from winsome.study import jobs as study_jobs
 from winsome.study import members
-from winsome.study.arms import ARMS
+from winsome.study.arms import ARMS, Claim
 from winsome.study.crews import this_process
 from winsome.study.design import DataPlan, NetworkPlan, SearchPlan, Study
 from winsome.study.graph import Crew, Event, OnFraction, Task, Tell, Work, run_graph
 from winsome.study.run import run
 from winsome.sweep.file import read_grid
 from winsome.sweep.grid import grid, studies_of
-from winsome.sweep.plan import plan_sweep, refuse_unpicklable
+from winsome.sweep.plan import Finish, plan_sweep, refuse_unpicklable
 from winsome.sweep.run import Ended, run_sweep
 from winsome.training.settings import SGD, Constant, Training
 
@@ -389,6 +389,32 @@ def test_copies_stand_in_where_links_cannot_be_made(tmp_path: Path, linked: bool
     files = [tmp_path / name / "arms/dense/dense/seed-00-start-0.safetensors" for name in ("one", "two")]
     assert files[0].read_bytes() == files[1].read_bytes()
     assert files[0].samefile(files[1]) == linked
+
+
+def test_a_study_that_grew_or_claims_something_else_is_gathered_anew(tmp_path: Path) -> None:
+    pages: list[int] = []
+
+    def page(folder: Path) -> None:
+        rows = json.loads((folder / "results.json").read_text())["rows"]
+        pages.append(len(rows))
+        (folder / "page.html").write_text("a page")
+
+    def results(study: Study) -> dict[str, Any]:
+        steps = plan_sweep([study], tmp_path, command="test", finish=Finish(page, "page.html"))
+        assert not run_sweep(steps, tmp_path, nullcontext(this_process())).failures
+        found: dict[str, Any] = json.loads((tmp_path / "tiny" / "results.json").read_text())
+        return found
+
+    study = tiny(arms=(ARMS["dense"],), reference=None)
+    grown = dataclasses.replace(study, search_seeds=(0, 1, 2))
+    claim = Claim("Half of dense is above zero.", "made up", {"dense": 0.5}, "half of dense")
+    assert len(results(study)["rows"]) == 2
+    assert len(results(grown)["rows"]) == 3
+    assert results(dataclasses.replace(grown, title="Another"))["study"]["title"] == "Another"
+    assert [one["claim"] for one in results(dataclasses.replace(grown, claims=(claim,)))["claims"]] == [claim.text]
+    assert pages == [2, 3, 3, 3]
+    results(dataclasses.replace(grown, claims=(claim,)))
+    assert pages == [2, 3, 3, 3], "nothing is new"
 
 
 # What fails

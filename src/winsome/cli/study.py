@@ -20,7 +20,7 @@ from winsome.study import presets
 from winsome.study.bench import bench_of
 from winsome.study.design import DataPlan, NetworkPlan, Study
 from winsome.study.jobs import is_done, jobs_of
-from winsome.study.results import collect
+from winsome.study.results import FILE_NAME, collect, is_gathered
 from winsome.study.run import jobs_at_once, run
 from winsome.training.settings import Training
 
@@ -131,18 +131,17 @@ def study(
 
 def _run(study: Study, folder: Path, workers: int) -> None:
     command = shlex.join(["winsome", *sys.argv[1:]])
-    finished = folder / "results.json"
     if not distributed.is_main():  # rank 0 alone shows, gathers and writes
         run(study, folder, workers=workers)
         return
     jobs = jobs_of(study, at_once=jobs_at_once(study))
-    complete = finished.exists() and all(is_done(job, study, folder) for job in jobs)
+    complete = is_gathered(study, folder) and all(is_done(job, study, folder) for job in jobs)
     with Display(study, folder) as display:
         run(study, folder, workers=workers, watch=display.watch)
     distributed.leave()
     if complete:
         display.say(f"{folder} is finished already; nothing was trained. Choose another --save-to to run it anew.")
-        results = read_json(finished)
+        results = read_json(folder / FILE_NAME)
     else:
         results = collect(study, folder, command=command)
     from winsome import report  # here, for matplotlib takes seconds to import

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import importlib.metadata
+import json
 import os
 import platform
 from collections import Counter
@@ -22,6 +23,7 @@ from winsome.study.run import time_spent
 from winsome.study.statistics import comparison, table, verdict
 
 FORMAT = 1
+FILE_NAME = "results.json"
 
 
 def collect(study: Study, folder: Path, *, command: str) -> dict[str, Any]:
@@ -32,25 +34,42 @@ def collect(study: Study, folder: Path, *, command: str) -> dict[str, Any]:
         for method in study.needed_searches()
         for seed in study.search_seeds
     ]
-    arms = [arm.name for arm in _reported(study)]
-    pairs = [(study.reference, arm) for arm in arms if arm != study.reference] if study.reference in arms else []
-    compared = [comparison(rows, a, b, density) for density in study.densities for a, b in pairs]
-    verdicts = [verdict(rows, claim, min(study.densities)) for claim in study.claims]
     results = {
         "format": FORMAT,
-        "study": _study(study),
+        "study": {**_study(study), "data": _data(study)},
         "environment": environment(study, command),
         "seconds": _seconds(study, folder, rows),
         "rows": rows,
         "searches": searches,
-        "table": table(rows),
-        "comparisons": [entry for entry in compared if entry is not None],
-        "claims": [entry for entry in verdicts if entry is not None],
+        **_said(study, rows),
         "notes": _notes(study),
         "warnings": sorted({warning for search in searches for level in search["levels"] for warning in level["warnings"]}),
     }
-    write_json(folder / "results.json", results)
+    write_json(folder / FILE_NAME, results)
     return results
+
+
+def is_gathered(study: Study, folder: Path) -> bool:
+    """Whether the study's `results.json` says all that its runs say now: it may have grown since, or its claims changed."""
+    if not (folder / FILE_NAME).exists():
+        return False
+    there = read_json(folder / FILE_NAME)
+    now = json.loads(json.dumps({"study": _study(study), **_said(study, there["rows"])}))
+    same_study = {**there["study"], **now.pop("study")} == there["study"]
+    return same_study and all(there[key] == value for key, value in now.items())
+
+
+def _said(study: Study, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What these rows say: the table, the comparisons, and the verdicts."""
+    arms = [arm.name for arm in _reported(study)]
+    pairs = [(study.reference, arm) for arm in arms if arm != study.reference] if study.reference in arms else []
+    compared = [comparison(rows, a, b, density) for density in study.densities for a, b in pairs]
+    verdicts = [verdict(rows, claim, min(study.densities)) for claim in study.claims]
+    return {
+        "table": table(rows),
+        "comparisons": [entry for entry in compared if entry is not None],
+        "claims": [entry for entry in verdicts if entry is not None],
+    }
 
 
 def finished_rows(study: Study, folder: Path) -> list[dict[str, Any]]:
@@ -110,17 +129,20 @@ def _cpu_name() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
-def _study(study: Study) -> dict[str, Any]:
+def _data(study: Study) -> dict[str, Any]:
     data = bench_of(study).data
-    record = study.record()
-    citations = {key for plan in study.needed_searches().values() for key in plan.method.citations}
-    described = {
+    return {
         "name": data.name,
         "train_images": len(data.train),
         "test_images": len(data.test),
         "image_shape": list(data.image_shape),
         "classes": len(data.classes),
     }
+
+
+def _study(study: Study) -> dict[str, Any]:
+    record = study.record()
+    citations = {key for plan in study.needed_searches().values() for key in plan.method.citations}
     arms = [
         {"name": arm.name, "label": arm.label, "kind": arm.kind, "explanation": arm.explanation, "method": arm.method}
         for arm in _reported(study)
@@ -129,7 +151,6 @@ def _study(study: Study) -> dict[str, Any]:
         "name": study.name,
         "title": study.title,
         "network": record["network"],
-        "data": described,
         "densities": list(study.densities),
         "search_seeds": list(study.search_seeds),
         "starts": list(study.starts),

@@ -13,7 +13,7 @@ from winsome.errors import WinsomeError
 from winsome.study.bench import bench_of
 from winsome.study.design import Study
 from winsome.study.graph import OnFraction, Task
-from winsome.study.results import collect
+from winsome.study.results import collect, is_gathered
 from winsome.study.run import tasks_of
 from winsome.sweep.shared import Places, adopt, results_of
 
@@ -56,8 +56,7 @@ def plan_sweep(studies: Sequence[Study], folder: Path, *, command: str, finish: 
         jobs = range(len(steps), len(steps) + len(tasks))
         steps += [Step(task, study, job.words, results_of(job, study, place)) for job, task in tasks.items()]
         work = partial(_gather, study, place, command, finish)
-        last = place / (finish.leaves if finish else "results.json")
-        gather = Task(work, cost=0.0, is_done=last.exists, needs=frozenset(jobs))
+        gather = Task(work, cost=0.0, is_done=partial(_is_gathered, study, place, finish), needs=frozenset(jobs))
         steps.append(Step(gather, study, "results", {}))
     return _sharing(steps)
 
@@ -103,8 +102,14 @@ def _adopted(task: Task, places: Places, others: Sequence[Places]) -> bool:
     return task.is_done()
 
 
+def _is_gathered(study: Study, folder: Path, finish: Finish | None) -> bool:
+    return is_gathered(study, folder) and (finish is None or (folder / finish.leaves).exists())
+
+
 def _gather(study: Study, folder: Path, command: str, finish: Finish | None, _on_fraction: OnFraction) -> float:
     start = time.perf_counter()
+    if finish is not None:  # a kill between the two must not leave an old page beside new results
+        (folder / finish.leaves).unlink(missing_ok=True)
     collect(study, folder, command=command)
     if finish is not None:
         finish.call(folder)
