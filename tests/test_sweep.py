@@ -9,6 +9,7 @@ import re
 import socket
 import sys
 import textwrap
+import threading
 from collections.abc import Sequence
 from concurrent.futures import Future
 from contextlib import nullcontext
@@ -28,7 +29,7 @@ from winsome.search import Search
 from winsome.study import jobs as study_jobs
 from winsome.study import members
 from winsome.study.arms import ARMS, Claim
-from winsome.study.crews import this_process
+from winsome.study.crews import processes, this_process
 from winsome.study.design import DataPlan, NetworkPlan, SearchPlan, Study
 from winsome.study.graph import Crew, Event, OnFraction, Task, Tell, Work, run_graph
 from winsome.study.run import run
@@ -187,6 +188,53 @@ def test_without_keep_going_the_first_error_is_raised() -> None:
 
     with pytest.raises(WinsomeError, match="no"):
         run_graph([Task(fails), Task(lambda _: 0.0)], this_process())
+
+
+class Unreadable(Exception):
+    """Pickles, but does not unpickle: it is made of two words, and keeps one."""
+
+    def __init__(self, one: str, other: str) -> None:
+        super().__init__(f"{one} {other}")
+
+
+class Unwritable(Exception):
+    """Holds what cannot be pickled."""
+
+    def __init__(self, words: str) -> None:
+        super().__init__(words)
+        self.lock = threading.Lock()
+
+
+def unreadable(_: OnFraction) -> float:
+    raise Unreadable("node 7", "is full")
+
+
+def unwritable(_: OnFraction) -> float:
+    raise Unwritable("node 8 is full")
+
+
+def leaves(_: OnFraction) -> float:
+    sys.exit("node 9 is full")
+
+
+def is_fine(_: OnFraction) -> float:
+    return 1.0
+
+
+@pytest.mark.parametrize("crew", [lambda: nullcontext(this_process()), lambda: processes(1)])
+def test_an_error_of_any_kind_is_told_and_ends_no_other_task(crew: Any) -> None:
+    tasks = [Task(unreadable), Task(unwritable), Task(leaves), Task(is_fine)]
+    with crew() as opened:
+        outcome = run_graph(tasks, opened, keep_going=True)
+    assert outcome.seconds == 1.0
+    assert sorted(outcome.failures) == [0, 1, 2]
+    for number, (name, words) in enumerate(
+        [("Unreadable", "node 7 is full"), ("Unwritable", "node 8 is full"), ("SystemExit", "node 9 is full")]
+    ):
+        error = outcome.failures[number]
+        said_by = f"{type(error).__name__}: {error}"
+        assert name in said_by
+        assert words in said_by
 
 
 def test_a_circle_is_an_error_and_no_endless_wait() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
+import pickle
 import queue
 import signal
 import sys
@@ -18,7 +19,7 @@ from typing import TypeAlias
 
 import torch
 
-from winsome.study.graph import Crew, Tell, Work
+from winsome.study.graph import Crew, OnFraction, Tell, Work
 
 Messages: TypeAlias = "Queue[tuple[int, float]]"
 TELL_EVERY = 0.3  # seconds between two words of a worker on its progress
@@ -34,6 +35,8 @@ def this_process() -> Crew:
             future.set_result(work(lambda fraction: tell(number, fraction)))
         except Exception as error:
             future.set_exception(error)
+        except SystemExit as error:
+            future.set_exception(_told(error))
         return future
 
     return Crew(submit, lambda _: None, at_once=1)
@@ -74,6 +77,29 @@ def processes(workers: int, *, prepare: Callable[[], object] | None = None) -> I
         raise
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def sendable(work: Work) -> Work:
+    """The same, whose errors reach another process whatever they hold, and end no worker."""
+
+    def do(on_fraction: OnFraction) -> float:
+        try:
+            return work(on_fraction)
+        except SystemExit as error:
+            raise _told(error) from error
+        except Exception as error:
+            try:
+                pickle.loads(pickle.dumps(error))
+            except Exception:  # whatever an error's own pickling raises: the error itself must not be lost
+                raise _told(error) from error
+            raise
+
+    return do
+
+
+def _told(error: BaseException) -> RuntimeError:
+    """An error in words."""
+    return RuntimeError(f"{type(error).__name__}: {error}")
 
 
 def telling(tell: Callable[[float], None], every: float = TELL_EVERY) -> Callable[[float], None]:
@@ -120,4 +146,4 @@ def _begin_worker(messages: Messages, threads: int, prepare: Callable[[], object
 
 def _in_worker(number: int, work: Work) -> float:
     messages: Messages = getattr(sys.modules[__name__], "_messages")  # noqa: B009
-    return work(telling(lambda fraction: messages.put((number, fraction))))
+    return sendable(work)(telling(lambda fraction: messages.put((number, fraction))))

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from winsome.errors import WinsomeError
-from winsome.study.crews import quiet_worker, telling
+from winsome.study.crews import quiet_worker, sendable, telling
 from winsome.study.graph import Crew, Tell, Work
 
 LOCAL = "local"
@@ -54,7 +54,10 @@ def ray_crew(
         remote = ray.remote(winsome_run).options(**options)
 
         def submit(number: int, work: Work, _tell: Tell) -> Future[float]:
-            words = ray.cloudpickle.dumps(work)
+            try:
+                words = ray.cloudpickle.dumps(work)
+            except Exception as error:  # whatever the user's own objects raise: other studies go on
+                return _failed(WinsomeError(f"it cannot be sent to other processes ({error}): use --no-ray --workers 1"))
             return _unwrapped(remote.remote(number, words, messages, max(1, math.floor(cpus)), prepare).future())
 
         def poll(tell: Tell) -> None:
@@ -134,6 +137,12 @@ def _drain(messages: Any) -> list[tuple[int, float]]:
         return []
 
 
+def _failed(error: Exception) -> Future[float]:
+    future: Future[float] = Future()
+    future.set_exception(error)
+    return future
+
+
 def _unwrapped(future: Future[float]) -> Future[float]:
     """The same, but with the error that the task raised in place of Ray's own around it."""
     plain: Future[float] = Future()
@@ -163,4 +172,4 @@ def winsome_run(number: int, words: bytes, messages: Any, threads: int, prepare:
         with contextlib.suppress(Exception):  # a lost queue must not cost a training
             messages.put_nowait((number, fraction))
 
-    return work(telling(tell, TELL_EVERY))
+    return sendable(work)(telling(tell, TELL_EVERY))
