@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import os
 import re
@@ -589,6 +590,58 @@ def test_ray_hands_on_errors_and_refuses_what_has_no_room(tmp_path: Path, capsys
     assert (tmp_path / "run" / "fine" / "report.html").is_file()
 
 
+WHERE = """
+import json, os, pathlib, time
+from dataclasses import replace
+from winsome.methods import aws
+
+FOLDER = pathlib.Path({folder!r})
+
+def noting(weights, model, probe, random):
+    # Where a worker works and when: how many there are at a time.
+    start = time.time()
+    time.sleep(1)
+    (FOLDER / f"{{os.getpid()}}-{{start}}.json").write_text(json.dumps([start, time.time(), os.getcwd()]))
+    from winsome.scores import magnitude
+    return magnitude(weights, model, probe, random)
+
+class Locked:
+    def __init__(self):
+        self.lock = __import__("threading").Lock()
+    def __call__(self, *rest):
+        return noting(*rest)
+
+def study(name, score):
+    arms = (tiny().arms[1],)
+    return tiny(name=name, methods=(("aws", replace(aws(1, 0.5), score=score)),), arms=arms, levels=(1,), warmup_epochs=0)
+
+studies = [
+    study("locked", Locked()),
+    *(replace(study(f"one-{{n}}", noting), search_seeds=(2 * n, 2 * n + 1)) for n in range(2)),
+]
+"""
+
+
+@pytest.mark.slow
+def test_ray_workers_keep_to_the_number_and_folder_they_are_given(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("ray")
+    (tmp_path / "noted").mkdir()
+    monkeypatch.chdir(tmp_path)
+    path = grid_file(tmp_path, WHERE.format(folder=str(tmp_path / "noted")))
+    command = ["sweep", str(path), "--workers", "1", "--save-to", "with space ü"]
+    assert "cannot go beyond 0.0001" in said([*command, "--cpus-per-run", "0.00001"], capsys)
+    words = said([*command, "--cpus-per-run", "0.5"], capsys, code=1)
+    assert "failed: locked: search aws, seeds 0-1: it cannot be sent to other processes (cannot pickle" in words
+    assert "2/3 studies" in words, "the others go on"
+    noted = sorted(json.loads(file.read_text()) for file in (tmp_path / "noted").iterdir())
+    assert len(noted) == 4, "two searches in each of two studies"
+    assert all(before[1] <= after[0] for before, after in itertools.pairwise(noted)), "one at a time"
+    assert {folder for _, _, folder in noted} == {str(tmp_path)}
+    assert (tmp_path / "with space ü" / "one-1" / "report.html").is_file()
+
+
 # The command
 
 
@@ -620,7 +673,9 @@ def test_a_cluster_that_does_not_answer_is_named(tmp_path: Path, capsys: pytest.
         (["absent.py"], "no file absent.py; give a Python file that defines"),
         (["empty.py"], "empty.py: it defines neither"),
         (["empty.py", "--cpus-per-run", "0"], "--cpus-per-run must be above 0"),
+        (["empty.py", "--cpus-per-run", "nan"], "--cpus-per-run must be above 0"),
         (["empty.py", "--workers", "-1"], "--workers 0 or more"),
+        (["empty.py", "--retries", "-2"], "--retries 0 or more or -1 for ever"),
     ],
 )
 def test_bad_input_gets_a_sentence_and_no_folder(

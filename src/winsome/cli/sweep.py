@@ -55,8 +55,10 @@ def sweep(
         retries: How often Ray starts a run again whose worker died.
         plan_only: Print what would be run, and stop.
     """
-    if cpus_per_run <= 0 or (gpus_per_run or 0) < 0 or workers < 0:
-        raise WinsomeError("--cpus-per-run must be above 0, --gpus-per-run and --workers 0 or more")
+    if not cpus_per_run > 0 or not (gpus_per_run or 0) >= 0 or workers < 0 or retries < -1:
+        raise WinsomeError(
+            "--cpus-per-run must be above 0, --gpus-per-run and --workers 0 or more, --retries 0 or more or -1 for ever"
+        )
     grid_file, studies = read_grid(grid)
     folder = save_to or Path("runs") / f"sweep-{grid.stem}"
     command = shlex.join(["winsome", *sys.argv[1:]])

@@ -11,6 +11,8 @@ import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from winsome.errors import WinsomeError
@@ -51,20 +53,25 @@ def ray_crew(
         _refuse_too_little(ray, cpus, share)
         messages = _queue()
         options = {"num_cpus": cpus, "num_gpus": share, "max_retries": retries, "retry_exceptions": False}
-        remote = ray.remote(winsome_run).options(**options)
+        try:
+            remote = ray.remote(winsome_run).options(**options)
+        except ValueError as error:  # Ray's own sentence says which, and what it takes
+            raise WinsomeError(f"Ray cannot run this: {error}") from error
+        begin = partial(_begin, max(1, math.floor(cpus)), Path.cwd(), prepare)
 
         def submit(number: int, work: Work, _tell: Tell) -> Future[float]:
             try:
                 words = ray.cloudpickle.dumps(work)
             except Exception as error:  # whatever the user's own objects raise: other studies go on
                 return _failed(WinsomeError(f"it cannot be sent to other processes ({error}): use --no-ray --workers 1"))
-            return _unwrapped(remote.remote(number, words, messages, max(1, math.floor(cpus)), prepare).future())
+            return _unwrapped(remote.remote(number, words, messages, begin).future())
 
         def poll(tell: Tell) -> None:
             for number, fraction in _drain(messages):
                 tell(number, fraction)
 
-        yield Crew(submit, poll)
+        # Ray's own count is of whole cores: three runs of a third each would share the one core meant for one.
+        yield Crew(submit, poll, at_once=at_once if address == LOCAL else None)
     finally:
         ray.shutdown()
 
@@ -162,10 +169,16 @@ def _unwrapped(future: Future[float]) -> Future[float]:
     return plain
 
 
-def winsome_run(number: int, words: bytes, messages: Any, threads: int, prepare: Callable[[], object] | None) -> float:
+def _begin(threads: int, folder: Path, prepare: Callable[[], object] | None) -> None:
     quiet_worker(threads)
+    with contextlib.suppress(OSError):  # data named by a path from here are found; another machine may not have the folder
+        os.chdir(folder)
     if prepare is not None:
         prepare()
+
+
+def winsome_run(number: int, words: bytes, messages: Any, begin: Callable[[], object]) -> float:
+    begin()
     work: Work = pickle.loads(words)
 
     def tell(fraction: float) -> None:
