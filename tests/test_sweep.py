@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 from commands import said
 from test_report import Page
 from winsome.cli import main
+from winsome.cli.sweep import SweepDisplay
 from winsome.errors import WinsomeError
 from winsome.methods import aws, imp, learning_rate_rewinding
 from winsome.search import Search
@@ -510,6 +511,39 @@ def test_what_failed_for_another_is_tried_by_each(tmp_path: Path, monkeypatch: p
     ]
     assert "fails_once" in ended.failures[0].trace
     assert (tmp_path / "second" / "results.json").is_file()
+
+
+def test_what_failed_is_told_and_written_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A sweep that is stopped before its end has said why."""
+    diverging = tiny(name="diverging", search_training=Training(1, 64, SGD(1e30), Constant()))
+    steps = plan_sweep([diverging, tiny(name="fine")], tmp_path, command="test")
+    display = SweepDisplay(steps)
+
+    def watch(event: Event) -> None:
+        display.watch(event)
+        if steps[event.number].study.name == "fine":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_sweep(steps, tmp_path, nullcontext(this_process()), watch=watch)
+    failures = json.loads((tmp_path / "sweep.json").read_text())["failures"]
+    assert [(one["study"], one["job"]) for one in failures][:1] == [("diverging", "search lrr, seeds 0-1")]
+    assert "the loss became" in failures[0]["error"]
+    words = " ".join(capsys.readouterr().out.split())
+    assert "diverging: search lrr, seeds 0-1, failed: " in words
+    assert "the loss became" in words
+
+
+def test_a_study_whose_folder_cannot_be_written_stops_no_other(tmp_path: Path) -> None:
+    arms = (ARMS["dense"],)
+    studies = [tiny(name=name, arms=arms) for name in ("one", "two", "three")]
+    (tmp_path / "two").mkdir()
+    (tmp_path / "two" / "arms").write_text("in the way")  # where the shared results would be linked
+    ended = swept(studies, tmp_path)
+    assert [failure.study for failure in ended.failures] == ["two"]
+    assert "cannot write" in ended.failures[0].error
+    assert {study for study, _ in ended.skipped} == {"two"}
+    assert (tmp_path / "three" / "results.json").is_file()
 
 
 def test_studies_that_cannot_run_are_all_named_before_anything_is_written(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from winsome.study.graph import Crew, Event
 from winsome.study.run import default_workers
 from winsome.sweep.file import GridFile, read_grid
 from winsome.sweep.plan import Finish, Step, plan_sweep, refuse_unpicklable
-from winsome.sweep.run import Ended, run_sweep
+from winsome.sweep.run import Ended, run_sweep, said_of
 
 
 def sweep(
@@ -146,6 +146,9 @@ class SweepDisplay:
         share = event.done / event.total if event.total else 1.0
         if event.state in ("finished", "failed", "skipped"):
             how = f"{event.seconds:.1f} s" if event.state == "finished" else event.state
+            if event.error is not None:
+                first = said_of(event.error).partition("\n")[0]
+                how += f": {escape(first)}"
             end = f"; {left}" if left else ""
             self.say(f"\\[{share:4.0%}] {escape(step.study.name)}: {escape(step.words)}, {how} ({so_far}{end})")
         self._bar.update(self._task, completed=share, description=so_far, left=left)

@@ -55,6 +55,7 @@ class Event:
     done: float  # cost of all that is finished or moving
     total: float
     seconds: float = 0.0  # that a finished task took
+    error: Exception | None = None  # of a failed task
 
 
 @dataclass
@@ -91,7 +92,7 @@ def run_graph(
     def say(number: int, state: Literal["moved", "found", "finished", "failed", "skipped"], seconds: float = 0.0) -> None:
         moving = sum(tasks[n].cost * fraction for n, fraction in fractions.items())
         ended = sum(tasks[n].cost for n in (*finished, *outcome.failures, *outcome.skipped))
-        watch(Event(number, state, ended + moving, total, seconds))
+        watch(Event(number, state, ended + moving, total, seconds, outcome.failures.get(number)))
 
     def tell(number: int, fraction: float) -> None:
         if number in fractions:
@@ -110,13 +111,24 @@ def run_graph(
             return False
         if crew.at_once is not None and len(running) >= crew.at_once:
             return False
-        if task.is_done():
+        try:
+            found = task.is_done()
+        except Exception as error:
+            fail(number, error)
+            return True
+        if found:
             finished.add(number)
             say(number, "found")
             return True
         fractions[number] = 0.0
         running[crew.submit(number, task.work, tell)] = number
         return True
+
+    def fail(number: int, error: BaseException) -> None:
+        if not keep_going or not isinstance(error, Exception) or isinstance(error, BrokenExecutor):
+            raise error
+        outcome.failures[number] = error
+        say(number, "failed")
 
     def end(future: Future[float]) -> None:
         number = running.pop(future)
@@ -126,11 +138,8 @@ def run_graph(
             finished.add(number)
             outcome.seconds += future.result()
             say(number, "finished", future.result())
-        elif keep_going and isinstance(error, Exception) and not isinstance(error, BrokenExecutor):
-            outcome.failures[number] = error
-            say(number, "failed")
         else:
-            raise error
+            fail(number, error)
 
     while waiting or running:
         started = [number for number in list(waiting) if start(number)]

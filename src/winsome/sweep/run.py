@@ -62,7 +62,15 @@ def run_sweep(
         for study in studies:
             claim(study, folder / study.name)
         _write(folder, studies, Ended(0.0, (), ()))
-        outcome = run_graph([step.task for step in steps], opened, watch=watch, keep_going=True)
+        so_far = Outcome()
+
+        def on_event(event: Event) -> None:
+            if event.error is not None:  # written at once: the sweep may be stopped before its end
+                so_far.failures[event.number] = event.error
+                _write(folder, studies, _ended(steps, so_far))
+            watch(event)
+
+        outcome = run_graph([step.task for step in steps], opened, watch=on_event, keep_going=True)
     ended = _ended(steps, outcome)
     _write(folder, studies, ended)
     return ended
@@ -74,10 +82,14 @@ def _ended(steps: Sequence[Step], outcome: Outcome) -> Ended:
     return Ended(outcome.seconds, tuple(failures), tuple(skipped))
 
 
+def said_of(error: Exception) -> str:
+    """An error in words: its own where it is one of ours, with its type where it is any other."""
+    return f"{error}" if isinstance(error, WinsomeError | Diverged) else f"{type(error).__name__}: {error}"
+
+
 def _failure(step: Step, error: Exception) -> Failure:
-    said = f"{error}" if isinstance(error, WinsomeError | Diverged) else f"{type(error).__name__}: {error}"
     trace = "" if isinstance(error, WinsomeError | Diverged) else "".join(traceback.format_exception(error))
-    return Failure(step.study.name, step.words, said, trace)
+    return Failure(step.study.name, step.words, said_of(error), trace)
 
 
 def _write(folder: Path, studies: Sequence[Study], ended: Ended) -> None:

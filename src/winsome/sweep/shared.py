@@ -88,8 +88,8 @@ def _link(source: Path, target: Path) -> None:
         beside = target / path.name if source.is_dir() else target.with_name(path.name)
         if beside.exists():
             continue
-        beside.parent.mkdir(parents=True, exist_ok=True)
         try:
+            beside.parent.mkdir(parents=True, exist_ok=True)
             os.link(path, beside)
         except OSError:
             with contextlib.suppress(FileNotFoundError):  # a checkpoint goes when its level is finished
