@@ -132,6 +132,44 @@ def test_a_killed_process_loses_nothing(expected: list[dict[str, Any]], tmp_path
     assert rows_of(tiny(), tmp_path) == expected
 
 
+IDLE = """
+import sys, time
+sys.path.insert(0, {here!r})
+from test_study import idle
+from winsome.study.crews import processes
+from winsome.study.graph import Task, run_graph
+if __name__ == "__main__":
+    with processes(2) as crew:
+        run_graph([Task(idle), Task(idle)], crew)
+"""
+
+
+def idle(_: object) -> float:
+    """Says which process it is, and works for an hour."""
+    print(os.getpid(), flush=True)
+    time.sleep(3600)
+    return 0.0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+@pytest.mark.parametrize("deadly", [signal.SIGKILL, signal.SIGINT])
+def test_workers_end_with_the_process_that_started_them(deadly: signal.Signals, tmp_path: Path) -> None:
+    script = tmp_path / "idle.py"
+    script.write_text(IDLE.format(here=str(Path(__file__).parent)))
+    process = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    assert process.stdout is not None
+    workers = [int(process.stdout.readline()) for _ in range(2)]
+    process.send_signal(deadly)
+    process.wait(60)
+    deadline = time.monotonic() + 30
+    while any(Path(f"/proc/{worker}").exists() for worker in workers) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    left = [worker for worker in workers if Path(f"/proc/{worker}").exists()]
+    for worker in left:
+        os.kill(worker, signal.SIGKILL)
+    assert not left
+
+
 def test_another_configuration_is_refused_with_the_difference(tmp_path: Path) -> None:
     study = dataclasses.replace(tiny(), arms=(ARMS["dense"],))
     run(study, tmp_path, workers=1)

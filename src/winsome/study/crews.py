@@ -9,6 +9,7 @@ import pickle
 import queue
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -138,10 +139,19 @@ def _interrupts_held() -> Iterator[None]:
 
 
 def _begin_worker(messages: Messages, threads: int, prepare: Callable[[], object] | None) -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     quiet_worker(threads)
     setattr(sys.modules[__name__], "_messages", messages)  # noqa: B010 - the one thing that an initializer can hand to its jobs
     if prepare is not None:
         prepare()
+
+
+def _end_with_parent() -> None:
+    """End this worker when the process that gave it work was killed: it would go on for ever, beside whoever continues."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _in_worker(number: int, work: Work) -> float:
