@@ -215,6 +215,7 @@ class Study:
             "search_training": self.search_training.record() | {"warmup_epochs_before_level_0": self.warmup_epochs},
             "training": self.training.record(),
             "arms": [arm.name for arm in self.arms],
+            "arm_settings": {arm.name: _settings(arm) for arm in self.arms},
             "levels": list(self.levels),
             "search_seeds": list(self.search_seeds),
             "starts": list(self.starts),
@@ -225,6 +226,18 @@ class Study:
             **({"compiled": True} if self.compiled else {}),
             **({"prune_classifier": True} if self.prune_classifier else {}),
         }
+
+
+def _settings(arm: Arm) -> dict[str, Any]:
+    """What an arm's results follow from beside its name, as JSON values."""
+    match arm:
+        case Network():
+            return {"method": arm.method, "reset_norms": arm.reset_norms}
+        case Planted():
+            transplant = words_of(arm.transplant)
+            return {"method": arm.method, "transplant": transplant, "order": arm.order, "kind": arm.kind}
+        case _:
+            return {}
 
 
 def _refuse_odd_names(kind: str, names: Sequence[str]) -> None:

@@ -100,7 +100,10 @@ def claim(study: Study, folder: Path) -> None:
     members = () if alone else ("search_seeds", "starts")
     # A borrower's own folder knows the masks of all levels that it borrows: it cannot go deeper.
     levels = () if any(plan.masks_of for plan in study.plans.values()) else ("levels",)
-    claim_folder(folder, study.record(), may_grow=("arms", "methods", *levels, *members))
+    config = {**study.record(), "data_digest": bench_of(study).data.digest()}
+    if before:  # a folder of before these were written down says nothing of them
+        config = {key: value for key, value in config.items() if key in before or key not in ("arm_settings", "data_digest")}
+    claim_folder(folder, config, may_grow=("arms", "arm_settings", "methods", *levels, *members))
 
 
 def tasks_of(study: Study, folder: Path, *, first: int = 0) -> Mapping[Job, Task]:
