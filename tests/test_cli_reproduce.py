@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,8 +13,9 @@ from test_recipes import shrunken
 from winsome import ticket_file
 from winsome.cli import main
 from winsome.recipes import catalogue
-from winsome.recipes.recipe import Recipe, Scale
-from winsome.store import read_json
+from winsome.recipes.recipe import MakeRecipe, Recipe, Scale
+from winsome.store import read_json, write_json
+from winsome.study.jobs import Job, SearchJob, run_job
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 FIND = [
@@ -86,6 +89,61 @@ def test_an_estimate_trains_nothing(tmp_path: Path, capsys: pytest.CaptureFixtur
     printed = words(capsys)
     assert "ms a step here: about" in printed
     assert not (tmp_path / "never").exists()
+
+
+def always(recipe: Recipe) -> MakeRecipe:
+    """The same recipe at every scale."""
+
+    def make(_scale: Scale) -> Recipe:
+        return recipe
+
+    return make
+
+
+def test_a_later_call_takes_what_an_earlier_one_has_computed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("lrr_mask_swap", "imp_mask_swap"):  # they share the searches of LRR and of IMP
+        monkeypatch.setitem(catalogue.RECIPES, name, always(shrunken(catalogue.RECIPES[name]("small"))))
+    ran: list[Job] = []
+
+    def counted(job: Job, *rest: Any) -> float:
+        ran.append(job)
+        return run_job(job, *rest)
+
+    monkeypatch.setattr("winsome.study.run.run_job", counted)
+
+    def epochs_left() -> int:
+        main(["reproduce", "imp_mask_swap", "--estimate-only", "--save-to", str(tmp_path / "shared")])
+        return int(words(capsys).replace(",", "").partition(" epochs of")[0].split()[-1])
+
+    def searched(name: str, folder: str) -> list[str]:
+        ran.clear()
+        main(["reproduce", name, "--save-to", str(tmp_path / folder), "--workers", "1"])
+        capsys.readouterr()
+        return [job.method for job in ran if isinstance(job, SearchJob)]
+
+    assert epochs_left() == round(3 * 2 * 3 + 0.3 * 3 * 2 * 2), "methods, seeds, levels; judging arms, levels, seeds"
+    assert searched("lrr_mask_swap", "shared") == ["lrr", "imp", "imp_in_lrr"]
+    assert epochs_left() == round(1 * 2 * 3 + 0.3 * 1 * 2 * 2), "two of three methods, searched and judged"
+    assert searched("imp_mask_swap", "shared") == ["lrr_in_imp"]
+    assert epochs_left() == 0
+    assert searched("imp_mask_swap", "alone") == ["lrr", "imp", "lrr_in_imp"]
+
+    def rows(folder: str) -> list[dict[str, Any]]:
+        (path,) = (tmp_path / folder / "imp_mask_swap").glob("*/results.json")
+        return [{key: value for key, value in row.items() if key != "seconds"} for row in read_json(path)["rows"]]
+
+    assert rows("shared") == rows("alone")
+
+    # What was made with other settings is not taken, nor what is damaged.
+    (config,) = (tmp_path / "shared" / "lrr_mask_swap").glob("*/config.json")
+    write_json(config, {**read_json(config), "statistics_images": 999})
+    shutil.rmtree(tmp_path / "shared" / "imp_mask_swap")
+    assert searched("imp_mask_swap", "shared") == ["lrr", "imp", "lrr_in_imp"]
+    config.write_text("{")
+    shutil.rmtree(tmp_path / "shared" / "imp_mask_swap")
+    assert searched("imp_mask_swap", "shared") == ["lrr", "imp", "lrr_in_imp"]
 
 
 def test_an_unknown_recipe_is_refused_with_its_neighbours(capsys: pytest.CaptureFixture[str]) -> None:

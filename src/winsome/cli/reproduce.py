@@ -39,7 +39,7 @@ def reproduce(
 
     `winsome reproduce list` says which there are; `all` runs them all. Each recipe runs its studies, then leaves figures
     (SVG, PDF), tables (CSV) and recipe.json in a folder of its own; report.html shows all that are there. Run it again to
-    continue where it stopped.
+    continue where it stopped. What recipes share, an earlier call's in the same folder included, is done once.
 
     Args:
         names: Recipes, or `all`; `list` prints them.
@@ -60,12 +60,13 @@ def reproduce(
             raise unknown("recipe", name, [*RECIPES, "all", "list"])
     chosen = tuple(RECIPES) if "all" in names else tuple(dict.fromkeys(names))
     console = Console(highlight=False, soft_wrap=True)
-    done: list[Places] = []
+    earlier = _earlier(save_to, scale, data_dir)
+    done = [places for _, places in earlier]
     for name in chosen:
         recipe = _adapted(RECIPES[name](scale), seeds, data_dir)
         console.print(f"[bold]{name}[/]: {recipe.title}", soft_wrap=True)
         if scale == "paper" or estimate_only:
-            _print_estimate(console, recipe)
+            _print_estimate(console, recipe, earlier)
         if not estimate_only:
             _reproduce(console, name, recipe, save_to, scale, workers, done)
 
@@ -86,6 +87,19 @@ def _data_dir(data_dir: Path | None, name: str) -> Path | None:
     return data_dir / name if (data_dir / name).is_dir() else data_dir
 
 
+def _folder(save_to: Path, name: str, scale: Scale) -> Path:
+    return save_to / (name if scale == "small" else f"{name}-{scale}")
+
+
+def _earlier(save_to: Path, scale: Scale, data_dir: Path | None) -> list[tuple[Study, Places]]:
+    """What earlier calls have left in the folder of all recipes."""
+    from winsome.recipes.catalogue import RECIPES
+    from winsome.recipes.run import earlier_results
+
+    recipes = ((_adapted(make(scale), None, data_dir), _folder(save_to, name, scale)) for name, make in RECIPES.items())
+    return earlier_results((study, folder / label) for recipe, folder in recipes for label, study in recipe.studies.items())
+
+
 def _reproduce(
     console: Console, name: str, recipe: Recipe, save_to: Path, scale: Scale, workers: int, done: list[Places]
 ) -> None:
@@ -93,7 +107,7 @@ def _reproduce(
     from winsome.recipes.run import run_recipe
 
     command = shlex.join(["winsome", *sys.argv[1:]])
-    folder = save_to / (name if scale == "small" else f"{name}-{scale}")
+    folder = _folder(save_to, name, scale)
     record = run_recipe(name, recipe, folder, scale=scale, command=command, watching=_watching, workers=workers, done=done)
     for label in record["studies"]:
         print_accuracies(read_json(folder / label / "results.json"), title=label)
@@ -123,12 +137,12 @@ def _print_list() -> None:
     Console().print(table)
 
 
-def _print_estimate(console: Console, recipe: Recipe) -> None:
+def _print_estimate(console: Console, recipe: Recipe, earlier: list[tuple[Study, Places]]) -> None:
     from winsome.recipes.estimate import duration, estimates
 
     with console.status("timing training steps"):
         console.print("  timing a few training steps of each network on this machine", soft_wrap=True)
-        found = estimates(recipe.studies)
+        found = estimates(recipe.studies, earlier)
     for label, estimate in found.items():
         console.print(f"  {label}: {estimate.words}")
     if len(found) > 1:

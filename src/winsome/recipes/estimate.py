@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch.nn import functional as F
 
 from winsome import models
 from winsome.study.design import Study
-from winsome.study.jobs import cost, jobs_of
+from winsome.study.jobs import Job, SearchJob, cost, jobs_of
+from winsome.sweep.shared import Places, results_of
 from winsome.training.precision import default_device, precision_for
 
 # Channels, height, width; classes; training images: what a named data set is, known without reading it.
@@ -29,10 +31,11 @@ STEPS = 3  # timed, after one that is not
 class Estimate:
     """The cost of a study on this machine."""
 
-    epochs: float  # of single networks, over all jobs
+    epochs: float  # of single networks, over all jobs, of what is left to do
     seconds_per_step: float  # of one network, one process
 
     steps_per_epoch: int
+    there: float = 0.0  # epochs that earlier calls have done
 
     @property
     def seconds(self) -> float:
@@ -43,11 +46,13 @@ class Estimate:
     def words(self) -> str:
         """For a line."""
         step = f"{1000 * self.seconds_per_step:.0f} ms a step here"
-        return f"{self.epochs:,.0f} epochs of {self.steps_per_epoch:,} steps, {step}: about {duration(self.seconds)} one by one"
+        there = f"; {self.there:,.0f} more are there already" if self.there else ""
+        time = f"about {duration(self.seconds)} one by one"
+        return f"{self.epochs:,.0f} epochs of {self.steps_per_epoch:,} steps, {step}: {time}{there}"
 
 
-def estimates(studies: Mapping[str, Study]) -> dict[str, Estimate]:
-    """The cost of every study; one of a data set that has no name is left out."""
+def estimates(studies: Mapping[str, Study], earlier: Sequence[tuple[Study, Places]] = ()) -> dict[str, Estimate]:
+    """The cost of every study, less what earlier calls have done; one of a data set that has no name is left out."""
     timed: dict[tuple[object, ...], float] = {}
     found = {}
     for label, study in studies.items():
@@ -57,9 +62,30 @@ def estimates(studies: Mapping[str, Study]) -> dict[str, Estimate]:
         if key not in timed:
             timed[key] = seconds_per_step(study)
         images = study.data.train_images or SHAPES[study.data.name][2]
-        epochs = sum(cost(job, study) for job in jobs_of(study, at_once=1))
-        found[label] = Estimate(epochs, timed[key], max(images // study.training.batch_size, 1))
+        jobs = jobs_of(study, at_once=1)
+        there = sum(_there(job, study, earlier) for job in jobs)
+        epochs = sum(cost(job, study) for job in jobs) - there
+        found[label] = Estimate(epochs, timed[key], max(images // study.training.batch_size, 1), there)
     return found
+
+
+def _there(job: Job, study: Study, earlier: Sequence[tuple[Study, Places]]) -> float:
+    """The epochs of a job that an earlier call has done, whole levels and whole runs."""
+    # On other data nothing can be there, and theirs alone are known to be at hand: an estimate downloads nothing.
+    others = [places for other, places in earlier if other.data == study.data]
+    if not others:
+        return 0.0
+    paths = [[places[identity] for places in others if identity in places] for identity in results_of(job, study, Path())]
+    if not isinstance(job, SearchJob):
+        return cost(job, study) * sum(any(path.exists() for path in same) for same in paths) / len(paths)
+    levels = [max((_finished_levels(path, study.deepest) for path in same), default=0) for same in paths]
+    return sum(study.level_training(job.method, number).epochs for finished in levels for number in range(finished))
+
+
+def _finished_levels(search: Path, deepest: int) -> int:
+    """How many levels of a search are finished, of those up to the deepest that is wanted."""
+    absent = (not (search / f"level-{number:02d}.json").exists() for number in range(deepest + 1))
+    return next((number for number, ends in enumerate(absent) if ends), deepest + 1)
 
 
 def seconds_per_step(study: Study) -> float:

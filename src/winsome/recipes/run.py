@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
+from winsome.errors import WinsomeError
 from winsome.figures.files import inline_svg, save
 from winsome.figures.results import Results
 from winsome.figures.theme import NARROW, WIDE
 from winsome.recipes.recipe import Evidence, Finished, Recipe, Scale, Table
-from winsome.store import claim_folder, write_csv, write_json
+from winsome.store import claim_folder, read_json, write_csv, write_json
+from winsome.study.bench import bench_of
 from winsome.study.design import Study
 from winsome.study.results import collect, hardware
 from winsome.study.run import Watch, claim, run, time_spent
@@ -86,6 +91,26 @@ def run_recipe(
         write_csv(folder / f"{table.name}.csv", table.columns, table.rows)
     write_json(folder / FILE_NAME, record)
     return record
+
+
+def earlier_results(studies: Iterable[tuple[Study, Path]]) -> list[tuple[Study, Places]]:
+    """What earlier calls have computed of these studies, of whatever seeds and starts; finished or not.
+
+    A folder counts only if its configuration and its images are the study's: what it holds is what the study would compute.
+    One that is damaged, or of another version of the recipe, counts for nothing.
+    """
+    found = []
+    for study, folder in studies:
+        with contextlib.suppress(WinsomeError):
+            there = read_json(folder / "config.json") if (folder / "config.json").exists() else {}
+            if "data_digest" not in there:
+                continue
+            made = replace(study, search_seeds=there["search_seeds"], starts=there["starts"])
+            record = {**made.record(), "data_digest": there["data_digest"]}
+            # The data are read last: those of another configuration may not be at hand.
+            if json.loads(json.dumps(record)) == there and bench_of(made).data.digest() == there["data_digest"]:
+                found.append((made, all_results_of(made, folder)))
+    return found
 
 
 def _table_record(table: Table) -> Mapping[str, Any]:
