@@ -179,6 +179,12 @@ def test_another_configuration_is_refused_with_the_difference(tmp_path: Path) ->
     assert sorted(tmp_path.rglob("*")) == before
 
 
+def test_a_number_of_workers_below_0_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    with pytest.raises(WinsomeError, match=r"workers are 0 .* or more, got -1"):
+        run(tiny(), tmp_path / "never", workers=-1)
+    assert not (tmp_path / "never").exists()
+
+
 @pytest.mark.parametrize("at_once", [1, 2, 16])
 def test_shared_work_is_done_once_and_before_what_needs_it(at_once: int) -> None:
     study = tiny()
