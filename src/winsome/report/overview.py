@@ -9,6 +9,7 @@ from typing import Any
 
 from winsome import figures
 from winsome.errors import WinsomeError
+from winsome.figures.results import FILE_NAME as RESULTS
 from winsome.figures.results import Results, dense_entry, densities_of, entry_of, percent
 from winsome.report.tables import accuracy
 from winsome.report.wording import counted
@@ -38,6 +39,7 @@ class Overview:
     lines: list[StudyLine]
     failures: list[dict[str, str]]  # study, job, error, trace
     skipped: str
+    unread: list[str]  # sentences on studies whose results cannot be read
 
 
 def overview(folder: Path) -> Overview:
@@ -49,7 +51,8 @@ def overview(folder: Path) -> Overview:
     record = read_json(folder / FILE_NAME)
     if not isinstance(record, dict) or record.get("format") != FORMAT:
         raise WinsomeError(f"{folder / FILE_NAME} is not of format {FORMAT}; run `winsome sweep` again to write it anew")
-    studies = [(study, _read(folder / study["name"])) for study in record["studies"]]
+    unread: list[str] = []
+    studies = [(study, _read(folder / study["name"], unread)) for study in record["studies"]]
     finished = [results for _, results in studies if results is not None]
     arms = {arm["name"]: arm["label"] for results in finished for arm in results["study"]["arms"]}
     lines = [line for study, results in studies for line in _lines(study, results, list(arms))]
@@ -61,13 +64,18 @@ def overview(folder: Path) -> Overview:
         lines=lines,
         failures=record["failures"],
         skipped=_skipped(record["skipped"]),
+        unread=unread,
     )
 
 
-def _read(folder: Path) -> Results | None:
+def _read(folder: Path, unread: list[str]) -> Results | None:
+    """A study's results; where there are none that can be read, a sentence goes to `unread`."""
+    if not (folder / RESULTS).is_file():
+        return None
     try:
         return figures.read(folder)
-    except WinsomeError:
+    except WinsomeError as error:
+        unread.append(str(error))
         return None
 
 

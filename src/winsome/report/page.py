@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -32,15 +32,13 @@ def write(folder: Path | str) -> Path:
     """
     folder = Path(folder)
     if (folder / SWEEP).is_file():
-        for finished in sorted(folder.glob(f"*/{FILE_NAME}")):
-            write(finished.parent)
+        _write_each(folder.glob(f"*/{FILE_NAME}"))
         return write_overview(folder)
     if not folder.is_dir():
         raise WinsomeError(f"{folder} is not a folder; give the folder of a finished `winsome study`")
     single = (folder / FILE_NAME).is_file()
     if not single and recipe_files(folder):
-        for path in sorted(folder.rglob(FILE_NAME)):
-            write(path.parent)
+        _write_each(folder.rglob(FILE_NAME))
         return write_recipes(folder)
     studies, unread = ([(folder, figures.read(folder))], list[str]()) if single else _find(folder)
     pages = []
@@ -55,11 +53,29 @@ def write(folder: Path | str) -> Path:
 
 def write_recipes(folder: Path) -> Path:
     """Write the `report.html` of a folder of recipes: their figures, tables and verdicts, with links to studies' pages."""
-    sections = recipe_sections(folder)
+    sections, unread = recipe_sections(folder)
     path = folder / "report.html"
     title = sections[0].title if len(sections) == 1 else f"{len(sections)} figures and tables, reproduced"
-    write_whole(path, render_template("recipes.html.jinja", title, recipes=sections).encode())
+    others = _other_studies(folder)
+    write_whole(path, render_template("recipes.html.jinja", title, recipes=sections, unread=unread, others=others).encode())
     return path
+
+
+def _write_each(results: Iterable[Path]) -> None:
+    """Write the page of every study that can be read; the page over all of them names the others."""
+    for path in sorted(results):
+        try:
+            figures.read(path.parent)
+        except WinsomeError:
+            continue
+        write(path.parent)
+
+
+def _other_studies(folder: Path) -> list[str]:
+    """The studies below a folder that belong to no recipe and have a page, as seen from the folder."""
+    recipes = {path.parent for path in recipe_files(folder)}
+    studies = (path.parent for path in sorted(folder.rglob(FILE_NAME)) if not recipes & {*path.parents})
+    return [study.relative_to(folder).as_posix() for study in studies if (study / "report.html").is_file()]
 
 
 def write_overview(folder: Path) -> Path:

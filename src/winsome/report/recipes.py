@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from markupsafe import Markup
 
@@ -51,13 +52,21 @@ def recipe_files(folder: Path) -> list[Path]:
     return sorted(folder.rglob(FILE_NAME))
 
 
-def recipe_sections(folder: Path) -> list[RecipeSection]:
-    """Every recipe in a folder and below it.
+def recipe_sections(folder: Path) -> tuple[list[RecipeSection], list[str]]:
+    """Every recipe in a folder and below it, and a sentence on each whose record is damaged or of another format.
 
     Raises:
-        WinsomeError: a record is damaged or of another format.
+        WinsomeError: there is none that can be read.
     """
-    return [_section(path, folder) for path in recipe_files(folder)]
+    sections, unread = [], []
+    for path in recipe_files(folder):
+        try:
+            sections.append(_section(path, folder))
+        except WinsomeError as error:
+            unread.append(str(error))
+    if unread and not sections:
+        raise WinsomeError(unread[0])
+    return sections, unread
 
 
 def _section(path: Path, folder: Path) -> RecipeSection:
@@ -66,7 +75,7 @@ def _section(path: Path, folder: Path) -> RecipeSection:
         raise WinsomeError(f"{path} is no recipe record of format {FORMAT}; run `winsome reproduce` for it again")
     place = path.parent.relative_to(folder).as_posix()
     verdicts = [_verdict(verdict) for verdict in record["verdicts"]]
-    studies = [(label, f"{place}/{label}/report.html".removeprefix("./")) for label in record["studies"]]
+    studies = [(label, quote(f"{place}/{label}/report.html".removeprefix("./"))) for label in record["studies"]]
     return RecipeSection(
         name=record["name"] + ("" if record["scale"] == "small" else f"-{record['scale']}"),
         place=place,
