@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from winsome.study.arms import Claim
-from winsome.study.statistics import by_seed, comparison, contrast, interval, table, verdict
+from winsome.study.statistics import by_seed, comparison, contrast, interval, judged, table, verdict
 
 CLAIM = Claim("A is better than B.", "made up", {"a": 1, "b": -1}, "a minus b")
 
@@ -83,6 +85,34 @@ def test_verdicts(differences: list[float], shown: bool | None, words: str) -> N
     assert found["shown"] is shown
     assert words in found["sentence"]
     assert found["difference"] == pytest.approx(float(np.mean(differences)))
+
+
+def test_equal_accuracies_are_no_difference_whatever_their_last_bits() -> None:
+    """Exact by rational arithmetic: 1/10 + 2/10 + 3/10 is 6/10 in any order, and a minus three thirds of it is 0."""
+    starts = {"a": (0.1, 0.2, 0.3), "b": (0.3, 0.2, 0.1)}
+    assert sum(starts["a"]) != sum(starts["b"]), "in floating point they differ"
+    rows = [row(arm, seed, v, start=n) for arm, values in starts.items() for seed in range(3) for n, v in enumerate(values)]
+    found = comparison(rows, "a", "b", 0.1)
+    assert found is not None
+    assert (found["difference"], found["wins"]) == (0, 0)
+    thirds = Claim("A beats the mean of three.", "made up", {"a": 1, "b": -1 / 3, "c": -1 / 3, "d": -1 / 3}, "a minus the mean")
+    same = [row(arm, seed, 0.9) for arm in "abcd" for seed in range(3)]
+    assert sum(weight * 0.9 for weight in thirds.contrast.values()) != 0
+    judged_here = verdict(same, thirds, 0.1)
+    assert judged_here is not None
+    assert judged_here["shown"] is False
+    assert "within the spread" in judged_here["sentence"]
+    assert "opposite" not in judged_here["sentence"]
+
+
+@pytest.mark.parametrize(("values", "n"), [([0.1, float("nan"), 0.2], 2), ([float("nan"), 0.1], 1), ([float("nan")] * 2, 0)])
+def test_a_claim_is_not_judged_where_a_seed_has_no_value(values: list[float], n: int) -> None:
+    found = judged(values, CLAIM, "over all levels", points=False)
+    assert found["shown"] is None
+    assert found["n"] == n
+    assert "nan" not in json.dumps(found).lower()
+    assert f"not judged (no value of {len(values) - n} of {len(values)} search seeds) over all levels: " in found["sentence"]
+    assert found["difference"] == (pytest.approx(sum(v for v in values if not math.isnan(v)) / n) if n else None)
 
 
 def test_a_verdict_needs_every_arm_of_its_claim() -> None:

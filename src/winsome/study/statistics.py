@@ -67,7 +67,8 @@ def contrast(rows: Sequence[Row], weights: Mapping[str, float], density: float) 
     """The weighted sum of arms' accuracies by search seed, over the seeds that all of these arms have."""
     arms = {arm: by_seed(rows, arm, density) for arm in weights}
     seeds = sorted(set.intersection(*(set(values) for values in arms.values())))
-    return {seed: sum(weight * arms[arm][seed] for arm, weight in weights.items()) for seed in seeds}
+    # Rounded: a sum that is zero but for its last bits must not count as a win, nor, alike in every seed, as shown.
+    return {seed: round(sum(weight * arms[arm][seed] for arm, weight in weights.items()), 12) for seed in seeds}
 
 
 def table(rows: Sequence[Row]) -> list[dict[str, Any]]:
@@ -124,8 +125,11 @@ def judged(values: Sequence[float], claim: Claim, where: str, *, points: bool = 
 
     `where` goes into the sentence; `points` says that the values are accuracies, to be told in percentage points.
     """
-    found = interval(values)
-    if found.low is None or found.high is None:
+    there = [value for value in values if math.isfinite(value)]
+    found = interval(there) if there else None
+    if found is None or found.n < len(values):
+        shown, words = None, f"not judged (no value of {len(values) - len(there)} of {len(values)} search seeds)"
+    elif found.low is None or found.high is None:
         shown, words = None, "not judged (one search seed)"
     elif found.low > 0:
         shown, words = True, "shown here"
@@ -133,14 +137,15 @@ def judged(values: Sequence[float], claim: Claim, where: str, *, points: bool = 
         shown, words = False, "not shown here (the opposite shows)"
     else:
         shown, words = False, "not shown here (within the spread)"
+    how_much = "has no value" if found is None else f"is {found.words(points=points)}"
     return {
         "claim": claim.text,
         "source": claim.source,
         "shown": shown,
-        "sentence": f"{words} {where}: {claim.meaning} is {found.words(points=points)}",
+        "sentence": f"{words} {where}: {claim.meaning} {how_much}",
         "density": None,
-        "difference": found.mean,
-        "low": found.low,
-        "high": found.high,
-        "n": found.n,
+        "difference": found and found.mean,
+        "low": found and found.low,
+        "high": found and found.high,
+        "n": len(there),
     }
