@@ -513,6 +513,17 @@ def test_what_failed_for_another_is_tried_by_each(tmp_path: Path, monkeypatch: p
     assert (tmp_path / "second" / "results.json").is_file()
 
 
+def test_a_refused_sweep_leaves_every_folder_as_it_was(tmp_path: Path) -> None:
+    """A study that had grown could not go back: seeds are never taken away."""
+    first, second = (tiny(name=name, arms=(ARMS["dense"],)) for name in ("first", "second"))
+    swept([first, second], tmp_path)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.json")}
+    grown = dataclasses.replace(first, search_seeds=(0, 1, 2))
+    with pytest.raises(WinsomeError, match=r"second was made with another configuration: training\.epochs was 2, is now 3"):
+        swept([grown, tiny(name="third"), dataclasses.replace(second, training=Training(3, 64, SGD(0.1)))], tmp_path)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*.json")} == before
+
+
 def test_what_failed_is_told_and_written_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A sweep that is stopped before its end has said why."""
     diverging = tiny(name="diverging", search_training=Training(1, 64, SGD(1e30), Constant()))

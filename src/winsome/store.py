@@ -99,28 +99,30 @@ def read_state(path: Path) -> tuple[State, dict[str, str]]:
         raise WinsomeError(f"{path} is damaged ({error}); delete it to compute it again") from error
 
 
-def claim_folder(folder: Path, config: Mapping[str, Any], *, may_grow: Collection[str] = ()) -> None:
+def claim_folder(folder: Path, config: Mapping[str, Any], *, may_grow: Collection[str] = (), write: bool = True) -> None:
     """Take a folder for one configuration: write it down there, or compare with what is written. Every rank calls it.
 
     The number of ranks belongs to the configuration: another one gives other bits. Lists and dicts under the keys in
-    `may_grow` may hold more than what is written, which is then written anew: what is there stays valid.
+    `may_grow` may hold more than what is written, which is then written anew: what is there stays valid. Without `write`
+    nothing is written: only refused.
 
     Raises:
         WinsomeError: the folder was made with another configuration; every difference is listed.
     """
-    distributed.from_main(lambda: _claim(folder, {**config, **distributed.record()}, may_grow))
+    distributed.from_main(lambda: _claim(folder, {**config, **distributed.record()}, may_grow, write))
 
 
-def _claim(folder: Path, config: Mapping[str, Any], may_grow: Collection[str]) -> None:
+def _claim(folder: Path, config: Mapping[str, Any], may_grow: Collection[str], write: bool) -> None:
     path = folder / "config.json"
     config = json.loads(json.dumps(config))
     if not path.exists():
-        write_json(path, config)
+        if write:
+            write_json(path, config)
         return
     there = read_json(path)
     grown = {key: config[key] for key in may_grow if key in there and _holds(config.get(key), there[key])}
     differences = list(_differences("", {**there, **grown}, config))
-    if not differences and grown and there != config:
+    if write and not differences and grown and there != config:
         write_json(path, config)
     if differences:
         raise WinsomeError(

@@ -87,8 +87,10 @@ def time_spent(folder: Path) -> float:
     return float(read_json(folder / TIME)["seconds"]) if (folder / TIME).exists() else 0.0
 
 
-def claim(study: Study, folder: Path) -> None:
+def claim(study: Study, folder: Path, *, write: bool = True) -> None:
     """Take a folder for a study. One that was made for less of the same study grows: arms, levels, seeds and starts.
+
+    Without `write` nothing is written: only refused.
 
     Raises:
         WinsomeError: the folder was made with another configuration; every difference is listed.
@@ -103,7 +105,7 @@ def claim(study: Study, folder: Path) -> None:
     config = {**study.record(), "data_digest": bench_of(study).data.digest()}
     if before:  # a folder of before these were written down says nothing of them
         config = {key: value for key, value in config.items() if key in before or key not in ("arm_settings", "data_digest")}
-    claim_folder(folder, config, may_grow=("arms", "arm_settings", "methods", *levels, *members))
+    claim_folder(folder, config, may_grow=("arms", "arm_settings", "methods", *levels, *members), write=write)
 
 
 def tasks_of(study: Study, folder: Path, *, first: int = 0) -> Mapping[Job, Task]:

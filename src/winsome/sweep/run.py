@@ -58,6 +58,8 @@ def run_sweep(
         BrokenExecutor: the crew is gone (a worker of a process pool was killed).
     """
     studies = list(dict.fromkeys(step.study for step in steps))
+    for study in studies:  # all before any is taken: one that had grown could not shrink again when another is refused
+        claim(study, folder / study.name, write=False)
     with crew as opened:  # before anything is written: there may be no cluster
         for study in studies:
             claim(study, folder / study.name)
