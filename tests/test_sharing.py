@@ -16,7 +16,7 @@ from winsome.study.arms import ARMS, Arm, Planted
 from winsome.study.design import DataPlan, NetworkPlan, SearchPlan, Study
 from winsome.study.jobs import ArmJob, SearchJob, jobs_of
 from winsome.study.transplants import plant_mask
-from winsome.sweep.shared import results_of
+from winsome.sweep.shared import _files, adopt, results_of
 from winsome.training.settings import SGD, Adam, Constant, Training
 
 KINDS = ("aws", "lrr", "dense", "planted", "network")
@@ -115,3 +115,16 @@ def test_masks_that_are_borrowed_belong_to_what_is_found_in_them() -> None:
         changed = dataclasses.replace(study, **change)
         for kind in ("aws", "planted"):
             assert not identities(study)[kind] & identities(changed)[kind]
+
+
+def test_records_are_linked_last(tmp_path: Path) -> None:
+    """A level is finished if and only if its record is there: a kill between links must not leave it without weights."""
+    source, target = tmp_path / "source", tmp_path / "target"
+    source.mkdir()
+    names = [f"level-{n:02d}.{kind}" for n in range(2) for kind in ("json", "safetensors", "ticket")]
+    for name in (*names, "initial.safetensors", ".level-02.json.7.part"):
+        (source / name).write_text(name)
+    adopt({"search": target}, [{"search": source}])
+    assert sorted(path.name for path in target.iterdir()) == sorted([*names, "initial.safetensors"])
+    order = [path.suffix == ".json" for path in _files(source)]
+    assert order == sorted(order)
