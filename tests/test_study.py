@@ -180,7 +180,7 @@ def test_another_configuration_is_refused_with_the_difference(tmp_path: Path) ->
 
 
 def test_a_number_of_workers_below_0_is_refused_before_anything_is_written(tmp_path: Path) -> None:
-    with pytest.raises(WinsomeError, match=r"workers are 0 .* or more, got -1"):
+    with pytest.raises(WinsomeError, match=r"--workers must be 0 .* or more, got -1"):
         run(tiny(), tmp_path / "never", workers=-1)
     assert not (tmp_path / "never").exists()
 
