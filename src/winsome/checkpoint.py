@@ -64,12 +64,25 @@ def restore(
             _, index, key = name.split("/", 2)
             state.setdefault(int(index), {})[key] = value
     optimizer.load_state_dict({"state": state, "param_groups": record["groups"]})
+    _lay_out_as_parameters(optimizer)
     for name, value in progress.items():
         value.copy_(tensors[f"progress/{name}"])
     rank = distributed.rank()
     own = {name.split("/", 2)[2]: value for name, value in tensors.items() if name.startswith(f"random/{rank}/")}
     _restore_random_streams(own, record["random"][rank])
     return int(record["step"])
+
+
+def _lay_out_as_parameters(optimizer: Optimizer) -> None:
+    """Give what the optimizer keeps of a parameter that one's memory layout, which no file keeps.
+
+    A fused step walks through both in the order of memory: of a channels-last parameter beside a momentum that is not it would
+    mix up the weights without a word.
+    """
+    for parameter, entries in optimizer.state.items():
+        for key, value in entries.items():
+            if isinstance(value, Tensor) and value.shape == parameter.shape and value.stride() != parameter.stride():
+                entries[key] = torch.empty_like(parameter, dtype=value.dtype, requires_grad=False).copy_(value)
 
 
 def _random_streams() -> tuple[State, dict[str, Any]]:
