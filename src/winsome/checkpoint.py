@@ -5,6 +5,7 @@ Network and optimizer are alike on all ranks, the random streams are each rank's
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Mapping
 from typing import Any
@@ -15,13 +16,18 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from winsome import distributed
+from winsome.errors import WinsomeError
 from winsome.rewinding import State
 
 
 def take(
     model: nn.Module, optimizer: Optimizer, progress: Mapping[str, Tensor], *, step: int, level: int
 ) -> tuple[State, dict[str, Any]]:
-    """Everything that the next step depends on: tensors by name, and a JSON record. Every rank calls it."""
+    """Everything that the next step depends on: tensors by name, and a JSON record. Every rank calls it.
+
+    Raises:
+        WinsomeError: the optimizer keeps more than tensors and JSON values.
+    """
     state = optimizer.state_dict()
     tensors = {f"model/{name}": value for name, value in model.state_dict().items()}
     tensors |= {f"progress/{name}": value for name, value in progress.items()}
@@ -36,6 +42,7 @@ def take(
             else:
                 scalars.setdefault(str(index), {})[key] = value
     groups = [{k: v.item() if isinstance(v, Tensor) else v for k, v in group.items()} for group in state["param_groups"]]
+    _refuse_nested(optimizer, [scalars, groups])
     return tensors, {
         "level": level,
         "step": step,
@@ -64,7 +71,7 @@ def restore(
             _, index, key = name.split("/", 2)
             state.setdefault(int(index), {})[key] = value
     optimizer.load_state_dict({"state": state, "param_groups": record["groups"]})
-    _lay_out_as_parameters(optimizer)
+    _put_back(optimizer, state)
     for name, value in progress.items():
         value.copy_(tensors[f"progress/{name}"])
     rank = distributed.rank()
@@ -73,16 +80,31 @@ def restore(
     return int(record["step"])
 
 
-def _lay_out_as_parameters(optimizer: Optimizer) -> None:
-    """Give what the optimizer keeps of a parameter that one's memory layout, which no file keeps.
+def _put_back(optimizer: Optimizer, saved: Mapping[int, Mapping[str, Any]]) -> None:
+    """Give the optimizer the tensors that were saved: in their own type, and in the memory layout of their parameter.
 
-    A fused step walks through both in the order of memory: of a channels-last parameter beside a momentum that is not it would
-    mix up the weights without a word.
+    `load_state_dict` casts to the parameter's type, which costs bits of some optimizers. Files keep no layout, and a fused step
+    walks through both in the order of memory: of a channels-last parameter beside a momentum that is not it would mix up the
+    weights without a word.
     """
-    for parameter, entries in optimizer.state.items():
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    for index, entries in saved.items():
+        parameter, loaded = parameters[index], optimizer.state[parameters[index]]
         for key, value in entries.items():
-            if isinstance(value, Tensor) and value.shape == parameter.shape and value.stride() != parameter.stride():
-                entries[key] = torch.empty_like(parameter, dtype=value.dtype, requires_grad=False).copy_(value)
+            if isinstance(value, Tensor) and isinstance(loaded.get(key), Tensor):
+                like = parameter.detach() if value.shape == parameter.shape else value
+                loaded[key] = torch.empty_like(like, dtype=value.dtype, device=loaded[key].device).copy_(value)
+
+
+def _refuse_nested(optimizer: Optimizer, values: object) -> None:
+    """Refuse an optimizer that keeps more than tensors and JSON values, such as L-BFGS with its lists of tensors."""
+    try:
+        json.dumps(values)
+    except TypeError as error:
+        raise WinsomeError(
+            f"the state of {type(optimizer).__name__} cannot be kept in a checkpoint ({error}): it holds more than tensors and "
+            "numbers; leave `optimizer` out of level.steps(...), and a level that is killed starts over"
+        ) from error
 
 
 def _random_streams() -> tuple[State, dict[str, Any]]:
