@@ -134,6 +134,23 @@ def test_a_clipped_norm_counts_kept_weights_only() -> None:
     assert float(norm) == pytest.approx(by_hand**0.5, rel=1e-6)
 
 
+def test_frozen_weights_are_masked_and_unfrozen_ones_have_masked_gradients() -> None:
+    model = network()
+    mask = random_mask(model)
+    model[0].requires_grad_(False)
+    with mask.enforced_on(model):
+        assert not model[0].weight.requires_grad, "it stays frozen"
+        assert_pruned_are_zero(model, mask)
+        model[0].requires_grad_(True)
+        ((images, labels),) = batches(1)
+        F.cross_entropy(model(images), labels).backward()
+        for name in mask:
+            gradient = model.get_parameter(name).grad
+            assert gradient is not None
+            assert not bool(gradient[~mask.kept(name)].any())
+            assert bool(gradient[mask.kept(name)].any())
+
+
 def test_gradient_accumulation_and_grad_scaler() -> None:
     model = network()
     mask = random_mask(model)

@@ -149,7 +149,7 @@ class SignedMask(Mapping[str, Tensor]):
         enforce = _Enforcement(weights, factors)
         handles: list[RemovableHandle] = [register_optimizer_step_post_hook(enforce)]
         for weight, factor in zip(weights, factors, strict=True):
-            handles.append(weight.register_post_accumulate_grad_hook(_mask_gradient(factor)))  # type: ignore[no-untyped-call]
+            handles.append(_hooked(weight, _mask_gradient(factor)))
         enforce.mask_weights()
         try:
             yield
@@ -173,6 +173,15 @@ class _Enforcement:
 
     def __call__(self, _optimizer: Optimizer, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -> None:
         self.mask_weights()
+
+
+def _hooked(weight: Tensor, hook: Callable[[Tensor], None]) -> RemovableHandle:
+    """Call a hook on every gradient of a weight, from when it is unfrozen on if it is frozen now."""
+    trained = weight.requires_grad
+    weight.requires_grad_(True)  # torch refuses hooks on others
+    handle: RemovableHandle = weight.register_post_accumulate_grad_hook(hook)  # type: ignore[no-untyped-call]
+    weight.requires_grad_(trained)
+    return handle
 
 
 def _mask_gradient(factor: Tensor) -> Callable[[Tensor], None]:
