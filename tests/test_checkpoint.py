@@ -1,4 +1,4 @@
-"""A level that was stopped between two steps goes on to the same bits, on the convolutions and in the layout of the fast path."""
+"""A level stopped between two steps goes on to the same bits: convolutions in the fast layout, and optimizers of the user's."""
 
 from __future__ import annotations
 

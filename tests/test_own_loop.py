@@ -169,3 +169,48 @@ def test_metrics_of_any_kind_do_not_cost_a_trained_level(tmp_path: Path) -> None
     assert level.metrics == expected
     (again,) = winsome.find_tickets(fresh_model(1), winsome.imp(0), with_tensors, save_to=tmp_path)
     assert again.metrics == expected
+
+
+@pytest.mark.parametrize(
+    ("returned", "kept"),
+    [
+        (0.93, {"value": 0.93}),  # an easy slip: the accuracy itself
+        (torch.tensor(0.0), {"value": 0.0}),
+        ({("a", 1): 2}, {"('a', 1)": 2}),
+        ({"deep": {("a", 1): 2, "b": 3}}, {"deep": {"b": 3}}),
+        (None, {}),
+    ],
+)
+def test_whatever_a_loop_returns_does_not_cost_a_trained_level(tmp_path: Path, returned: Any, kept: dict[str, Any]) -> None:
+    def with_a_slip(model: nn.Module, level: Level) -> Any:
+        train(model, level)
+        return returned
+
+    (level,) = winsome.find_tickets(fresh_model(1), winsome.imp(0), with_a_slip, save_to=tmp_path)
+    assert level.metrics == kept
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_level_read_back_is_the_level_that_was_trained(name: str, tmp_path: Path) -> None:
+    """The start's mask, and a model that holds the level's network: what a caller's loop sees, resumed or not."""
+
+    def opposed(model: nn.Module, level: Level) -> dict[str, Any]:  # training that turns many signs
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
+        for _ in level.steps(total=5):
+            loss = sum((p + p.detach().sign()).square().sum() for p in model.parameters())
+            optimizer.zero_grad()
+            torch.as_tensor(loss).backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+        return {}
+
+    seen = []
+    for seed in (1, 7):
+        model = fresh_model(seed)
+        levels = []
+        for level in winsome.find_tickets(model, METHODS[name], opposed, save_to=tmp_path):
+            for key, value in model.state_dict().items():
+                assert torch.equal(value, level.state[key]), (seed, level.number, key)
+            levels.append(level)
+        seen.append([level.mask for level in levels])
+    assert seen[0] == seen[1]
+    assert seen[0][0] != levels[0].ticket.mask, "signs turned, or nothing is shown"

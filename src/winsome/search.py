@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import json
 import logging
 import platform
 import time
@@ -26,7 +25,7 @@ from winsome.rewinding import Restart, State
 from winsome.scores import Probe
 from winsome.seeding import generator, seeded, stream_seed
 from winsome.signed_mask import SignedMask
-from winsome.store import RunFolder, full_state, state_digest
+from winsome.store import RunFolder, as_json, full_state, state_digest
 from winsome.ticket import Ticket, ticket_of
 from winsome.while_training import Progress, on_level
 
@@ -174,8 +173,10 @@ class Search:
         if done is not None:
             state, ticket, record = done
             self._kept = {name: ticket.mask.kept(name) for name in self.names}
+            start, _ = self._restart(number) if number else (self._initial, 0)
+            mask = SignedMask.of({name: start[name] for name in self.names}, self._kept)
             self._trained = state
-            level = Level(number, density, ticket.mask, record["first_step"], level_seed, self.method, self.model, self._folder)
+            level = Level(number, density, mask, record["first_step"], level_seed, self.method, self.model, self._folder)
             level.ticket, level.state, level.metrics = ticket, state, record["metrics"]
             level.seconds, level.finished = record["seconds"], True
             self._parent = ticket.mask.digest()
@@ -222,8 +223,7 @@ class Search:
                     f"level {level.number}: the weights of {name!r} became NaN or infinite in training; "
                     "try a lower learning rate, warm-up or gradient clipping"
                 )
-        plain = json.loads(json.dumps(dict(metrics), default=_plain))  # a tensor must not cost a trained level
-        metrics = distributed.from_main(lambda: plain)
+        metrics = distributed.from_main(lambda: as_json(metrics))
         level.metrics, level.seconds = metrics, seconds
         provenance = {**self.provenance, "level": level.number, "density": level.density, "metrics": metrics}
         provenance |= {"versions": _versions(), "parent": self._parent}
@@ -268,7 +268,7 @@ def find_tickets(
         config: JSON values that identify the run: a folder made with others is refused.
 
     Yields:
-        Every level, in order, finished: `level.ticket`, `level.state`, `level.metrics`.
+        Every level, in order, finished: `level.ticket`, `level.state`, `level.metrics`; the model holds what the level trained.
 
     Raises:
         WinsomeError: nothing is prunable, a folder of another configuration, a full disk.
@@ -281,14 +281,10 @@ def find_tickets(
             start = time.perf_counter()
             with level.training():
                 metrics = train(model, level)
-            search.close(level, metrics or {}, time.perf_counter() - start)
+            search.close(level, {} if metrics is None else metrics, time.perf_counter() - start)
+        model.load_state_dict(level.state)  # that of a level read back too: the caller may look at the model
         yield level
     model.load_state_dict(level.state)
-
-
-def _plain(value: Any) -> Any:
-    """A scalar of torch or numpy as a number, anything else as its text."""
-    return value.item() if getattr(value, "ndim", None) == 0 else str(value)
 
 
 def _versions() -> dict[str, str]:

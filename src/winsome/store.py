@@ -54,6 +54,22 @@ def write_whole(path: Path, data: bytes) -> None:
         ) from error
 
 
+def as_json(metrics: object) -> dict[str, Any]:
+    """What a user's loop returned, as JSON values, whatever it is: a mistake here must not cost a trained level.
+
+    Scalars of torch and numpy become numbers, other things their text, and what is no mapping gets the name "value".
+    """
+    named = metrics if isinstance(metrics, Mapping) else {"value": metrics}
+    plain: dict[str, Any] = json.loads(
+        json.dumps({str(key): value for key, value in named.items()}, default=_plain, skipkeys=True)
+    )
+    return plain
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if getattr(value, "ndim", None) == 0 else str(value)
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write a JSON file whole or not at all."""
     write_whole(path, (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode())
