@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -103,6 +105,40 @@ def test_resumed_in_the_middle_is_run_through(digits: ImageData, cut: int) -> No
     resumed.load_state_dict(copy.deepcopy(optimizer.state_dict()))
     train(second, digits, training, resumed, range(cut, 18), seeds=[3])
     assert all(torch.equal(value, second.state_dict()[key]) for key, value in whole.state_dict().items())
+
+
+def test_the_loss_of_a_resumed_epoch_is_the_mean_since(digits: ImageData) -> None:
+    training = Training(1, 64, SGD(1e-9), Constant())  # so slow that every step's loss is that of the network as it is
+    losses = []
+    with torch.no_grad():
+        model = network().train()
+        for inputs, labels in training_batches(digits, batch_size=64, seed=3, last_step=6):
+            losses.append(float(F.cross_entropy(model(inputs), labels)))
+    for first in (0, 2, 5):
+        model = network()
+        loss = train(model, digits, training, training.optimizer(model.parameters()), range(first, 6), seeds=[3])
+        assert loss.tolist() == pytest.approx([sum(losses[first:]) / (6 - first)], rel=1e-5)
+
+
+def test_losses_that_are_large_and_finite_are_no_divergence(digits: ImageData) -> None:
+    class Large(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(()))
+
+        def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+            return 1e38 * self.weight * torch.eye(10)[0].expand(len(inputs), 10)
+
+    model, training = Large(), Training(1, 2, SGD(1.0), Constant())
+    losses = train(model, digits, training, torch.optim.SGD(model.parameters(), lr=0.0), _without_steps(model), seeds=[3])
+    assert not bool(torch.isnan(losses).any())
+
+
+def _without_steps(model: nn.Module) -> Iterator[int]:
+    for step in range(200):  # 200 x 1e38 is no float32
+        with torch.no_grad():
+            model.get_parameter("weight").fill_(1)
+        yield step
 
 
 @pytest.mark.parametrize("stacked", [False, True])
@@ -209,3 +245,14 @@ def test_precision() -> None:
     for precision, dtype in ((FP32, torch.float32), (Precision(bf16=True), torch.bfloat16)):
         with precision.autocast(cpu):
             assert layer(inputs).dtype == dtype
+
+
+@pytest.mark.parametrize(("major", "bf16"), [(7, False), (8, True), (9, True)])
+def test_a_gpu_that_emulates_bf16_trains_in_fp32(major: int, bf16: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    # torch says that a V100 or T4 supports bf16, and computes it by conversion, far slower than fp32.
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: SimpleNamespace(major=major))
+    monkeypatch.setattr(torch.cuda, "_check_bf16_tensor_supported", lambda _: True)
+    monkeypatch.setattr(torch.version, "hip", None)
+    assert fast_precision(network(0, "small_conv"), torch.device("cuda")) == Precision(bf16=bf16, channels_last=True)

@@ -52,7 +52,7 @@ def train(
         on_epoch: called after every epoch.
 
     Returns:
-        The mean training loss of the last epoch by member: [S].
+        The mean training loss of the last whole epoch by member, [S]; of one that was resumed, over the steps since.
 
     Raises:
         Diverged: the loss became NaN or infinite; names the member, the step and the learning rate.
@@ -62,12 +62,13 @@ def train(
     device = data.train.labels.device
     losses = torch.zeros(per_epoch, len(seeds), device=device)
     mean_loss = losses[0]
-    batches = None
+    batches, begun = None, 0
     network.train()
     with batch_norms_of_all_ranks(network, on=training.sync_batch_norm):
         forward = precision.forward_of(distributed.replicated(network), device)
         for step in steps:
             if batches is None:
+                begun = step % per_epoch
                 batches = _batches(data, seeds, training, precision, stacked=stacked, first_step=step, last_step=last)
             inputs, labels = next(batches)
             for group in optimizer.param_groups:
@@ -85,7 +86,8 @@ def train(
             if (step + 1) % per_epoch == 0:
                 distributed.share_buffers(network)
                 of_all = distributed.mean_over_ranks(losses)
-                mean_loss = of_all.mean(0)
+                mean_loss = of_all[begun:].mean(0)  # a training that goes on in the midst of an epoch knows the rest of it
+                begun = 0
                 _refuse_nan(of_all, step + 1 - per_epoch, called or [f"seed {seed}" for seed in seeds], training, per_epoch)
                 if on_epoch is not None:
                     on_epoch((step + 1) // per_epoch, mean_loss)
@@ -116,7 +118,7 @@ def _batches(
 
 
 def _refuse_nan(losses: Tensor, first_step: int, called: Sequence[str], training: Training, per_epoch: int) -> None:
-    if math.isfinite(float(losses.sum())):
+    if math.isfinite(float(losses.double().sum())):  # large losses that are finite do not add up to infinity
         return
     step, member = (~torch.isfinite(losses)).nonzero()[0].tolist()
     rate = training.rate(first_step + step, per_epoch)
