@@ -24,7 +24,7 @@ from winsome.store import read_json, read_state
 
 # Torch takes seconds to import: one process imports it, and forks the ranks of every scenario before it computes anything.
 SCRIPT = '''
-import os, signal, sys, traceback
+import datetime, os, signal, sys, time, traceback
 from pathlib import Path
 
 import torch
@@ -43,7 +43,7 @@ from winsome.study.bench import Bench
 from winsome.study.members import judge, search_together, train_from_scratch
 from winsome.training.evaluation import evaluate
 from winsome.training.loop import train
-from winsome.training.precision import FP32
+from winsome.training.precision import FP32, Precision
 from winsome.training.settings import SGD, Adam, Constant, Training
 
 torch.set_num_threads(1)
@@ -223,7 +223,31 @@ def uneven(folder):
     return train(net, bench().data, settings, settings.optimizer(net.parameters()), range(1), seeds=[0])
 
 
+def slow_compiler(folder):
+    """One rank compiles for longer than ranks wait for each other in a step; the other found it in its cache."""
+    before, compile_of_torch, calls = distributed._STEP_TIMEOUT, torch.compile, []
+
+    def slowly(module, mode):
+        def forward(inputs):
+            calls.append(1)
+            time.sleep(4 * distributed.rank() * (len(calls) == 1))
+            return module(inputs)
+        return forward
+
+    net, settings = network("none"), Training(1, 32, SGD(0.05))
+    distributed._prompt.cache_clear()
+    distributed._STEP_TIMEOUT, torch.compile = datetime.timedelta(seconds=2), slowly
+    try:
+        train(net, bench().data, settings, settings.optimizer(net.parameters()), range(3), seeds=[7],
+              precision=Precision(compiled=True))
+    finally:
+        distributed._STEP_TIMEOUT, torch.compile = before, compile_of_torch
+        distributed._prompt.cache_clear()
+    return {"calls": len(calls), "weights": net.state_dict()}
+
+
 SCENARIOS = {
+    "slow compiler": slow_compiler,
     "gradients": a_loss_and_gradients,
     "planted": planted,
     "judged": judged,
@@ -447,6 +471,13 @@ def test_planting_is_that_of_one_process(ranks: Path) -> None:
     assert first["metrics"] == second["metrics"]
     assert [epoch for epoch, _ in first["metrics"]["curve"]] == [1, 2]
     assert first["metrics"]["loss"] == pytest.approx(one["metrics"]["loss"], abs=1e-5)
+
+
+def test_ranks_wait_for_one_that_still_compiles(ranks: Path) -> None:
+    one, first, second = results(ranks, "slow compiler")
+    assert first["calls"] == second["calls"] == 3
+    assert same_bits(first["weights"], second["weights"])
+    assert distance(first["weights"], one["weights"]) < 1e-6
 
 
 def test_every_image_is_judged_once(ranks: Path) -> None:

@@ -124,6 +124,7 @@ def leave() -> None:
     """From here on this process is alone: rank 0 goes on as a single process does."""
     _patient.cache_clear()
     _prompt.cache_clear()
+    _compiling.cache_clear()
     if dist.is_available() and dist.is_initialized():
         dist.destroy_process_group()
 
@@ -138,6 +139,12 @@ def _patient() -> Any:
 def _prompt() -> Any:
     """A group of all ranks whose members meet in every training step."""
     return dist.new_group(timeout=_STEP_TIMEOUT)
+
+
+@functools.cache
+def _compiling() -> Any:
+    """A group of all ranks that meet in every training step, some after they have compiled it."""
+    return dist.new_group(timeout=_PATIENCE)
 
 
 def gathered(value: T) -> list[T]:
@@ -235,13 +242,16 @@ def refuse_uneven(batch_size: int) -> None:
         raise WinsomeError(f"a batch of {batch_size} images cannot be split evenly over {ranks} ranks; take {fitting}")
 
 
-def replicated(network: nn.Module) -> nn.Module:
+def replicated(network: nn.Module, *, compiled: bool = False) -> nn.Module:
     """What to call in training in place of the network: its gradients become the mean over ranks.
 
     A `DistributedDataParallel` around the network, whose own names, hooks and parameters stay as they are. Every rank's weights
-    become those of rank 0 first.
+    become those of rank 0 first. One that is `compiled` takes minutes for its first step, and on a machine with a warm cache
+    seconds: ranks wait longer for each other.
     """
-    return network if world_size() == 1 else DistributedDataParallel(network, process_group=_prompt())
+    if world_size() == 1:
+        return network
+    return DistributedDataParallel(network, process_group=_compiling() if compiled else _prompt())
 
 
 @torch.no_grad()

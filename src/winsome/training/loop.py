@@ -65,7 +65,7 @@ def train(
     batches, begun = None, 0
     network.train()
     with batch_norms_of_all_ranks(network, on=training.sync_batch_norm):
-        forward = precision.forward_of(distributed.replicated(network), device)
+        forward = precision.forward_of(distributed.replicated(network, compiled=precision.compiled), device)
         for step in steps:
             if batches is None:
                 begun = step % per_epoch

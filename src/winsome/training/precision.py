@@ -49,8 +49,8 @@ FP32 = Precision()
 def fast_precision(model: nn.Module, device: torch.device) -> Precision:
     """What is fast for this network on this machine: bf16 and channels_last for convolutions, plain fp32 for the rest.
 
-    bf16 pays only with native instructions: avx512_bf16 or AMX on a CPU, an Ampere or later on a GPU, for older ones emulate it.
-    Tiny linear networks gain from neither.
+    bf16 pays only with native instructions: avx512_bf16 or AMX on a CPU, Ampere or later on a GPU (older ones emulate it). Tiny
+    linear networks gain from neither.
     """
     if not any(isinstance(module, _ConvNd) for module in model.modules()):
         return Precision()
