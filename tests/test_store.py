@@ -181,6 +181,19 @@ def test_finishing_a_level_removes_its_checkpoint(tmp_path: Path) -> None:
     assert names(tmp_path) == ["config.json", "level-00.json", "level-00.safetensors", "level-00.ticket"]
 
 
+@pytest.mark.parametrize("writes", ["a checkpoint", "a level"])
+def test_what_killed_processes_left_half_written_goes(tmp_path: Path, writes: str) -> None:
+    folder = RunFolder(tmp_path, CONFIG)
+    for number in (3, 4):
+        (tmp_path / f".checkpoint.safetensors.{number}.part").write_bytes(b"half of a network")
+    (tmp_path / ".level-00.ticket.5-0a1b.partial").write_bytes(b"half of a ticket")
+    if writes == "a checkpoint":
+        folder.write_checkpoint({"w": torch.ones(3)}, {"level": 0, "step": 5})
+    else:
+        folder.write_level(0, {"w": torch.zeros(1)}, ticket(), {})
+    assert not [name for name in names(tmp_path) if ".part" in name]
+
+
 def test_csv_writes_numbers_in_full_and_quotes_what_needs_it(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "t.csv"
     write_csv(path, ("a", "b", "c"), [(0.1 + 0.2, None, "x, y"), (1, True, 'say "no"\n')])

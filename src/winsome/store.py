@@ -220,6 +220,12 @@ class RunFolder:
         ticket_file.write(ticket, self._level(number, "ticket"))
         write_json(self._level(number, "json"), record)
         (self.folder / "checkpoint.safetensors").unlink(missing_ok=True)
+        self._sweep()
+
+    def _sweep(self) -> None:
+        """Remove what earlier processes were killed in the midst of writing: a search has one process that writes."""
+        for part in self.folder.glob(".*.part*"):  # .partial of ticket files
+            part.unlink(missing_ok=True)
 
     def read_named(self, name: str) -> State | None:
         """A network kept under a name ("initial", "early"), or None."""
@@ -248,8 +254,11 @@ class RunFolder:
 
     def write_checkpoint(self, tensors: State, record: Mapping[str, Any]) -> None:
         """Keep where the level under way stands; the one before it is replaced."""
-        path = self.folder / "checkpoint.safetensors"
-        distributed.from_main(lambda: write_state(path, tensors, record=json.dumps(record)))
+        distributed.from_main(lambda: self._write_checkpoint(tensors, record))
+
+    def _write_checkpoint(self, tensors: State, record: Mapping[str, Any]) -> None:
+        self._sweep()  # before, for the disk may be short
+        write_state(self.folder / "checkpoint.safetensors", tensors, record=json.dumps(record))
 
 
 def full_state(model: torch.nn.Module) -> State:
