@@ -165,6 +165,15 @@ def test_an_exception_in_a_layers_forward_leaves_no_shadow() -> None:
             assert isinstance(layer.bias, nn.Parameter)
 
 
+@pytest.mark.parametrize("called", ["the model", "a part", "nothing to interpolate"])
+def test_a_loop_that_never_calls_the_model_itself_is_told(called: str, caplog: pytest.LogCaptureFixture) -> None:
+    model = nn.Sequential(network()) if called != "nothing to interpolate" else nn.Sequential(nn.Linear(2, 2))
+    with caplog.at_level("WARNING", "winsome"), interpolated_norms(model, SEED):
+        if called != "nothing to interpolate":
+            (model if called == "the model" else model[0])(images())
+    assert ("normalisation was not interpolated" in caplog.text) == (called == "a part")
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_a_compiled_model_agrees_in_one_graph_and_is_compiled_once() -> None:
     from torch._dynamo.utils import counters

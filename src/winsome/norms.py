@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -13,6 +14,8 @@ from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 from winsome.errors import WinsomeError
 from winsome.signed_mask import SignedMask
 from winsome.while_training import Progress
+
+log = logging.getLogger("winsome")
 
 # BatchNorm 1-3d, SyncBatchNorm and InstanceNorm are _NormBase; the classes without parameters are passed over.
 NORM_LAYERS = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
@@ -94,6 +97,11 @@ def interpolated_norms(model: nn.Module, seed: int | Sequence[int], _mask: Signe
             handles += [layer.register_forward_pre_hook(shadow), layer.register_forward_hook(unshadow, always_call=True)]
     try:
         yield {"forward_passes": passes}
+        if len(handles) > 1 and not int(passes):
+            log.warning(
+                "normalisation was not interpolated: alpha is drawn when the model itself is called in training mode, which "
+                "never happened; call model(inputs), not a part of it"
+            )
     finally:
         for handle in handles:
             handle.remove()
