@@ -118,6 +118,37 @@ def test_the_tenth_training_of_a_network_is_compiled_too(digits: ImageData, grap
         assert graphs() == number + 1
 
 
+def test_all_that_a_compiled_forward_changes_lies_at_fixed_addresses() -> None:
+    """What CUDA graphs ask for: torch runs a forward that changes other inputs, such as alpha's count, without them."""
+    from torch._inductor.compile_fx import compile_fx
+
+    changed: list[int] = []
+    elsewhere: list[str] = []
+
+    def inspected(graph: Any, _inputs: Any, *, static_input_idxs: Any = (), is_backward: bool = False, **_rest: Any) -> Any:
+        places = [node for node in graph.graph.nodes if node.op == "placeholder"]
+        for node in graph.graph.nodes:
+            if not is_backward and node.op == "call_function" and "copy_" in str(node.target) and node.args[0] in places:
+                changed.append(places.index(node.args[0]))
+                if changed[-1] not in static_input_idxs:
+                    elsewhere.append(node.args[0].name)
+        run: Any = lambda arguments: graph.forward(*arguments)  # noqa: E731 - it takes an attribute
+        run._boxed_call = True
+        return run
+
+    network = small_conv()
+    torch.compiler.reset()
+    with interpolated_norms(network, 3) as progress:
+        compiled = torch.compile(network, backend=lambda graph, inputs: compile_fx(graph, inputs, inner_compile=inspected))
+        for _ in range(2):
+            compiled(torch.zeros(4, 1, 8, 8)).sum().backward()
+        assert int(progress["forward_passes"]) == 2
+    norms = sum(isinstance(module, nn.BatchNorm2d) for module in network.modules())
+    assert len(changed) == 2 + 3 * norms, "alpha, its count, and running statistics"
+    assert elsewhere == []
+    torch.compiler.reset()
+
+
 def test_words_say_that_a_network_trains_compiled() -> None:
     assert COMPILED.words == "fp32, compiled"
     assert Precision(bf16=True, channels_last=True, compiled=True).words == "bf16 autocast, channels_last, compiled"
