@@ -19,10 +19,11 @@ from winsome.data import ImageData, load, subset
 from winsome.errors import WinsomeError
 from winsome.rewinding import State
 from winsome.search import Search
+from winsome.study import members
 from winsome.study.bench import Bench
 from winsome.study.members import search_together
 from winsome.training.precision import FP32, Precision
-from winsome.training.settings import SGD, Adam, Constant, Training
+from winsome.training.settings import SGD, Adam, Constant, StepDecay, Training
 
 
 class Stopped(Exception):
@@ -55,7 +56,7 @@ def found(folder: Path, digits: ImageData, optimizer: SGD | Adam, precision: Pre
     """The last network of a search by the package's own loop: two levels of 18 steps, a checkpoint every 4."""
     network = models.build("small_conv", image_shape=(1, 8, 8), n_classes=10, seed=0)
     if precision.channels_last:
-        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network = network.to(memory_format=torch.channels_last)
     search = Search(network, winsome.aws(1, rate=0.4), save_to=folder, seed=3)
     levels: list[winsome.Level] = []
     with stopped_after(stop_after):
@@ -82,6 +83,65 @@ def test_convolutions_go_on_to_the_same_bits(
             found(tmp_path / f"{stop_after}", digits, optimizer, precision, stop_after=stop_after)
         resumed = found(tmp_path / f"{stop_after}", digits, optimizer, precision)
         assert_same_bits(whole, resumed)
+
+
+@pytest.mark.parametrize("precision", [FP32, Precision(bf16=True, channels_last=True)])
+def test_a_training_from_scratch_goes_on_with_its_curve(
+    tmp_path: Path, digits: ImageData, precision: Precision, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(members, "SAVE_EVERY", 4)
+
+    def trained(file: Path, *, stop_after: int = 0, seed: int = 0) -> tuple[State, Any]:
+        network = models.build("small_conv", image_shape=(1, 8, 8), n_classes=10, seed=seed)
+        if precision.channels_last:
+            network = network.to(memory_format=torch.channels_last)
+        weights = {name: network.get_parameter(name) for name in winsome.prunable(network)}
+        mask = winsome.SignedMask.of(
+            weights, {name: torch.arange(w.numel()).view(w.shape) % 3 > 0 for name, w in weights.items()}
+        )
+        with stopped_after(stop_after):
+            (metrics,) = members.train_from_scratch(
+                [network],
+                [mask],
+                [5],
+                Bench(digits, precision, statistics_images=64),
+                Training(4, 32, SGD(0.05), StepDecay()),
+                called=["it"],
+                curve_at=(1, 2, 3),
+                on_fraction=lambda _: None,
+                kept_in=[file],
+            )
+        return network.state_dict(), metrics
+
+    whole, metrics = trained(tmp_path / "whole")
+    for stop_after in (10, 21):
+        file = tmp_path / f"{stop_after}"
+        with pytest.raises(Stopped):
+            trained(file, stop_after=stop_after)
+        resumed, of_resumed = trained(file, stop_after=24 - stop_after // 4 * 4 + 1)  # ends first: no step is done twice
+        assert_same_bits(whole, resumed)
+        assert of_resumed == metrics
+        assert [epoch for epoch, _ in of_resumed["curve"]] == [1, 2, 3, 4]
+
+
+def test_a_planting_that_was_killed_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from winsome.cli import main
+
+    monkeypatch.setattr(members, "SAVE_EVERY", 5)
+    quick = ["--levels", "1", "--level-epochs", "1", "--warmup-epochs", "0", "--train-images", "256", "--test-images", "64"]
+    main(["find", "digits", *quick, "--save-to", str(tmp_path / "found")])
+    plant = ["plant", str(tmp_path / "found" / "level-01.ticket"), "--epochs", "6", "--save-to"]  # of 2 steps
+    main([*plant, str(tmp_path / "whole")])
+    with pytest.raises(Stopped), stopped_after(11):
+        main([*plant, str(tmp_path / "killed")])
+    assert (tmp_path / "killed" / "seed-0.checkpoint").exists()
+    with stopped_after(3):  # two are left
+        main([*plant, str(tmp_path / "killed")])
+    files = [sorted(path.name for path in (tmp_path / name).iterdir()) for name in ("whole", "killed")]
+    assert files[0] == files[1]
+    assert "seed-0.checkpoint" not in files[0]
+    for name in ("seed-0.json", "seed-0-trained.safetensors"):
+        assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "killed" / name).read_bytes()
 
 
 OPTIMIZERS: dict[str, Callable[[Iterable[Tensor]], Optimizer]] = {
@@ -127,7 +187,7 @@ def test_an_optimizer_that_no_checkpoint_can_hold_is_named(tmp_path: Path) -> No
             return loss
 
         for _ in level.steps(4, optimizer=optimizer, save_every=2):
-            optimizer.step(closure)  # type: ignore[arg-type]
+            optimizer.step(closure)  # type: ignore[no-untyped-call]
 
     model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 2))
     with pytest.raises(WinsomeError, match=r"the state of LBFGS cannot be kept in a checkpoint .*leave `optimizer` out"):

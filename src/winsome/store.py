@@ -220,12 +220,7 @@ class RunFolder:
         ticket_file.write(ticket, self._level(number, "ticket"))
         write_json(self._level(number, "json"), record)
         (self.folder / "checkpoint.safetensors").unlink(missing_ok=True)
-        self._sweep()
-
-    def _sweep(self) -> None:
-        """Remove what earlier processes were killed in the midst of writing: a search has one process that writes."""
-        for part in self.folder.glob(".*.part*"):  # .partial of ticket files
-            part.unlink(missing_ok=True)
+        _sweep(self.folder, ".*.part*")  # .partial of ticket files
 
     def read_named(self, name: str) -> State | None:
         """A network kept under a name ("initial", "early"), or None."""
@@ -238,27 +233,44 @@ class RunFolder:
 
     def read_checkpoint(self, number: int) -> tuple[State, dict[str, Any]] | None:
         """Tensors and record of the checkpoint inside level `number`, or None; one that is damaged counts as none."""
-        return distributed.from_main(lambda: self._read_checkpoint(number))
-
-    def _read_checkpoint(self, number: int) -> tuple[State, dict[str, Any]] | None:
-        path = self.folder / "checkpoint.safetensors"
-        if not path.exists():
-            return None
-        try:
-            tensors, metadata = read_state(path)
-            record = json.loads(metadata["record"])
-            return (tensors, record) if record["level"] == number else None
-        except (WinsomeError, KeyError, ValueError) as error:
-            log.warning("the checkpoint of level %d is not used: %s", number, error)
-            return None
+        return read_checkpoint(self.folder / "checkpoint.safetensors", number)
 
     def write_checkpoint(self, tensors: State, record: Mapping[str, Any]) -> None:
         """Keep where the level under way stands; the one before it is replaced."""
-        distributed.from_main(lambda: self._write_checkpoint(tensors, record))
+        write_checkpoint(self.folder / "checkpoint.safetensors", tensors, record)
 
-    def _write_checkpoint(self, tensors: State, record: Mapping[str, Any]) -> None:
-        self._sweep()  # before, for the disk may be short
-        write_state(self.folder / "checkpoint.safetensors", tensors, record=json.dumps(record))
+
+def read_checkpoint(path: Path, number: int = 0) -> tuple[State, dict[str, Any]] | None:
+    """Tensors and record of a checkpoint of level `number`; None without one, or if it is damaged. Every rank calls it."""
+    return distributed.from_main(lambda: _read_checkpoint(path, number))
+
+
+def _read_checkpoint(path: Path, number: int) -> tuple[State, dict[str, Any]] | None:
+    if not path.exists():
+        return None
+    try:
+        tensors, metadata = read_state(path)
+        record = json.loads(metadata["record"])
+        return (tensors, record) if record["level"] == number else None
+    except (WinsomeError, KeyError, ValueError) as error:
+        log.warning("the checkpoint of level %d is not used: %s", number, error)
+        return None
+
+
+def write_checkpoint(path: Path, tensors: State, record: Mapping[str, Any]) -> None:
+    """Keep where a training stands; the checkpoint before it is replaced. Every rank calls it."""
+    distributed.from_main(lambda: _write_checkpoint(path, tensors, record))
+
+
+def _write_checkpoint(path: Path, tensors: State, record: Mapping[str, Any]) -> None:
+    _sweep(path.parent, f".{path.name}.*.part")  # before, for the disk may be short
+    write_state(path, tensors, record=json.dumps(record))
+
+
+def _sweep(folder: Path, pattern: str) -> None:
+    """Remove what earlier processes were killed in the midst of writing: what is swept has one process that writes."""
+    for part in folder.glob(pattern):
+        part.unlink(missing_ok=True)
 
 
 def full_state(model: torch.nn.Module) -> State:

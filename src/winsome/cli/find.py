@@ -19,8 +19,8 @@ from winsome.search import Level
 from winsome.stacking import can_stack, one_thread
 from winsome.study.bench import bench_of
 from winsome.study.design import DataPlan, NetworkPlan, Study
-from winsome.study.jobs import SAVE_EVERY, search_of
-from winsome.study.members import search_together
+from winsome.study.jobs import search_of
+from winsome.study.members import SAVE_EVERY, search_together
 from winsome.training.settings import SGD, Constant, Training
 
 

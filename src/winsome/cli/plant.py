@@ -54,7 +54,8 @@ def plant(
     """Plant a ticket on fresh random initialisations and train them from scratch.
 
     The ticket file says which network and data set it was found with. The same seed gives the same starting weights on
-    every machine with the same version of torch. Weights after planting and after training are kept as safetensors.
+    every machine with the same version of torch. Weights after planting and after training are kept as safetensors. Run it
+    again to continue a training that was stopped.
 
     Args:
         ticket: A .ticket file.
@@ -163,6 +164,7 @@ def _plant_one(
     if bench.precision.channels_last:
         network = network.to(memory_format=torch.channels_last)
     mask = plant_ticket(found, network, keep=KEEPS[keep])
+    checkpoint = folder / f"seed-{seed}.checkpoint"
     start, trained = (folder / f"seed-{seed}-{when}.safetensors" for when in ("start", "trained"))
     distributed.from_main(lambda: write_state(start, full_state(network)))
     order = stream_seed(seed, "scratch order")
@@ -176,11 +178,13 @@ def _plant_one(
             called=[f"seed {seed}"],
             curve_at=(),
             on_fraction=lambda fraction: status.update(f"seed {seed}: {fraction:.0%}"),
+            kept_in=[checkpoint],
         )[0]
 
     def write() -> None:
         write_state(trained, full_state(network))
         write_json(result, {"seed": seed, "accuracy": metrics["accuracy"], "loss": metrics["loss"]})
+        checkpoint.unlink(missing_ok=True)
 
     distributed.from_main(write)
     console.print(f"seed {seed}: accuracy {100 * metrics['accuracy']:.2f} %")

@@ -23,7 +23,7 @@ from winsome.store import RunFolder, full_state, read_json, write_json, write_st
 from winsome.study.arms import Dense, Network, Planted
 from winsome.study.bench import Bench, bench_of, fresh_network
 from winsome.study.design import Study
-from winsome.study.members import Metrics, OnFraction, judge, search_together, train_from_scratch
+from winsome.study.members import SAVE_EVERY, Metrics, OnFraction, judge, search_together, train_from_scratch
 from winsome.study.transplants import Found
 
 
@@ -56,7 +56,6 @@ class ArmJob:
 
 
 Job = SearchJob | ArmJob
-SAVE_EVERY = 200  # training steps between two checkpoints inside a level that is not stacked
 
 
 def _seeds(seeds: Sequence[int]) -> str:
@@ -119,6 +118,10 @@ def result_file(folder: Path, job: ArmJob, member: tuple[int, int]) -> Path:
     """Where the result of one run of an arm lives."""
     place = "dense" if isinstance(job.arm, Dense) else f"level-{job.level:02d}"
     return folder / "arms" / job.arm.name / place / f"seed-{member[0]:02d}-start-{member[1]}.json"
+
+
+def _checkpoint_file(folder: Path, job: ArmJob, member: tuple[int, int]) -> Path:
+    return result_file(folder, job, member).with_suffix(".checkpoint")
 
 
 def is_done(job: Job, study: Study, folder: Path) -> bool:
@@ -214,7 +217,15 @@ def _run_arm(
         seeds = [stream_seed(seed, order, fresh_start) for seed, fresh_start in members]
         called = [f"{arm.name}, search seed {seed}, start {fresh_start}" for seed, fresh_start in members]
         metrics = train_from_scratch(
-            networks, masks, seeds, bench, study.training, called=called, curve_at=study.curve_at, on_fraction=on_fraction
+            networks,
+            masks,
+            seeds,
+            bench,
+            study.training,
+            called=called,
+            curve_at=study.curve_at,
+            on_fraction=on_fraction,
+            kept_in=[_checkpoint_file(folder, job, member) for member in members],
         )
         states = [full_state(network) for network in networks]
     density = 1.0 if isinstance(arm, Dense) else study.all_densities[job.level]
@@ -226,6 +237,7 @@ def _run_arm(
         for member, result in zip(members, metrics, strict=True):
             row = {"arm": arm.name, "density": density, "search_seed": member[0], "start": member[1]}
             write_json(result_file(folder, job, member), {**row, "curve": [], **result, "seconds": seconds})
+            _checkpoint_file(folder, job, member).unlink(missing_ok=True)
 
     distributed.from_main(write)
 

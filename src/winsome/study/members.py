@@ -5,19 +5,21 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
+from torch.optim import Optimizer
 
-from winsome import distributed
+from winsome import checkpoint, distributed
 from winsome.data.batches import steps_per_epoch
 from winsome.methods import Method
 from winsome.search import Level, Search
 from winsome.seeding import seeded, stream_seed
 from winsome.signed_mask import SignedMask, stack_masks
 from winsome.stacking import stack, unstack
-from winsome.store import full_state
+from winsome.store import full_state, read_checkpoint, write_checkpoint
 from winsome.study.bench import Bench
 from winsome.training.evaluation import evaluate, re_estimate_statistics
 from winsome.training.loop import train
@@ -26,6 +28,7 @@ from winsome.while_training import on_level
 
 OnFraction = Callable[[float], None]  # of the job's training done, in [0, 1]
 Metrics = dict[str, Any]
+SAVE_EVERY = 200  # training steps between two checkpoints inside a training that is not stacked
 
 
 def judge(network: nn.Module, bench: Bench, *, members: int | None = None) -> list[Metrics]:
@@ -172,20 +175,23 @@ def train_from_scratch(
     called: Sequence[str],
     curve_at: Sequence[int],
     on_fraction: OnFraction,
+    kept_in: Sequence[Path | None] = (),
 ) -> list[Metrics]:
     """Train fresh networks under their masks, in place, and judge them: accuracy, loss and learning curve of each.
 
-    `called` is what an error calls each network.
+    `called` is what an error calls each network. `kept_in` are files for checkpoints, one for each network, from which a
+    training that was killed goes on; stacks are short and keep none. The caller removes them when the results are written.
     """
     if not bench.stacked:
         metrics = []
-        for index, (network, mask, seed) in enumerate(zip(networks, masks, seeds, strict=True)):
+        files = kept_in or [None] * len(networks)
+        for index, (network, mask, seed, file) in enumerate(zip(networks, masks, seeds, files, strict=True)):
 
             def part(fraction: float, done: int = index) -> None:
                 on_fraction((done + fraction) / len(networks))
 
             metrics += _train_one(
-                network, mask, [seed], called[index : index + 1], bench, training, curve_at, part, members=None
+                network, mask, [seed], called[index : index + 1], bench, training, curve_at, part, members=None, kept_in=file
             )
         return metrics
     together = stack(networks).to(bench.device)
@@ -206,6 +212,7 @@ def _train_one(
     on_fraction: OnFraction,
     *,
     members: int | None,
+    kept_in: Path | None = None,
 ) -> list[Metrics]:
     curves: list[list[tuple[int, float]]] = [[] for _ in seeds]
     distributed.agree(f"{called[0]}: the signed mask", mask.digest, "all ranks must read the same ticket")
@@ -217,12 +224,14 @@ def _train_one(
                 curve.append((epoch, member["accuracy"]))
 
     with seeded(seeds[0], distributed.by_rank("training")), mask.enforced_on(network):
+        optimizer = training.optimizer(network.parameters(), stacked=members is not None)
+        total = training.epochs * steps_per_epoch(bench.data, training.batch_size)
         train(
             network,
             bench.data,
             training,
-            training.optimizer(network.parameters(), stacked=members is not None),
-            range(training.epochs * steps_per_epoch(bench.data, training.batch_size)),
+            optimizer,
+            range(total) if kept_in is None else _kept_steps(kept_in, total, network, optimizer, curves[0]),
             seeds=seeds,
             called=called,
             stacked=members is not None,
@@ -234,3 +243,18 @@ def _train_one(
         if curve_at:
             curve.append((training.epochs, member["accuracy"]))
     return [{**member, "curve": curve} for member, curve in zip(judged, curves, strict=True)]
+
+
+def _kept_steps(
+    file: Path, total: int, network: nn.Module, optimizer: Optimizer, curve: list[tuple[int, float]]
+) -> Iterator[int]:
+    """The training steps of a network from its checkpoint on, which is written anew every few steps; its curve goes along."""
+    saved = read_checkpoint(file)
+    first = checkpoint.restore(saved, network, optimizer, {}, default=0)
+    if saved is not None:
+        curve[:] = [(epoch, accuracy) for epoch, accuracy in saved[1]["curve"]]
+    for step in range(first, total):
+        if step > first and step % SAVE_EVERY == 0:
+            tensors, record = checkpoint.take(network, optimizer, {}, step=step, level=0)
+            write_checkpoint(file, tensors, {**record, "curve": curve})
+        yield step
