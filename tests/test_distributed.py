@@ -64,7 +64,8 @@ def bench():
 
 def network(norm, seed=1, dropout=0.0):
     torch.manual_seed(seed)
-    norms = {"none": nn.Identity, "layer": lambda: nn.GroupNorm(1, 6), "batch": lambda: nn.BatchNorm2d(6)}[norm]
+    norms = {"none": nn.Identity, "layer": lambda: nn.GroupNorm(1, 6), "batch": lambda: nn.BatchNorm2d(6),
+             "mean": lambda: nn.BatchNorm2d(6, eps=1e-2, momentum=None)}[norm]
     return nn.Sequential(
         nn.Conv2d(3, 6, 3, padding=1, bias=False), norms(), nn.ReLU(), nn.Conv2d(6, 6, 3, stride=2, bias=False), norms(),
         nn.ReLU(), nn.Flatten(), nn.Dropout(dropout), nn.Linear(54, 16), nn.ReLU(), nn.Linear(16, 4),
@@ -223,6 +224,38 @@ def uneven(folder):
     return train(net, bench().data, settings, settings.optimizer(net.parameters()), range(1), seeds=[0])
 
 
+def running_statistics(folder):
+    """After training with BatchNorms that are each rank's own: what a network is judged with, in parts, on all ranks."""
+    net, settings = network("batch"), Training(1, 32, SGD(0.05))
+    train(net, bench().data, settings, settings.optimizer(net.parameters()), range(3), seeds=[7])
+    return {"state": net.state_dict(), "before": network("batch").state_dict()}
+
+
+def own_loop_with_batch_norms(folder):
+    """A user's loop whose ranks gather running statistics of their own."""
+    inputs = torch.randn(16, 6, generator=torch.Generator().manual_seed(0))[distributed.share_of(16)]
+
+    def train(model, level):
+        parallel = DistributedDataParallel(model) if dist.is_initialized() else model
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for _ in level.steps(total=2):
+            optimizer.zero_grad()
+            parallel(inputs).square().mean().backward()
+            optimizer.step()
+
+    torch.manual_seed(1)
+    model = nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3))
+    return {"states": [level.state for level in winsome.find_tickets(model, winsome.imp(1), train)]}
+
+
+def scores_of_their_own(folder):
+    """Ranks whose scores differ, as those of GPUs may in their last bits: rank 0 decides."""
+    def score(weights, model, probe, random):
+        return {name: w.detach().abs() * (1 + distributed.rank() * torch.rand(w.shape)) for name, w in weights.items()}
+
+    return searched(folder, "none", winsome.Method((1.0, 0.5), winsome.KeepWeights(), score=score))
+
+
 def slow_compiler(folder):
     """One rank compiles for longer than ranks wait for each other in a step; the other found it in its cache."""
     before, compile_of_torch, calls = distributed._STEP_TIMEOUT, torch.compile, []
@@ -247,6 +280,9 @@ def slow_compiler(folder):
 
 
 SCENARIOS = {
+    "own loop, batch norms": own_loop_with_batch_norms,
+    "own scores": scores_of_their_own,
+    "running statistics": running_statistics,
     "slow compiler": slow_compiler,
     "gradients": a_loss_and_gradients,
     "planted": planted,
@@ -259,6 +295,8 @@ SCENARIOS = {
     "layer norms, frozen": lambda folder: searched(folder, "layer", winsome.lrr_with_frozen_norms(2, rate=0.4)),
     "batch norms, aws": lambda folder: searched(folder, "batch", winsome.aws(1, rate=0.4)),
     "batch norms, aws, synchronised": lambda folder: searched(folder, "batch", winsome.aws(1, rate=0.4), sync=True),
+    "batch norms with a plain mean, synchronised": lambda folder: searched(
+        folder, "mean", winsome.aws(1, rate=0.4), sync=True),
     "batch norms, norm rewinding, synchronised": lambda folder: searched(
         folder, "batch", winsome.lrr_with_norm_rewinding(2, rate=0.4, step=1), sync=True),
     "forgotten": forgotten_parallel,
@@ -434,6 +472,7 @@ EQUAL_TO_ONE_PROCESS = [
     "layer norms, aws",
     "layer norms, frozen",
     "batch norms, aws, synchronised",
+    "batch norms with a plain mean, synchronised",
     "batch norms, norm rewinding, synchronised",
 ]
 
@@ -471,6 +510,23 @@ def test_planting_is_that_of_one_process(ranks: Path) -> None:
     assert first["metrics"] == second["metrics"]
     assert [epoch for epoch, _ in first["metrics"]["curve"]] == [1, 2]
     assert first["metrics"]["loss"] == pytest.approx(one["metrics"]["loss"], abs=1e-5)
+
+
+def test_running_statistics_are_alike_as_soon_as_an_epoch_ends(ranks: Path) -> None:
+    _, first, second = results(ranks, "running statistics")
+    assert same_bits(first["state"], second["state"])
+    assert distance(first["state"], first["before"]) > 1e-3
+
+
+def test_a_level_that_ends_has_rank_0s_running_statistics_in_any_loop(ranks: Path) -> None:
+    _, first, second = results(ranks, "own loop, batch norms")
+    for mine, theirs in zip(first["states"], second["states"], strict=True):
+        assert same_bits(mine, theirs)
+
+
+def test_rank_0_decides_where_scores_differ(ranks: Path) -> None:
+    one, first, second = results(ranks, "own scores")
+    assert one["digests"] == first["digests"] == second["digests"]
 
 
 def test_ranks_wait_for_one_that_still_compiles(ranks: Path) -> None:

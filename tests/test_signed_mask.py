@@ -143,7 +143,7 @@ def test_frozen_weights_are_masked_and_unfrozen_ones_have_masked_gradients() -> 
         assert_pruned_are_zero(model, mask)
         model[0].requires_grad_(True)
         ((images, labels),) = batches(1)
-        F.cross_entropy(model(images), labels).backward()
+        F.cross_entropy(model(images), labels).backward()  # type: ignore[no-untyped-call]
         for name in mask:
             gradient = model.get_parameter(name).grad
             assert gradient is not None
