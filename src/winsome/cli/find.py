@@ -14,6 +14,7 @@ from winsome.cli.variations import AS_IT_IS, Variations
 from winsome.data.batches import steps_per_epoch
 from winsome.data.image_store import OnCorrupt
 from winsome.errors import WinsomeError
+from winsome.norms import norm_parameters
 from winsome.prunable import format_plan, plan
 from winsome.search import Level
 from winsome.stacking import can_stack, one_thread
@@ -133,6 +134,8 @@ def _search(study: Study, folder: Path, method: str, seed: int) -> None:
     finished_already = (folder / f"level-{study.deepest:02d}.json").exists()
     console.print(format_plan(plan(search.model, prune_classifier=study.prune_classifier)), markup=False)
     console.print(f"{study.title}: {study.network.name}, {bench.precision.words} on {bench.device}", markup=False)
+    if method in ("aws", "lrr_with_frozen_norms", "frozen") and not norm_parameters(search.model):
+        console.print(f"the network has no normalisation parameters: {method} is learning-rate rewinding here", markup=False)
     small = can_stack(search.model) and bench.device.type == "cpu"
     with one_thread(on=small), console.status("training") as status:
 
