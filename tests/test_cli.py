@@ -122,14 +122,13 @@ def test_a_search_found_twice(found: Path, capsys: pytest.CaptureFixture[str]) -
     assert "training.optimizer.learning_rate was 0.1, is now 0.2" in words
 
 
-@pytest.mark.parametrize(
-    ("network", "method", "told"), [("mlp", "aws", True), ("mlp", "imp", False), ("small_conv", "aws", False)]
-)
+@pytest.mark.parametrize(("widths", "method", "told"), [("()", "aws", True), ("()", "imp", False), ("(8,)", "aws", False)])
 def test_a_method_about_normalisation_says_where_there_is_none(
-    network: str, method: str, told: bool, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    widths: str, method: str, told: bool, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
+    network = ["--network", "mlp", "--network-option", f"widths={widths}", "--prune-classifier", "--method", method]
     quick = ["--levels", "0", "--level-epochs", "1", "--warmup-epochs", "0", "--train-images", "128", "--test-images", "64"]
-    main(["find", "digits", "--network", network, "--method", method, *quick, "--save-to", str(tmp_path)])
+    main(["find", "digits", *network, *quick, "--save-to", str(tmp_path)])
     assert (f"no normalisation parameters: {method} is learning-rate rewinding here" in capsys.readouterr().out) == told
 
 

@@ -79,6 +79,7 @@ def test_every_method_finds_exact_nested_tickets_in_a_users_loop(name: str, tmp_
     before: dict[str, Tensor] = {}
     levels = list(winsome.find_tickets(model, METHODS[name], train, save_to=tmp_path / "run"))
     assert [level.number for level in levels] == [0, 1, 2, 3]
+    assert len({level.seed for level in levels}) == 4, "every level draws anew"
     for level in levels:
         mask = level.ticket.mask
         assert mask.n_kept == round(0.8**level.number * total)
