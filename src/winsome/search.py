@@ -262,7 +262,8 @@ def find_tickets(
         method: for example `winsome.aws(levels=15)`.
         train: called as `train(model, level)` for every level; returns metrics (JSON values) or None.
         probe: one batch and a loss, for scores that look at data.
-        save_to: a folder for the run; finished levels are read back from it when the search is called again.
+        save_to: a folder for the run; finished levels are read back from it when the search is called again, with more levels
+            too.
         seed: of everything random in the search.
         prunable: names of the parameters to prune; all convolutions and linear layers but the classifier if None.
         config: JSON values that identify the run: a folder made with others is refused.

@@ -115,36 +115,56 @@ def read_state(path: Path) -> tuple[State, dict[str, str]]:
         raise WinsomeError(f"{path} is damaged ({error}); delete it to compute it again") from error
 
 
-def claim_folder(folder: Path, config: Mapping[str, Any], *, may_grow: Collection[str] = (), write: bool = True) -> None:
+def claim_folder(
+    folder: Path,
+    config: Mapping[str, Any],
+    *,
+    may_grow: Collection[str] = (),
+    may_lengthen: tuple[str, str] | None = None,
+    write: bool = True,
+) -> None:
     """Take a folder for one configuration: write it down there, or compare with what is written. Every rank calls it.
 
     The number of ranks belongs to the configuration: another one gives other bits. Lists and dicts under the keys in
-    `may_grow` may hold more than what is written, which is then written anew: what is there stays valid. Without `write`
-    nothing is written: only refused.
+    `may_grow` may hold more than what is written, which is then written anew: what is there stays valid. The list under the
+    two keys `may_lengthen` may be the beginning of what is written, or go on from it: the longer one is kept. Without
+    `write` nothing is written: only refused.
 
     Raises:
         WinsomeError: the folder was made with another configuration; every difference is listed.
     """
-    distributed.from_main(lambda: _claim(folder, {**config, **distributed.record()}, may_grow, write))
+    plain = json.loads(json.dumps({**config, **distributed.record()}))
+    distributed.from_main(lambda: _claim(folder, plain, may_grow, may_lengthen, write))
 
 
-def _claim(folder: Path, config: Mapping[str, Any], may_grow: Collection[str], write: bool) -> None:
+def _claim(
+    folder: Path, config: dict[str, Any], may_grow: Collection[str], may_lengthen: tuple[str, str] | None, write: bool
+) -> None:
     path = folder / "config.json"
-    config = json.loads(json.dumps(config))
     if not path.exists():
         if write:
             write_json(path, config)
         return
     there = read_json(path)
     grown = {key: config[key] for key in may_grow if key in there and _holds(config.get(key), there[key])}
-    differences = list(_differences("", {**there, **grown}, config))
-    if write and not differences and grown and there != config:
-        write_json(path, config)
+    wanted = _lengthened(config, there, may_lengthen)
+    differences = list(_differences("", {**_lengthened(there, config, may_lengthen), **grown}, wanted))
+    if write and not differences and there != wanted:
+        write_json(path, wanted)
     if differences:
         raise WinsomeError(
             f"{folder} was made with another configuration: {'; '.join(differences)}; "
             "choose another folder (--save-to), or the same settings to continue"
         )
+
+
+def _lengthened(config: dict[str, Any], by: dict[str, Any], keys: tuple[str, str] | None) -> dict[str, Any]:
+    """The configuration with the other one's list under these keys, where that goes on from its own."""
+    if keys is None:
+        return config
+    outer, inner = keys
+    own, longer = (one.get(outer, {}).get(inner, []) for one in (config, by))
+    return {**config, outer: {**config[outer], inner: longer}} if own and longer[: len(own)] == own else config
 
 
 def _holds(whole: Any, part: Any) -> bool:
@@ -185,7 +205,7 @@ class RunFolder:
 
     def __init__(self, folder: Path, config: Mapping[str, Any]) -> None:
         self.folder = folder
-        claim_folder(folder, config)
+        claim_folder(folder, config, may_lengthen=("method", "densities"))
 
     def _level(self, number: int, kind: str) -> Path:
         return self.folder / f"level-{number:02d}.{kind}"

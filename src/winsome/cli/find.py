@@ -71,7 +71,7 @@ def find(
         network_option: An option of the network, name=value; may be given several times.
         data_dir: Folder of local parquet files (imagenet: or shards, or images) with the data set, instead of a download.
         save_to: Folder of the run; by default runs/DATA-NETWORK-METHOD-seed-SEED.
-        levels: Prune-train rounds after the dense level 0.
+        levels: Prune-train rounds after the dense level 0. More of them later go on from those that are there.
         rate: Fraction of the remaining weights removed per level, in (0, 1).
         rewind_step: Training step that rewinding methods go back to.
         level_epochs: Epochs per level.
