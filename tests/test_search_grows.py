@@ -34,7 +34,7 @@ def search(method: winsome.Method, folder: Path, trained: list[int] | None = Non
         for _ in level.steps(8):
             loss = F.cross_entropy(model(torch.randn(16, 6)), torch.randint(3, (16,)))
             optimizer.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
 
     return list(winsome.find_tickets(model, method, train, save_to=folder, seed=4))

@@ -133,7 +133,8 @@ def test_a_killed_process_loses_nothing(expected: list[dict[str, Any]], tmp_path
 
 
 IDLE = """
-import sys, time
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's & ignores it
 sys.path.insert(0, {here!r})
 from test_study import idle
 from winsome.study.crews import processes
