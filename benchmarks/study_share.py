@@ -26,7 +26,7 @@ from unittest import mock
 
 from measuring import Figure, in_own_process, one_thread, print_figures, print_machine
 from noise import noise_folder
-from winsome import checkpoint, search, store
+from winsome import checkpoint, run_folder, search
 from winsome.methods import aws
 from winsome.study import jobs, members, presets
 from winsome.study.bench import bench_of
@@ -77,12 +77,13 @@ PARTS: tuple[tuple[str, Any, str], ...] = (
     ("training steps", members, "train"),
     ("evaluation", members, "evaluate"),
     ("BatchNorm statistics", members, "re_estimate_statistics"),
-    ("saving levels and networks", store.RunFolder, "write_level"),
-    ("saving levels and networks", store.RunFolder, "write_named"),
+    ("saving levels and networks", run_folder.RunFolder, "write_level"),
+    ("saving levels and networks", run_folder.RunFolder, "write_named"),
     ("saving levels and networks", jobs, "write_state"),
-    ("checkpoints", store.RunFolder, "write_checkpoint"),
+    ("checkpoints", run_folder.RunFolder, "write_checkpoint"),
+    ("checkpoints", members, "write_checkpoint"),
     ("checkpoints", checkpoint, "take"),
-    ("reading levels", store.RunFolder, "read_level"),
+    ("reading levels", run_folder.RunFolder, "read_level"),
     ("reading levels", jobs, "found_by"),
     ("pruning and restarting", search.Search, "open"),
     ("closing levels", search.Search, "close"),

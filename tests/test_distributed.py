@@ -35,7 +35,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 import winsome
-from winsome import distributed, store
+from winsome import distributed, store, ticket_file
 from winsome.data.images import Augmentation, ImageSet, image_data
 from winsome.errors import RankLost, WinsomeError
 from winsome.search import Search
@@ -214,8 +214,8 @@ def one_rank_diverges(folder):
 
 
 def of_another_configuration(folder):
-    searched(folder, "none", winsome.imp(0))
-    return searched(folder, "none", winsome.imp(1))
+    searched(folder, "none", winsome.imp(1))
+    return searched(folder, "none", winsome.imp(1, rate=0.5))
 
 
 def uneven(folder):
@@ -325,7 +325,7 @@ def as_rank(rank, ranks, meeting, work):
             dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=ranks,
                                     timeout=distributed._PATIENCE)
         store.write_whole = only_rank_0(store.write_whole)
-        store.ticket_file.write = only_rank_0(lambda ticket, path, write=store.ticket_file.write: write(ticket, path))
+        ticket_file.write = only_rank_0(lambda ticket, path, write=ticket_file.write: write(ticket, path))
         work(rank)
         code = 0
     except BaseException:

@@ -15,7 +15,9 @@ import pytest
 import torch
 
 from winsome import SignedMask, Ticket, WinsomeError
-from winsome.store import RunFolder, claim_folder, read_json, read_state, write_csv, write_json, write_state, write_whole
+from winsome.claim import claim_folder
+from winsome.run_folder import RunFolder
+from winsome.store import read_json, read_state, write_csv, write_json, write_state, write_whole
 
 CONFIG = {"method": {"densities": [1.0, 0.8], "score": "magnitude"}, "seed": 0}
 

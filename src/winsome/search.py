@@ -22,10 +22,11 @@ from winsome.methods import Method
 from winsome.norms import norm_state_names
 from winsome.prunable import prunable as default_prunable
 from winsome.rewinding import Restart, State
+from winsome.run_folder import RunFolder
 from winsome.scores import Probe
 from winsome.seeding import generator, seeded, stream_seed
 from winsome.signed_mask import SignedMask
-from winsome.store import RunFolder, as_json, full_state, state_digest
+from winsome.store import as_json, full_state, state_digest
 from winsome.ticket import Ticket, ticket_of
 from winsome.while_training import Progress, on_level
 

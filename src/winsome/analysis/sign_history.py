@@ -15,8 +15,9 @@ import torch
 
 from winsome.errors import WinsomeError
 from winsome.methods import METHODS
+from winsome.run_folder import RunFolder
 from winsome.signed_mask import SignedMask
-from winsome.store import RunFolder, read_json
+from winsome.store import read_json
 from winsome.ticket import Ticket
 
 

@@ -13,6 +13,7 @@ from rich.console import Console
 from tyro.conf import Positional
 
 from winsome import distributed, models, ticket_file
+from winsome.claim import claim_folder
 from winsome.data.batches import steps_per_epoch
 from winsome.data.image_store import OnCorrupt
 from winsome.data.images import ImageData
@@ -20,7 +21,7 @@ from winsome.errors import WinsomeError, unknown
 from winsome.norms import norm_parameters
 from winsome.seeding import stream_seed
 from winsome.stacking import can_stack, one_thread
-from winsome.store import claim_folder, full_state, read_json, read_state, write_json, write_state
+from winsome.store import full_state, read_json, read_state, write_json, write_state
 from winsome.study.bench import Bench
 from winsome.study.design import DataPlan
 from winsome.study.members import train_from_scratch

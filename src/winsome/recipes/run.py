@@ -11,12 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
+from winsome.claim import claim_folder
 from winsome.errors import WinsomeError
 from winsome.figures.files import inline_svg, save
 from winsome.figures.results import Results
 from winsome.figures.theme import NARROW, WIDE
 from winsome.recipes.recipe import Evidence, Finished, Recipe, Scale, Table
-from winsome.store import claim_folder, read_json, write_csv, write_json
+from winsome.store import read_json, write_csv, write_json
 from winsome.study.bench import bench_of
 from winsome.study.design import Study
 from winsome.study.results import collect, hardware

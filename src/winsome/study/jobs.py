@@ -15,11 +15,12 @@ from winsome.errors import WinsomeError
 from winsome.norms import reset_norm_parameters
 from winsome.prunable import prunable
 from winsome.rewinding import State
+from winsome.run_folder import RunFolder
 from winsome.search import Search
 from winsome.seeding import generator, stream_seed
 from winsome.signed_mask import SignedMask
 from winsome.stacking import one_thread
-from winsome.store import RunFolder, full_state, read_json, write_json, write_state
+from winsome.store import full_state, read_json, write_json, write_state
 from winsome.study.arms import Dense, Network, Planted
 from winsome.study.bench import Bench, bench_of, fresh_network
 from winsome.study.design import Study

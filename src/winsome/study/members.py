@@ -15,11 +15,12 @@ from torch.optim import Optimizer
 from winsome import checkpoint, distributed
 from winsome.data.batches import steps_per_epoch
 from winsome.methods import Method
+from winsome.run_folder import read_checkpoint, write_checkpoint
 from winsome.search import Level, Search
 from winsome.seeding import seeded, stream_seed
 from winsome.signed_mask import SignedMask, stack_masks
 from winsome.stacking import stack, unstack
-from winsome.store import full_state, read_checkpoint, write_checkpoint
+from winsome.store import full_state
 from winsome.study.bench import Bench
 from winsome.training.evaluation import evaluate, re_estimate_statistics
 from winsome.training.loop import train

@@ -14,7 +14,8 @@ from typing import Any
 
 import torch
 
-from winsome.store import RunFolder, read_json, write_json
+from winsome.run_folder import RunFolder
+from winsome.store import read_json, write_json
 from winsome.study.arms import Arm, Network
 from winsome.study.bench import bench_of
 from winsome.study.design import Study

@@ -13,8 +13,9 @@ from pathlib import Path
 import torch
 
 from winsome import distributed
+from winsome.claim import claim_folder
 from winsome.errors import WinsomeError
-from winsome.store import claim_folder, read_json, write_json
+from winsome.store import read_json, write_json
 from winsome.study.bench import bench_of
 from winsome.study.crews import processes, this_process
 from winsome.study.design import Study

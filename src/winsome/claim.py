@@ -1,0 +1,92 @@
+"""A folder belongs to one configuration: written down at first, compared ever after."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from winsome import distributed
+from winsome.errors import WinsomeError
+from winsome.store import read_json, write_json
+
+
+def claim_folder(
+    folder: Path,
+    config: Mapping[str, Any],
+    *,
+    may_grow: Collection[str] = (),
+    may_lengthen: tuple[str, str] | None = None,
+    write: bool = True,
+) -> None:
+    """Take a folder for one configuration: write it down there, or compare with what is written. Every rank calls it.
+
+    The number of ranks belongs to the configuration: another one gives other bits. Lists and dicts under the keys in
+    `may_grow` may hold more than what is written, which is then written anew: what is there stays valid. The list under the
+    two keys `may_lengthen` may be the beginning of what is written, or go on from it: the longer one is kept. Without
+    `write` nothing is written: only refused.
+
+    Raises:
+        WinsomeError: the folder was made with another configuration; every difference is listed.
+    """
+    plain = json.loads(json.dumps({**config, **distributed.record()}))
+    distributed.from_main(lambda: _claim(folder, plain, may_grow, may_lengthen, write))
+
+
+def _claim(
+    folder: Path, config: dict[str, Any], may_grow: Collection[str], may_lengthen: tuple[str, str] | None, write: bool
+) -> None:
+    path = folder / "config.json"
+    if not path.exists():
+        if write:
+            write_json(path, config)
+        return
+    there = read_json(path)
+    grown = {key: config[key] for key in may_grow if key in there and _holds(config.get(key), there[key])}
+    wanted = _lengthened(config, there, may_lengthen)
+    differences = list(_differences("", {**_lengthened(there, config, may_lengthen), **grown}, wanted))
+    if write and not differences and there != wanted:
+        write_json(path, wanted)
+    if differences:
+        raise WinsomeError(
+            f"{folder} was made with another configuration: {'; '.join(differences)}; "
+            "choose another folder (--save-to), or the same settings to continue"
+        )
+
+
+def _lengthened(config: dict[str, Any], by: dict[str, Any], keys: tuple[str, str] | None) -> dict[str, Any]:
+    """The configuration with the other one's list under these keys, where that goes on from its own."""
+    if keys is None:
+        return config
+    outer, inner = keys
+    own, longer = (one.get(outer, {}).get(inner, []) for one in (config, by))
+    return {**config, outer: {**config[outer], inner: longer}} if own and longer[: len(own)] == own else config
+
+
+def _holds(whole: Any, part: Any) -> bool:
+    """Whether a list has all items of another, a dict all entries of another."""
+    if isinstance(whole, dict) and isinstance(part, dict):
+        return all(key in whole and whole[key] == value for key, value in part.items())
+    return isinstance(whole, list) and isinstance(part, list) and all(item in whole for item in part)
+
+
+def _differences(place: str, there: Any, here: Any) -> list[str]:
+    if isinstance(there, dict) and isinstance(here, dict):
+        keys = [*there, *(key for key in here if key not in there)]
+        return [
+            line for key in keys for line in _differences(f"{place}.{key}" if place else key, there.get(key), here.get(key))
+        ]
+    say = _shortly if _shortly(there) != _shortly(here) else json.dumps  # a difference in what is left out is one, too
+    return [] if there == here else [f"{place} was {say(there)}, is now {say(here)}"]
+
+
+def _shortly(value: Any) -> str:
+    """The value on a line: of a long list its first and last items and their number, numbers of six digits."""
+    if isinstance(value, float):
+        return json.dumps(float(f"{value:.6g}"))
+    if isinstance(value, list):
+        items = [_shortly(item) for item in value]
+        shown = items if len(items) <= 6 else [*items[:3], "...", items[-1]]
+        return f"[{', '.join(shown)}]" + (f" ({len(items)} values)" if len(items) > 6 else "")
+    return json.dumps(value)

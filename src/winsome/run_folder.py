@@ -1,0 +1,120 @@
+"""The run folder of a search: finished levels, the early network and one checkpoint, each written whole or not at all.
+
+Where several ranks run, rank 0 alone reads and writes it, and the others get what it read.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from winsome import distributed, ticket_file
+from winsome.claim import claim_folder
+from winsome.errors import WinsomeError
+from winsome.rewinding import State
+from winsome.store import read_json, read_state, write_json, write_state
+from winsome.ticket import Ticket
+
+log = logging.getLogger("winsome")
+
+
+class RunFolder:
+    """What one search has computed, in one folder.
+
+    `config.json`, `initial.safetensors`, `early.safetensors` (where a method rewinds to a later step), and for every
+    finished level `level-NN.safetensors` (weights), `level-NN.ticket` and, written last, `level-NN.json`: a level is finished
+    if and only if the latter is there. `checkpoint.safetensors` belongs to the level under way. Every rank calls every method.
+    """
+
+    def __init__(self, folder: Path, config: Mapping[str, Any]) -> None:
+        self.folder = folder
+        claim_folder(folder, config, may_lengthen=("method", "densities"))
+
+    def _level(self, number: int, kind: str) -> Path:
+        return self.folder / f"level-{number:02d}.{kind}"
+
+    def read_level(self, number: int) -> tuple[State, Ticket, dict[str, Any]] | None:
+        """State, ticket and record of a level, or None where it is not finished."""
+        return distributed.from_main(lambda: self._read_level(number))
+
+    def _read_level(self, number: int) -> tuple[State, Ticket, dict[str, Any]] | None:
+        if not self._level(number, "json").exists():
+            return None
+        record = read_json(self._level(number, "json"))
+        state, _ = read_state(self._level(number, "safetensors"))
+        return state, ticket_file.read(self._level(number, "ticket")), record
+
+    def read_ticket(self, number: int) -> Ticket | None:
+        """Only the ticket of a level, or None where it is not finished."""
+        finished, ticket = (self._level(number, kind) for kind in ("json", "ticket"))
+        return distributed.from_main(lambda: ticket_file.read(ticket) if finished.exists() else None)
+
+    def n_finished(self) -> int:
+        """How many levels are finished, counted from level 0 to the first that is not."""
+        numbers = itertools.count()
+        return distributed.from_main(lambda: next(k for k in numbers if not self._level(k, "json").exists()))
+
+    def write_level(self, number: int, state: State, ticket: Ticket, record: Mapping[str, Any]) -> None:
+        """Finish a level: its record is written last, and the checkpoint inside the level goes."""
+        distributed.from_main(lambda: self._write_level(number, state, ticket, record))
+
+    def _write_level(self, number: int, state: State, ticket: Ticket, record: Mapping[str, Any]) -> None:
+        write_state(self._level(number, "safetensors"), state)
+        ticket_file.write(ticket, self._level(number, "ticket"))
+        write_json(self._level(number, "json"), record)
+        (self.folder / "checkpoint.safetensors").unlink(missing_ok=True)
+        _sweep(self.folder, ".*.part*")  # .partial of ticket files
+
+    def read_named(self, name: str) -> State | None:
+        """A network kept under a name ("initial", "early"), or None."""
+        path = self.folder / f"{name}.safetensors"
+        return distributed.from_main(lambda: read_state(path)[0] if path.exists() else None)
+
+    def write_named(self, name: str, state: State) -> None:
+        """Keep a network under a name."""
+        distributed.from_main(lambda: write_state(self.folder / f"{name}.safetensors", state))
+
+    def read_checkpoint(self, number: int) -> tuple[State, dict[str, Any]] | None:
+        """Tensors and record of the checkpoint inside level `number`, or None; one that is damaged counts as none."""
+        return read_checkpoint(self.folder / "checkpoint.safetensors", number)
+
+    def write_checkpoint(self, tensors: State, record: Mapping[str, Any]) -> None:
+        """Keep where the level under way stands; the one before it is replaced."""
+        write_checkpoint(self.folder / "checkpoint.safetensors", tensors, record)
+
+
+def read_checkpoint(path: Path, number: int = 0) -> tuple[State, dict[str, Any]] | None:
+    """Tensors and record of a checkpoint of level `number`; None without one, or if it is damaged. Every rank calls it."""
+    return distributed.from_main(lambda: _read_checkpoint(path, number))
+
+
+def _read_checkpoint(path: Path, number: int) -> tuple[State, dict[str, Any]] | None:
+    if not path.exists():
+        return None
+    try:
+        tensors, metadata = read_state(path)
+        record = json.loads(metadata["record"])
+        return (tensors, record) if record["level"] == number else None
+    except (WinsomeError, KeyError, ValueError) as error:
+        log.warning("the checkpoint of level %d is not used: %s", number, error)
+        return None
+
+
+def write_checkpoint(path: Path, tensors: State, record: Mapping[str, Any]) -> None:
+    """Keep where a training stands; the checkpoint before it is replaced. Every rank calls it."""
+    distributed.from_main(lambda: _write_checkpoint(path, tensors, record))
+
+
+def _write_checkpoint(path: Path, tensors: State, record: Mapping[str, Any]) -> None:
+    _sweep(path.parent, f".{path.name}.*.part")  # before, for the disk may be short
+    write_state(path, tensors, record=json.dumps(record))
+
+
+def _sweep(folder: Path, pattern: str) -> None:
+    """Remove what earlier processes were killed in the midst of writing: what is swept has one process that writes."""
+    for part in folder.glob(pattern):
+        part.unlink(missing_ok=True)
