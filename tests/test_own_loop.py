@@ -215,3 +215,16 @@ def test_a_level_read_back_is_the_level_that_was_trained(name: str, tmp_path: Pa
         seen.append([level.mask for level in levels])
     assert seen[0] == seen[1]
     assert seen[0][0] != levels[0].ticket.mask, "signs turned, or nothing is shown"
+
+
+@pytest.mark.parametrize("kind", ["torch.compile", "DataParallel"])
+def test_a_wrapped_model_is_refused_before_anything_is_written(tmp_path: Path, kind: str) -> None:
+    model = fresh_model(0)
+    wrapped = torch.compile(model) if kind == "torch.compile" else nn.DataParallel(model)
+    assert isinstance(wrapped, nn.Module)
+    prefix = "_orig_mod" if kind == "torch.compile" else "module"
+    with pytest.raises(
+        winsome.WinsomeError, match=rf"{kind}\(model\) .* \('{prefix}\.convolution\.weight'\): hand over the bare model"
+    ):
+        next(winsome.find_tickets(wrapped, winsome.aws(1), lambda *_: None, save_to=tmp_path / "run"))
+    assert not (tmp_path / "run").exists()

@@ -127,6 +127,21 @@ def prunable(
     return names
 
 
+def refuse_wrapped(model: nn.Module) -> None:
+    """Refuse a model inside of another, under whose names its ticket would fit no bare network.
+
+    Raises:
+        WinsomeError: names the wrapper.
+    """
+    # By name, for importing these classes takes seconds.
+    if (kind := type(model).__name__) in ("OptimizedModule", "DistributedDataParallel", "DataParallel"):
+        made_by = "torch.compile(model)" if kind == "OptimizedModule" else f"{kind}(model)"
+        first = next(iter(dict(model.named_parameters())), "")
+        raise WinsomeError(
+            f"{made_by} calls its parameters by other names ({first!r}): hand over the bare model, and wrap it in your loop"
+        )
+
+
 def unpruned_signed(model: nn.Module, prunable_names: Sequence[str]) -> tuple[str, ...]:
     """The unpruned parameters whose signs travel with a ticket (arXiv:2504.05357): classifier weights and all biases.
 

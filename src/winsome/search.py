@@ -21,6 +21,7 @@ from winsome.errors import Diverged, WinsomeError
 from winsome.methods import Method
 from winsome.norms import norm_state_names
 from winsome.prunable import prunable as default_prunable
+from winsome.prunable import refuse_wrapped
 from winsome.rewinding import Restart, State
 from winsome.run_folder import RunFolder
 from winsome.scores import Probe
@@ -134,6 +135,7 @@ class Search:
         config: Mapping[str, Any] | None = None,
     ) -> None:
         distributed.refuse_sharded(model)
+        refuse_wrapped(model)
         self.model, self.method, self.seed, self.probe = model, method, seed, probe
         self.names = tuple(prunable) if prunable is not None else default_prunable(model)
         made_with = {"method": method.record(), "seed": seed, "citations": list(method.citations)}
