@@ -144,11 +144,14 @@ def test_a_damaged_level_is_named(tmp_path: Path, kind: str, size: int) -> None:
         folder.read_level(0)
 
 
-def test_a_level_whose_files_are_gone_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["safetensors", "ticket"])
+def test_a_level_whose_files_are_gone_is_named_with_the_remedy(tmp_path: Path, kind: str) -> None:
     folder = folder_with_a_level(tmp_path)
-    (tmp_path / "level-00.safetensors").unlink()
-    with pytest.raises(WinsomeError, match=r"level-00\.safetensors"):
+    (tmp_path / f"level-00.{kind}").unlink()
+    with pytest.raises(WinsomeError, match=rf"level-00\.{kind} is gone; delete level-00\.json too"):
         folder.read_level(0)
+    (tmp_path / "level-00.json").unlink()
+    assert folder.read_level(0) is None
 
 
 @pytest.mark.parametrize("damage", ["truncated", "foreign", "without record", "record of another kind"])

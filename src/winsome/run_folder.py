@@ -45,6 +45,11 @@ class RunFolder:
         if not self._level(number, "json").exists():
             return None
         record = read_json(self._level(number, "json"))
+        for path in (self._level(number, kind) for kind in ("safetensors", "ticket")):
+            if not path.exists():
+                raise WinsomeError(
+                    f"{path} is gone; delete {self._level(number, 'json').name} too, and the level is trained again"
+                )
         state, _ = read_state(self._level(number, "safetensors"))
         return state, ticket_file.read(self._level(number, "ticket")), record
 
