@@ -26,7 +26,7 @@ from winsome import models
 from winsome.analysis.connectivity import Statistics, network_profile
 from winsome.analysis.line import Profile, points
 from winsome.data import ImageData, load
-from winsome.store import full_state
+from winsome.state import full_state
 from winsome.training.precision import FP32, Precision, fast_precision
 
 BAR = 0.8  # seconds
@@ -77,7 +77,7 @@ def figures(rounds: int = 5, network: str = "resnet20", *, images: int = IMAGES[
     """Seconds a point, its share of the machine's limit, and the distance between the formats."""
     noise, digits = noise_images(IMAGES[0], images), load("digits")
     fast = fast_precision(models.build(network, image_shape=noise.image_shape, n_classes=10, seed=0), torch.device("cpu"))
-    formats = {precision.words: precision for precision in (replace(fast, bf16=False), fast)}
+    formats = {precision.label: precision for precision in (replace(fast, bf16=False), fast)}
     subjects: dict[str, Callable[[], float]] = {
         words: partial(seconds_per_point, partial(profile, network, noise, precision, POINTS), POINTS)
         for words, precision in formats.items()
@@ -93,7 +93,7 @@ def figures(rounds: int = 5, network: str = "resnet20", *, images: int = IMAGES[
         found.append(ratio(f"{network}, {words}: of the rate of matrix products", limit, measured[words]))
     one, other = (profile(network, noise, precision, POINTS).losses for precision in (FP32, fast))
     apart = max(abs(a - b) for a, b in zip(one, other, strict=True))
-    found.append(Figure(f"{network}: greatest distance between the losses in fp32 and in {fast.words}", (apart,)))
+    found.append(Figure(f"{network}: greatest distance between the losses in fp32 and in {fast.label}", (apart,)))
     return [*found, Figure("residual_mlp, 11 points at once, one thread: s per point", tuple(measured["digits"]))]
 
 

@@ -43,7 +43,7 @@ from winsome.data import steps_per_epoch
 from winsome.methods import aws, learning_rate_rewinding
 from winsome.norms import interpolated_norms
 from winsome.study import presets
-from winsome.study.design import DataPlan
+from winsome.study.design import DataSpec
 from winsome.study.run import run
 from winsome.training.loop import train
 from winsome.training.precision import FP32, default_device, fast_precision
@@ -199,7 +199,7 @@ def study_figures(sizes: Sizes) -> list[Figure]:
         folder = noise_folder(Path(place) / "images", sizes.images, max(10, sizes.images // 5))
         study = replace(
             whole,
-            data=DataPlan(str(folder)),
+            data=DataSpec(str(folder)),
             methods=(("lrr", learning_rate_rewinding(sizes.study_levels)), ("aws", aws(sizes.study_levels))),
             search_training=replace(whole.search_training, epochs=sizes.study_epochs, batch_size=min(128, sizes.images)),
             warmup_epochs=0,

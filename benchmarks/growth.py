@@ -21,7 +21,7 @@ from measuring import Figure, interleaved, print_figures, print_machine
 from winsome.methods import aws
 from winsome.study import presets
 from winsome.study.arms import ARMS
-from winsome.study.design import DataPlan, NetworkPlan, Study
+from winsome.study.design import DataSpec, NetworkSpec, Study
 from winsome.study.run import run
 
 PLANTED = ("planted_aws", "mask_only", "random_mask", "planted_aws_phi")
@@ -42,8 +42,8 @@ def study_of(axis: str, units: int, *, epochs: int, network: str = "residual_mlp
     whole = presets.digits()
     return replace(
         whole,
-        data=DataPlan("digits", train_images=train_images),
-        network=NetworkPlan("small_conv" if axis == "width, convolutions" else network, width),
+        data=DataSpec("digits", train_images=train_images),
+        network=NetworkSpec("small_conv" if axis == "width, convolutions" else network, width),
         methods=(("aws", aws(levels, 0.2)),),
         search_training=replace(whole.search_training, epochs=epochs),
         warmup_epochs=0,

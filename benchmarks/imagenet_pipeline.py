@@ -32,7 +32,7 @@ from PIL import Image
 from measuring import Figure, interleaved, print_figures, print_machine, ratio
 from winsome.data import Augmentation, ImageData, evaluation_batches, training_batches
 from winsome.data.encoded import EncodedSet, EncodedSplit
-from winsome.data.image_store import StorePlan, image_store
+from winsome.data.image_store import StoreSpec, image_store
 from winsome.data.images import ResizedCrop, image_data
 
 BATCH = 128
@@ -71,7 +71,7 @@ def in_processes(pool: ProcessPoolExecutor, images: Sequence[bytes]) -> int:
     return sum(pool.map(decode_all, (images[0::2], images[1::2])))
 
 
-def store(images: Sequence[bytes], plan: StorePlan, folder: Path) -> ImageData:
+def store(images: Sequence[bytes], plan: StoreSpec, folder: Path) -> ImageData:
     """The data set of a fresh store."""
     split = EncodedSplit(images, [row % 10 for row in range(len(images))], (("memory", len(images)),))
     few = EncodedSplit(images[:10], list(range(10)), (("memory", 10),))
@@ -107,12 +107,12 @@ def figures(folder: Path, n_images: int = 2000, rounds: int = 5) -> list[Figure]
     found = []
     with tempfile.TemporaryDirectory() as place, ProcessPoolExecutor(2) as pool:
         for words, images, plan in (
-            ("64x64, stored 64, batches 56", small, StorePlan.for_images_of(56)),
-            ("500x375, stored 256, batches 224", large, StorePlan()),
+            ("64x64, stored 64, batches 56", small, StoreSpec.for_images_of(56)),
+            ("500x375, stored 256, batches 224", large, StoreSpec()),
         ):
             numbers = count()
 
-            def built(images: list[bytes] = images, plan: StorePlan = plan, numbers: Iterator[int] = numbers) -> ImageData:
+            def built(images: list[bytes] = images, plan: StoreSpec = plan, numbers: Iterator[int] = numbers) -> ImageData:
                 return store(images, plan, Path(place) / f"{plan.stored_size}-{next(numbers)}")
 
             def stored(built: Callable[[], ImageData] = built) -> int:

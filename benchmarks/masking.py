@@ -145,8 +145,8 @@ def _figures_of(name: str, rounds: int, repeats: int, batch: int, compiled: bool
     found += [
         ratio(f"{name}: masked over dense", times["LRR"], times["dense"], bar=MASKED_OVER_DENSE),
         ratio(f"{name}: AWS over LRR", times["AWS"], times["LRR"], bar=AWS_OVER_LRR),
-        ratio(f"{name}: {fast.words}, dense, over plain fp32", times["dense"], times["plain fp32"], bar=bar),
-        ratio(f"{name}: {fast.words}, masked with AWS, over plain fp32", times["AWS"], times["plain fp32"]),
+        ratio(f"{name}: {fast.label}, dense, over plain fp32", times["dense"], times["plain fp32"], bar=bar),
+        ratio(f"{name}: {fast.label}, masked with AWS, over plain fp32", times["AWS"], times["plain fp32"]),
     ]
     if compiled:
         found.append(ratio(f"{name}: AWS compiled over eager", times["AWS compiled"], times["AWS"]))

@@ -23,41 +23,41 @@ from noise import noise_images
 from winsome import Level, aws, find_tickets, models
 from winsome.data import ImageData, steps_per_epoch
 from winsome.search import Search
-from winsome.study.bench import Bench
-from winsome.study.members import search_together
+from winsome.training.conditions import Conditions
 from winsome.training.loop import train
 from winsome.training.precision import fast_precision
 from winsome.training.settings import SGD, Constant, Training
+from winsome.training.side_by_side import search_together
 
 OVER_PLAIN = 1.3
 LEVELS = 2  # after level 0
 STEPS = 3  # of one level
-Way = Callable[[nn.Module, Bench, Training, Path], None]
+Way = Callable[[nn.Module, Conditions, Training, Path], None]
 
 
-def plain(network: nn.Module, bench: Bench, training: Training, _folder: Path) -> None:
+def plain(network: nn.Module, conditions: Conditions, training: Training, _folder: Path) -> None:
     """The training loop alone."""
     optimizer = training.optimizer(network.parameters())
     for _ in range(1 + LEVELS):
-        train(network, bench.data, training, optimizer, range(STEPS), seeds=[0], precision=bench.precision)
+        train(network, conditions.data, training, optimizer, range(STEPS), seeds=[0], precision=conditions.precision)
 
 
-def by_find_tickets(network: nn.Module, bench: Bench, training: Training, folder: Path) -> None:
+def by_find_tickets(network: nn.Module, conditions: Conditions, training: Training, folder: Path) -> None:
     """A search with the same loop inside, kept on disk."""
 
     def train_level(model: nn.Module, level: Level) -> None:
         optimizer = training.optimizer(model.parameters())
         steps = level.steps(STEPS, optimizer=optimizer, save_every=2)
-        train(model, bench.data, training, optimizer, steps, seeds=[level.seed], precision=bench.precision)
+        train(model, conditions.data, training, optimizer, steps, seeds=[level.seed], precision=conditions.precision)
 
     for _ in find_tickets(network, aws(levels=LEVELS), train_level, save_to=folder):
         pass
 
 
-def by_study(network: nn.Module, bench: Bench, training: Training, folder: Path) -> None:
+def by_study(network: nn.Module, conditions: Conditions, training: Training, folder: Path) -> None:
     """What a job of `winsome study` does."""
     search = Search(network, aws(levels=LEVELS), save_to=folder)
-    search_together([search], bench, lambda _: training, last_level=LEVELS, on_fraction=lambda _: None, save_every=2)
+    search_together([search], conditions, lambda _: training, last_level=LEVELS, on_fraction=lambda _: None, save_every=2)
 
 
 WAYS: dict[str, Way] = {"plain training": plain, "find_tickets": by_find_tickets, "study engine": by_study}
@@ -75,7 +75,7 @@ def one_way(way: str, name: str, batch: int, threads: int) -> tuple[float, float
     training = Training(1, batch, SGD(), Constant())
     assert steps_per_epoch(data, batch) == STEPS
     with tempfile.TemporaryDirectory() as place:
-        WAYS[way](network, Bench(data, precision, statistics_images=1000), training, Path(place) / "run")
+        WAYS[way](network, Conditions(data, precision, statistics_images=1000), training, Path(place) / "run")
         peak = peak_bytes()
         size = sum(file.stat().st_size for file in Path(place).rglob("level-*.*")) / (1 + LEVELS)
     return peak / 1e6, (peak - before) / 1e6, size / 1e6

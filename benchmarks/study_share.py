@@ -26,13 +26,16 @@ from unittest import mock
 
 from measuring import Figure, in_own_process, one_thread, print_figures, print_machine
 from noise import noise_folder
-from winsome import checkpoint, run_folder, search
+from winsome import search
 from winsome.methods import aws
-from winsome.study import jobs, members, presets
-from winsome.study.bench import bench_of
-from winsome.study.design import DataPlan, NetworkPlan, Study
+from winsome.runs import checkpoint
+from winsome.runs import search_folder as run_folder
+from winsome.study import jobs, presets
+from winsome.study.conditions import conditions_of
+from winsome.study.design import DataSpec, NetworkSpec, Study
 from winsome.study.run import run
 from winsome.training import settings
+from winsome.training import side_by_side as members
 
 SHARE = 0.9
 LEVELS = 2
@@ -87,7 +90,7 @@ PARTS: tuple[tuple[str, Any, str], ...] = (
     ("reading levels", jobs, "found_by"),
     ("pruning and restarting", search.Search, "open"),
     ("closing levels", search.Search, "close"),
-    ("loading data", DataPlan, "load"),
+    ("loading data", DataSpec, "load"),
     ("making optimizers (torch imports its compiler once)", settings.SGD, "__call__"),
 )
 
@@ -99,8 +102,8 @@ def small_study(folder: Path, images: int, scratch_epochs: int, *, seeds: int = 
     return replace(
         whole,
         name="share",
-        data=DataPlan(str(noise_folder(folder / "images", images, images // 5))),
-        network=NetworkPlan(network),
+        data=DataSpec(str(noise_folder(folder / "images", images, images // 5))),
+        network=NetworkSpec(network),
         methods=(("aws", aws(LEVELS)),),
         training=replace(whole.training, epochs=scratch_epochs),
         arms=arms,
@@ -126,10 +129,10 @@ def seconds_by_part(images: int, scratch_epochs: int, network: str = "resnet20")
         stack.enter_context(own_cache(Path(place)))
         for name, owner, attribute in PARTS:
             stack.enter_context(mock.patch.object(owner, attribute, clock.timed(name, getattr(owner, attribute))))
-        bench_of.cache_clear()
+        conditions_of.cache_clear()
         with clock.part("everything else"):
             run(study, Path(place) / "study", workers=1)
-    bench_of.cache_clear()
+    conditions_of.cache_clear()
     return clock.seconds
 
 
@@ -146,7 +149,7 @@ def share_of_jobs(images: int, scratch_epochs: int, network: str = "resnet20") -
         start = time.perf_counter()
         in_jobs = run(study, Path(place) / "study", workers=cores)
         total = time.perf_counter() - start
-    bench_of.cache_clear()
+    conditions_of.cache_clear()
     return in_jobs / (cores * total)
 
 

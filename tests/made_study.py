@@ -9,10 +9,10 @@ import torch
 from torch import nn
 
 from winsome import models, ticket_file
+from winsome.files import write_json, write_state
 from winsome.prunable import prunable
-from winsome.rewinding import State
 from winsome.seeding import generator
-from winsome.store import full_state, write_json, write_state
+from winsome.state import State, full_state
 from winsome.ticket import ticket_of
 
 SHAPE, CLASSES = (1, 8, 8), 10

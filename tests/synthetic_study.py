@@ -14,7 +14,7 @@ from typing import cast
 import numpy as np
 from scipy.stats import t as student
 
-from winsome.figures.results import Arm, Claim, Comparison, Entry, Results, Run, Search, SearchLevel
+from winsome.evidence.results import Arm, Claim, Comparison, Entry, Results, Run, Search, SearchLevel
 
 PLANTED: dict[str, tuple[str, str | None, float]] = {  # name -> (label, method, points lost at 5 % density)
     "planted_aws": ("|θ₀|·s_AWS", "aws", 2.0),

@@ -27,7 +27,7 @@ from image_files import picture, png
 from measuring import Figure
 from study_share import Clock
 from winsome.data import load
-from winsome.data.image_store import StorePlan
+from winsome.data.image_store import StoreSpec
 from winsome.study.presets import digits
 
 
@@ -196,7 +196,7 @@ def test_peak_memory_is_seen() -> None:
 @pytest.mark.filterwarnings("ignore:The image decoding:DeprecationWarning")
 def test_the_path_of_photographs_is_timed(tmp_path: Path) -> None:
     photographs = [imagenet_pipeline.enlarged(png(picture(seed, size=64))) for seed in range(12)]
-    data = imagenet_pipeline.store(photographs, StorePlan.for_images_of(56), tmp_path / "store")
+    data = imagenet_pipeline.store(photographs, StoreSpec.for_images_of(56), tmp_path / "store")
     assert imagenet_pipeline.evaluate_on(data) == len(photographs)
     assert imagenet_pipeline.decode_all(photographs) == imagenet_pipeline.torchvision_decode_all(photographs) == 12
 

@@ -17,13 +17,13 @@ import winsome
 from winsome import models
 from winsome.data import ImageData, load, subset
 from winsome.errors import WinsomeError
-from winsome.rewinding import State
 from winsome.search import Search
-from winsome.study import members
-from winsome.study.bench import Bench
-from winsome.study.members import search_together
+from winsome.state import State
+from winsome.training import side_by_side as members
+from winsome.training.conditions import Conditions
 from winsome.training.precision import FP32, Precision
 from winsome.training.settings import SGD, Adam, Constant, StepDecay, Training
+from winsome.training.side_by_side import search_together
 
 
 class Stopped(Exception):
@@ -62,7 +62,7 @@ def found(folder: Path, digits: ImageData, optimizer: SGD | Adam, precision: Pre
     with stopped_after(stop_after):
         search_together(
             [search],
-            Bench(digits, precision, statistics_images=64),
+            Conditions(digits, precision, statistics_images=64),
             lambda _: Training(3, 32, optimizer, Constant()),
             last_level=1,
             on_fraction=lambda _: None,
@@ -104,7 +104,7 @@ def test_a_training_from_scratch_goes_on_with_its_curve(
                 [network],
                 [mask],
                 [5],
-                Bench(digits, precision, statistics_images=64),
+                Conditions(digits, precision, statistics_images=64),
                 Training(4, 32, SGD(0.05), StepDecay()),
                 called=["it"],
                 curve_at=(1, 2, 3),

@@ -18,8 +18,8 @@ from commands import said
 from winsome import ticket_file
 from winsome.cli import COMMANDS, main
 from winsome.cli.help import filled
+from winsome.files import read_json, read_state
 from winsome.methods import METHODS
-from winsome.store import read_json, read_state
 
 QUICK = ["--levels", "1", "--level-epochs", "1", "--warmup-epochs", "1"]
 STUDY = [*QUICK, "--epochs", "1", "--seeds", "1", "--starts", "1", "--arms", "dense", "--workers", "1", "--curve-at", "1"]
@@ -200,7 +200,7 @@ def test_ctrl_c_says_how_to_continue(
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("winsome.study.members.train", interrupted)
+    monkeypatch.setattr("winsome.training.side_by_side.train", interrupted)
     words = said(["find", *QUICK, "--save-to", str(tmp_path / "a run")], capsys, code=130)
     assert f"To continue: winsome find {' '.join(QUICK)} --save-to '{tmp_path / 'a run'}'" in words
 

@@ -19,11 +19,11 @@ from winsome.analysis.connectivity import Statistics, network_profile
 from winsome.analysis.line import BASE_LINES, barrier
 from winsome.cli import main
 from winsome.data import subset
+from winsome.evidence import connectivity
+from winsome.evidence.connectivity import Settings, study_connectivity
+from winsome.evidence.pairs import PAIRS
 from winsome.figures.theme import NARROW, WIDE
-from winsome.store import read_json, read_state, write_json, write_state
-from winsome.study import connectivity
-from winsome.study.connectivity import Settings, study_connectivity
-from winsome.study.pairs import PAIRS
+from winsome.files import read_json, read_state, write_json, write_state
 
 ARMS = tuple(f"planted_{method}{variant}" for method in ("aws", "lrr") for variant in ("", "_phi", "_reordered"))
 QUICK = ["--points", "3", "--test-images", "40"]

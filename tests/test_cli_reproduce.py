@@ -12,9 +12,9 @@ import torch
 from test_recipes import shrunken
 from winsome import ticket_file
 from winsome.cli import main
+from winsome.files import read_json, write_json
 from winsome.recipes import catalogue
 from winsome.recipes.recipe import MakeRecipe, Recipe, Scale
-from winsome.store import read_json, write_json
 from winsome.study.jobs import Job, SearchJob, run_job
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -121,7 +121,7 @@ def test_a_later_call_takes_what_an_earlier_one_has_computed(
         ran.clear()
         main(["reproduce", name, "--save-to", str(tmp_path / folder), "--workers", "1"])
         capsys.readouterr()
-        return [job.method for job in ran if isinstance(job, SearchJob)]
+        return [job.search for job in ran if isinstance(job, SearchJob)]
 
     assert epochs_left() == round(3 * 2 * 3 + 0.3 * 3 * 2 * 2), "methods, seeds, levels; judging arms, levels, seeds"
     assert searched("lrr_mask_swap", "shared") == ["lrr", "imp", "imp_in_lrr"]

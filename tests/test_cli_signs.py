@@ -12,8 +12,8 @@ import pytest
 from winsome.analysis.sign_history import search_runs, sign_history
 from winsome.analysis.signs import dynamics
 from winsome.cli import main
-from winsome.store import write_json
-from winsome.study.sign_summary import STATISTICS
+from winsome.evidence.signs import STATISTICS
+from winsome.files import write_json
 
 QUICK = ["--levels", "2", "--rate", "0.5", "--level-epochs", "1", "--warmup-epochs", "1", "--train-images", "260"]
 SMALL = [*QUICK, "--test-images", "100", "--network-option", "width=16", "--network-option", "blocks=2", "--batch-size", "64"]

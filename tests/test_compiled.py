@@ -15,9 +15,9 @@ from torch import nn
 
 from winsome import SignedMask, interpolated_norms, models, prunable
 from winsome.data import ImageData, load, steps_per_epoch, subset
+from winsome.files import read_json
 from winsome.signed_mask import stack_masks
 from winsome.stacking import stack
-from winsome.store import read_json
 from winsome.training.loop import train
 from winsome.training.precision import FP32, Precision, precision_for
 from winsome.training.settings import SGD, Constant, Training
@@ -150,8 +150,8 @@ def test_all_that_a_compiled_forward_changes_lies_at_fixed_addresses() -> None:
 
 
 def test_words_say_that_a_network_trains_compiled() -> None:
-    assert COMPILED.words == "fp32, compiled"
-    assert Precision(bf16=True, channels_last=True, compiled=True).words == "bf16 autocast, channels_last, compiled"
+    assert COMPILED.label == "fp32, compiled"
+    assert Precision(bf16=True, channels_last=True, compiled=True).label == "bf16 autocast, channels_last, compiled"
 
 
 def run_python(code: str, cache: Path, **environment: str) -> subprocess.CompletedProcess[str]:

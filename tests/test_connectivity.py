@@ -20,10 +20,9 @@ from winsome.analysis.connectivity import Statistics, network_profile, one_epoch
 from winsome.analysis.line import BASE_LINES, barrier, interpolate, mean, points, profile, straight
 from winsome.data import ImageData, evaluation_batches, load, statistics_batches, subset
 from winsome.errors import WinsomeError
-from winsome.rewinding import State
+from winsome.evidence.barriers import barriers, line_record
 from winsome.seeding import seeded
-from winsome.store import full_state
-from winsome.study.barriers import barriers, line_record
+from winsome.state import State, full_state
 from winsome.training.precision import Precision
 
 FINITE = st.floats(-10, 10)

@@ -20,7 +20,7 @@ from winsome.cli import main
 from winsome.data import load, subset, training_batches
 from winsome.data.batches import evaluation_batches
 from winsome.errors import WinsomeError
-from winsome.store import read_json, read_state
+from winsome.files import read_json, read_state
 
 # Torch takes seconds to import: one process imports it, and forks the ranks of every scenario before it computes anything.
 SCRIPT = '''
@@ -35,12 +35,12 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 import winsome
-from winsome import distributed, store, ticket_file
+from winsome import distributed, files as store, ticket_file
 from winsome.data.images import Augmentation, ImageSet, image_data
 from winsome.errors import RankLost, WinsomeError
 from winsome.search import Search
-from winsome.study.bench import Bench
-from winsome.study.members import judge, search_together, train_from_scratch
+from winsome.training.conditions import Conditions
+from winsome.training.side_by_side import judge, search_together, train_from_scratch
 from winsome.training.evaluation import evaluate
 from winsome.training.loop import train
 from winsome.training.precision import FP32, Precision
@@ -57,9 +57,9 @@ def images(count, seed):
     return ImageSet((signal_[labels] + torch.randint(0, 56, (count, 3, 8, 8), generator=random)).to(torch.uint8), labels)
 
 
-def bench():
+def conditions():
     data = image_data("made up", images(97, 1), images(41, 2), tuple("abcd"), augmentation=Augmentation(pad=1, flip=True))
-    return Bench(data, FP32, statistics_images=64)
+    return Conditions(data, FP32, statistics_images=64)
 
 
 def network(norm, seed=1, dropout=0.0):
@@ -79,7 +79,7 @@ def searched(folder, norm, method, optimizer=SGD(0.05), *, sync=False, **network
     levels = []
     settings = Training(2, 32, optimizer, Constant(), sync_batch_norm=sync)
     search_together(
-        [search], bench(), lambda _: settings, last_level=len(method.densities) - 1, on_fraction=lambda _: None,
+        [search], conditions(), lambda _: settings, last_level=len(method.densities) - 1, on_fraction=lambda _: None,
         on_level=levels.append, save_every=2,
     )
     return {
@@ -103,7 +103,7 @@ def a_loss_and_gradients(folder):
     for parameter in net.parameters():
         optimizer.state[parameter]["momentum_buffer"] = torch.ones_like(parameter)
     with mask.enforced_on(net):
-        loss = train(net, bench().data, settings, optimizer, range(3), seeds=[7])
+        loss = train(net, conditions().data, settings, optimizer, range(3), seeds=[7])
     gradients = {name: parameter.grad for name, parameter in net.named_parameters()}
     return {"loss": loss, "weights": net.state_dict(), "gradients": gradients, "kept": kept}
 
@@ -115,7 +115,7 @@ def planted(folder):
     kept = {name: weights[name].abs() > weights[name].abs().median() for name in names}
     mask = winsome.SignedMask.of({name: weights[name] for name in names}, kept)
     (metrics,) = train_from_scratch(
-        [net], [mask], [5], bench(), Training(2, 32, SGD(0.05)), called=["it"], curve_at=(1,), on_fraction=lambda _: None
+        [net], [mask], [5], conditions(), Training(2, 32, SGD(0.05)), called=["it"], curve_at=(1,), on_fraction=lambda _: None
     )
     return {"metrics": metrics, "weights": net.state_dict()}
 
@@ -127,7 +127,7 @@ def judged(folder):
     for count in (41, 40, 3, 1):
         data = image_data("made up", images(97, 1), images(count, 2), tuple("abcd"))
         results.append([value.tolist() for value in evaluate(net, data)])
-    return {"results": results, "judged": judge(net, bench())}
+    return {"results": results, "judged": judge(net, conditions())}
 
 
 def own_loop(folder):
@@ -208,7 +208,7 @@ def one_rank_diverges(folder):
         net.register_forward_hook(lambda _module, _inputs, output: output * float("nan"))
     settings = Training(1, 32, SGD(0.05))
     try:
-        train(net, bench().data, settings, settings.optimizer(net.parameters()), range(3), seeds=[7])
+        train(net, conditions().data, settings, settings.optimizer(net.parameters()), range(3), seeds=[7])
     except Diverged as error:
         return {"error": str(error)}
 
@@ -221,13 +221,13 @@ def of_another_configuration(folder):
 def uneven(folder):
     settings = Training(1, 33)
     net = network("none")
-    return train(net, bench().data, settings, settings.optimizer(net.parameters()), range(1), seeds=[0])
+    return train(net, conditions().data, settings, settings.optimizer(net.parameters()), range(1), seeds=[0])
 
 
 def running_statistics(folder):
     """After training with BatchNorms that are each rank's own: what a network is judged with, in parts, on all ranks."""
     net, settings = network("batch"), Training(1, 32, SGD(0.05))
-    train(net, bench().data, settings, settings.optimizer(net.parameters()), range(3), seeds=[7])
+    train(net, conditions().data, settings, settings.optimizer(net.parameters()), range(3), seeds=[7])
     return {"state": net.state_dict(), "before": network("batch").state_dict()}
 
 
@@ -271,7 +271,7 @@ def slow_compiler(folder):
     distributed._prompt.cache_clear()
     distributed._STEP_TIMEOUT, torch.compile = datetime.timedelta(seconds=2), slowly
     try:
-        train(net, bench().data, settings, settings.optimizer(net.parameters()), range(3), seeds=[7],
+        train(net, conditions().data, settings, settings.optimizer(net.parameters()), range(3), seeds=[7],
               precision=Precision(compiled=True))
     finally:
         distributed._STEP_TIMEOUT, torch.compile = before, compile_of_torch

@@ -25,11 +25,7 @@ from scipy.optimize import minimize
 import synthetic_study
 from winsome import figures
 from winsome.errors import WinsomeError
-from winsome.figures.files import PAGE_COLOURS
-from winsome.figures.labels import elide, fit, spread, typeset, wrap
-from winsome.figures.layers import summaries
-from winsome.figures.pairs import interval, reference, seed_differences, signed
-from winsome.figures.results import (
+from winsome.evidence.results import (
     Results,
     deviation,
     extremes_and_middle,
@@ -38,6 +34,10 @@ from winsome.figures.results import (
     percent,
     same_density,
 )
+from winsome.figures.files import PAGE_COLOURS
+from winsome.figures.labels import elide, fit, spread, typeset, wrap
+from winsome.figures.layers import summaries
+from winsome.figures.pairs import interval, reference, seed_differences, signed
 from winsome.figures.rows import swarm
 from winsome.figures.scales import density_scale
 from winsome.figures.styles import arm_styles, method_styles, styles_of
@@ -394,8 +394,8 @@ def test_arms_can_be_told_apart() -> None:
 @given(st.lists(st.sampled_from(sorted(ARMS)), unique=True, min_size=1))
 def test_an_arm_looks_alike_in_every_study(names: list[str]) -> None:
     arms = [ARMS[name] for name in names if ARMS[name].kind in ("planted", "network")]
-    records = [{"name": arm.name, "kind": arm.kind, "method": arm.method} for arm in arms]
-    methods = list(dict.fromkeys(arm.method for arm in arms if arm.method))
+    records = [{"name": arm.name, "kind": arm.kind, "method": arm.search} for arm in arms]
+    methods = list(dict.fromkeys(arm.search for arm in arms if arm.search))
     searches = [{"method": method} for method in methods]
     results: Any = {"study": {"arms": records}, "searches": searches}
     styles = arm_styles(results)
@@ -404,7 +404,7 @@ def test_an_arm_looks_alike_in_every_study(names: list[str]) -> None:
     whole = arm_styles(synthetic_study.several())
     for name in ("planted_aws", "planted_lrr", "mask_only", "random_mask"):
         assert name not in styles or styles[name] == whole[name]
-    if "planted_lrr" in names or not any(arm.kind == "planted" and arm.method == "lrr" for arm in arms):
+    if "planted_lrr" in names or not any(arm.kind == "planted" and arm.search == "lrr" for arm in arms):
         assert method_styles(results).get("lrr", whole["planted_lrr"]).colour == whole["planted_lrr"].colour
 
 

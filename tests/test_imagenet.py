@@ -44,7 +44,7 @@ from winsome.data import (
     with_validation,
 )
 from winsome.data.decoding import opened
-from winsome.data.image_store import StorePlan, square
+from winsome.data.image_store import StoreSpec, square
 from winsome.data.images import Augmentation, ResizedCrop
 from winsome.data.resized_crops import draw_boxes, resized_crops
 from winsome.data.row_groups import read_large_parquet
@@ -494,7 +494,7 @@ def test_the_digest_is_that_of_the_pixels_and_labels(folder: Path) -> None:
 
 def test_one_of_two_builders_waits(folder: Path) -> None:
     read: list[int] = []
-    plan = StorePlan.for_images_of(14)
+    plan = StoreSpec.for_images_of(14)
     source = load_source(folder, read)
     with ThreadPoolExecutor(2) as threads:
         calls = [threads.submit(image_store.image_store, "two", "key", source, plan, folder=folder / "c") for _ in range(2)]

@@ -23,10 +23,10 @@ from winsome.recipes.run import run_recipe
 from winsome.recipes.set_ups import set_ups
 from winsome.rewinding import RewindTo
 from winsome.study.arms import CLAIMS, Network
-from winsome.study.design import DataPlan, NetworkPlan, SearchPlan, Study
+from winsome.study.design import DataSpec, NetworkSpec, SearchSpec, Study
 from winsome.study.jobs import ArmJob, Job, SearchJob, run_job
+from winsome.study.reuse import Places
 from winsome.study.run import Watch
-from winsome.sweep.shared import Places
 from winsome.training.settings import Training
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -43,15 +43,15 @@ def shrunk(study: Study) -> Study:
     def training(one: Training) -> Training:
         return replace(one, epochs=1, batch_size=64, warmup_epochs=min(one.warmup_epochs, 1))
 
-    def plan(one: SearchPlan) -> SearchPlan:
+    def plan(one: SearchSpec) -> SearchSpec:
         rewind = replace(one.method.rewind, step=min(one.method.rewind.step, 1))  # type: ignore[type-var]
         method = replace(one.method, densities=geometric(2, 0.5), rewind=rewind)
         return replace(one, method=method, training=training(one.training) if one.training else None)
 
-    network = NetworkPlan("residual_mlp", (("blocks", 1), ("width", 16)))
+    network = NetworkSpec("residual_mlp", (("blocks", 1), ("width", 16)))
     return replace(
         study,
-        data=DataPlan("digits", train_images=260, test_images=100),
+        data=DataSpec("digits", train_images=260, test_images=100),
         network=network,
         methods=tuple((name, plan(one)) for name, one in study.plans.items()),
         search_training=training(study.search_training),
@@ -198,7 +198,7 @@ def test_the_papers_set_ups_are_the_papers() -> None:
 def test_an_estimate_counts_every_epoch_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(estimate, "seconds_per_step", lambda _study: 0.5)
     study = RECIPES["lrr_mask_swap"]("small").studies["residual-mlp-digits"]
-    own = replace(study, data=DataPlan("my photographs"))
+    own = replace(study, data=DataSpec("my photographs"))
     found = estimate.estimates({"one": study, "own": own})
     assert list(found) == ["one"], "what a folder holds is not known before it is read"
     searches = 3 * 16 * 7 * 32  # methods, seeds, levels, epochs

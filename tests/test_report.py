@@ -15,7 +15,7 @@ import synthetic_study
 from winsome import figures, report
 from winsome.citation import bibtex
 from winsome.errors import WinsomeError
-from winsome.figures.results import Results
+from winsome.evidence.results import Results
 from winsome.report.tables import accuracy_tables, layer_table
 from winsome.report.wording import counted, day, duration, listed, ranges, settings, typeset, value
 

@@ -10,7 +10,7 @@ import synthetic_study
 from test_report import Page
 from winsome import report
 from winsome.errors import WinsomeError
-from winsome.store import write_json
+from winsome.files import write_json
 
 RECIPE = {
     "format": 1,

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from winsome import ticket_file
-from winsome.store import read_state
+from winsome.files import read_state
 
 # Torch takes seconds to import: one process imports it and forks a child for every run.
 SCRIPT = '''

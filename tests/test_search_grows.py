@@ -12,8 +12,8 @@ from torch import nn
 from torch.nn import functional as F
 
 import winsome
+from winsome.files import read_json
 from winsome.rewinding import RewindTo
-from winsome.store import read_json
 
 METHODS: dict[str, Callable[[int], winsome.Method]] = {
     "imp": lambda levels: winsome.imp(levels, rate=0.4),

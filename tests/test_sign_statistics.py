@@ -20,10 +20,10 @@ from winsome.analysis.sign_files import write_agreement, write_levels, write_wei
 from winsome.analysis.sign_history import SignHistory, common_level, search_runs, sign_history
 from winsome.analysis.signs import COUNTS, agreements, dynamics, flips, level_signs, settled_level
 from winsome.errors import WinsomeError
+from winsome.files import read_state
 from winsome.methods import Method
 from winsome.search import Level
 from winsome.signed_mask import SignedMask
-from winsome.store import read_state
 
 Weight = tuple[int, ...]  # the sign of one weight at every moment; 0 from where it is pruned on
 

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from winsome.evidence.intervals import by_seed, comparison, contrast, interval, judged, table, verdict
 from winsome.study.arms import Claim
-from winsome.study.statistics import by_seed, comparison, contrast, interval, judged, table, verdict
 
 CLAIM = Claim("A is better than B.", "made up", {"a": 1, "b": -1}, "a minus b")
 
@@ -40,7 +40,7 @@ def test_the_interval_is_scipys(values: list[float]) -> None:
 def test_one_value_has_no_interval_and_none_is_refused() -> None:
     single = interval([0.25])
     assert (single.mean, single.low, single.high) == (0.25, None, None)
-    assert "no interval" in single.words()
+    assert "no interval" in single.sentence()
     with pytest.raises(ValueError, match="at least one value"):
         interval([])
 

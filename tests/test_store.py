@@ -15,9 +15,9 @@ import pytest
 import torch
 
 from winsome import SignedMask, Ticket, WinsomeError
-from winsome.claim import claim_folder
-from winsome.run_folder import RunFolder
-from winsome.store import read_json, read_state, write_csv, write_json, write_state, write_whole
+from winsome.files import read_json, read_state, write_csv, write_json, write_state, write_whole
+from winsome.runs.configuration import take_folder
+from winsome.runs.search_folder import RunFolder
 
 CONFIG = {"method": {"densities": [1.0, 0.8], "score": "magnitude"}, "seed": 0}
 
@@ -85,12 +85,12 @@ def test_json_and_states_come_back_as_they_were(tmp_path: Path) -> None:
 
 
 def test_another_configuration_is_refused_with_every_difference(tmp_path: Path) -> None:
-    claim_folder(tmp_path, CONFIG)
-    claim_folder(tmp_path, json.loads(json.dumps(CONFIG)))
-    claim_folder(tmp_path, {"seed": 0, "method": {"score": "magnitude", "densities": (1.0, 0.8)}})  # a tuple is a JSON list
+    take_folder(tmp_path, CONFIG)
+    take_folder(tmp_path, json.loads(json.dumps(CONFIG)))
+    take_folder(tmp_path, {"seed": 0, "method": {"score": "magnitude", "densities": (1.0, 0.8)}})  # a tuple is a JSON list
     other = {"method": {"densities": [1.0, 0.5], "score": "random"}, "seed": 0, "network": "mlp"}
     with pytest.raises(WinsomeError) as error:
-        claim_folder(tmp_path, other)
+        take_folder(tmp_path, other)
     text = str(error.value)
     assert text.startswith(f"{tmp_path} was made with another configuration: ")
     assert "method.densities was [1.0, 0.8], is now [1.0, 0.5]" in text
@@ -102,13 +102,13 @@ def test_another_configuration_is_refused_with_every_difference(tmp_path: Path) 
 
 def test_differences_are_short_and_still_differences(tmp_path: Path) -> None:
     densities = [0.8**level for level in range(16)]
-    claim_folder(tmp_path, {"densities": densities, "rate": 0.1})
+    take_folder(tmp_path, {"densities": densities, "rate": 0.1})
     with pytest.raises(WinsomeError) as error:
-        claim_folder(tmp_path, {"densities": densities[:2], "rate": 0.1 + 1e-9})
+        take_folder(tmp_path, {"densities": densities[:2], "rate": 0.1 + 1e-9})
     assert "densities was [1.0, 0.8, 0.64, ..., 0.0351844] (16 values), is now [1.0, 0.8]" in str(error.value)
     assert "rate was 0.1, is now 0.100000001" in str(error.value)
     with pytest.raises(WinsomeError, match=r"0\.01, 0\.4096"):
-        claim_folder(tmp_path, {"densities": [*densities[:3], 0.01, *densities[4:]], "rate": 0.1})
+        take_folder(tmp_path, {"densities": [*densities[:3], 0.01, *densities[4:]], "rate": 0.1})
 
 
 def ticket() -> Ticket:

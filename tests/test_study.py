@@ -17,20 +17,20 @@ import torch
 
 from winsome import prunable
 from winsome.errors import WinsomeError
+from winsome.evidence.gather import collect
 from winsome.methods import aws, learning_rate_rewinding, lrr_with_frozen_norms
 from winsome.seeding import generator
 from winsome.signed_mask import SignedMask
 from winsome.study import jobs as study_jobs
 from winsome.study.arms import ARMS
-from winsome.study.bench import bench_of, fresh_network
-from winsome.study.design import DataPlan, NetworkPlan, Study
+from winsome.study.conditions import conditions_of, fresh_network
+from winsome.study.design import DataSpec, NetworkSpec, Study
 from winsome.study.jobs import SearchJob, jobs_of, needs
-from winsome.study.members import train_from_scratch
-from winsome.study.results import collect
 from winsome.study.run import Progress, run
 from winsome.study.transplants import Found, plant_random_mask
 from winsome.ticket import ticket_of
 from winsome.training.settings import SGD, Constant, Training
+from winsome.training.side_by_side import train_from_scratch
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -40,8 +40,8 @@ def tiny() -> Study:
     return Study(
         name="tiny",
         title="A tiny study",
-        data=DataPlan("digits", train_images=260, test_images=100),
-        network=NetworkPlan("residual_mlp", (("blocks", 2), ("width", 16))),
+        data=DataSpec("digits", train_images=260, test_images=100),
+        network=NetworkSpec("residual_mlp", (("blocks", 2), ("width", 16))),
         methods=(
             ("lrr", learning_rate_rewinding(2, 0.5)),
             ("aws", aws(2, 0.5)),
@@ -137,11 +137,11 @@ import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's & ignores it
 sys.path.insert(0, {here!r})
 from test_study import idle
-from winsome.study.crews import processes
-from winsome.study.graph import Task, run_graph
+from winsome.tasks.processes import processes
+from winsome.tasks.graph import Task, run_graph
 if __name__ == "__main__":
-    with processes(2) as crew:
-        run_graph([Task(idle), Task(idle)], crew)
+    with processes(2) as runner:
+        run_graph([Task(idle), Task(idle)], runner)
 """
 
 
@@ -190,7 +190,7 @@ def test_a_number_of_workers_below_0_is_refused_before_anything_is_written(tmp_p
 def test_shared_work_is_done_once_and_before_what_needs_it(at_once: int) -> None:
     study = tiny()
     jobs = jobs_of(study, at_once=at_once)
-    searched = [(job.method, seed) for job in jobs if isinstance(job, SearchJob) for seed in job.seeds]
+    searched = [(job.search, seed) for job in jobs if isinstance(job, SearchJob) for seed in job.seeds]
     assert sorted(searched) == sorted((method, seed) for method in ("lrr", "aws", "frozen") for seed in (0, 1))
     runs = [(job.arm.name, job.level, m) for job in jobs if not isinstance(job, SearchJob) for m in job.members]
     assert len(runs) == len(set(runs))
@@ -198,7 +198,7 @@ def test_shared_work_is_done_once_and_before_what_needs_it(at_once: int) -> None
     for place, job in enumerate(jobs):
         for other in needs(job, jobs, study):
             assert jobs.index(other) < place
-        if not isinstance(job, SearchJob) and job.arm.method is not None:
+        if not isinstance(job, SearchJob) and job.arm.search is not None:
             found = {seed for other in needs(job, jobs, study) if isinstance(other, SearchJob) for seed in other.seeds}
             assert {seed for seed, _ in job.members} <= found
 
@@ -206,8 +206,8 @@ def test_shared_work_is_done_once_and_before_what_needs_it(at_once: int) -> None
 @pytest.mark.parametrize("n_networks", [1, 3])
 def test_pruned_weights_stay_zero(n_networks: int) -> None:
     study = tiny()
-    bench = bench_of(study)
-    networks = [fresh_network(study, bench, seed=seed) for seed in range(n_networks)]
+    conditions = conditions_of(study)
+    networks = [fresh_network(study, conditions, seed=seed) for seed in range(n_networks)]
     masks = []
     for seed, network in enumerate(networks):
         weights = {name: network.get_parameter(name) for name in prunable(network)}
@@ -218,7 +218,7 @@ def test_pruned_weights_stay_zero(n_networks: int) -> None:
         networks,
         masks,
         list(range(n_networks)),
-        bench,
+        conditions,
         study.training,
         called=["a network"] * n_networks,
         curve_at=(),
@@ -232,8 +232,8 @@ def test_pruned_weights_stay_zero(n_networks: int) -> None:
 
 def test_a_random_mask_keeps_the_layer_densities() -> None:
     study = tiny()
-    bench = bench_of(study)
-    network, trained = fresh_network(study, bench, seed=1), fresh_network(study, bench, seed=2)
+    conditions = conditions_of(study)
+    network, trained = fresh_network(study, conditions, seed=1), fresh_network(study, conditions, seed=2)
     kept = {n: torch.rand(trained.get_parameter(n).shape, generator=generator(3, n)) < 0.4 for n in prunable(trained)}
     found = Found(ticket_of(trained, list(kept), kept), trained.state_dict())
     start = {name: network.get_parameter(name).detach().clone() for name in kept}
@@ -245,7 +245,7 @@ def test_a_random_mask_keeps_the_layer_densities() -> None:
 
 
 def test_the_record_is_json(tmp_path: Path) -> None:
-    record = dataclasses.replace(tiny(), data=DataPlan("digits", data_dir=tmp_path)).record()
+    record = dataclasses.replace(tiny(), data=DataSpec("digits", data_dir=tmp_path)).record()
     words = json.dumps(record)
     assert json.dumps(json.loads(words)) == words
     assert str(tmp_path) not in words, "where data lies is not what it is"
@@ -279,7 +279,7 @@ def test_impossible_studies(change: dict[str, Any], sentence: str) -> None:
 
 def test_a_study_made_of_lists_is_the_same_study() -> None:
     study = tiny()
-    network = NetworkPlan("residual_mlp", {"blocks": 2, "width": 16})  # type: ignore[arg-type]
+    network = NetworkSpec("residual_mlp", {"blocks": 2, "width": 16})  # type: ignore[arg-type]
     fields = ("methods", "arms", "levels", "search_seeds", "starts", "curve_at", "claims")
     lists: dict[str, Any] = {field: list(getattr(study, field)) for field in fields}
     listed = dataclasses.replace(study, network=network, **lists)

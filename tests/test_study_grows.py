@@ -10,13 +10,13 @@ import pytest
 from test_study import rows_of, tiny
 from winsome.data.images import ImageData
 from winsome.errors import WinsomeError
+from winsome.evidence.gather import collect
+from winsome.files import read_json, write_json
 from winsome.methods import imp, learning_rate_rewinding
-from winsome.store import read_json, write_json
 from winsome.study.arms import ARMS, Network, Planted
-from winsome.study.bench import bench_of
-from winsome.study.design import DataPlan, SearchPlan
+from winsome.study.conditions import conditions_of
+from winsome.study.design import DataSpec, SearchSpec
 from winsome.study.jobs import Job
-from winsome.study.results import collect
 from winsome.study.run import Progress, run, time_spent
 from winsome.study.transplants import plant_mask
 
@@ -76,27 +76,27 @@ def test_an_arm_does_not_become_another_of_its_name(tmp_path: Path) -> None:
 def test_a_study_does_not_go_on_with_other_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     study = dataclasses.replace(tiny(), arms=(ARMS["dense"],), levels=(1,), curve_at=())
     run(study, tmp_path, workers=1)
-    load = DataPlan.load
+    load = DataSpec.load
 
-    def one_label_more(plan: DataPlan) -> ImageData:
+    def one_label_more(plan: DataSpec) -> ImageData:
         images = load(plan)
         labels = images.train.labels.clone()
         labels[0] = (labels[0] + 1) % 10
         return dataclasses.replace(images, train=dataclasses.replace(images.train, labels=labels))
 
-    bench_of.cache_clear()
+    conditions_of.cache_clear()
     with monkeypatch.context() as changed:
-        changed.setattr(DataPlan, "load", one_label_more)
+        changed.setattr(DataSpec, "load", one_label_more)
         with pytest.raises(WinsomeError, match="data_digest was"):
             run(dataclasses.replace(study, search_seeds=(0, 1, 2)), tmp_path, workers=1)
-    bench_of.cache_clear()
+    conditions_of.cache_clear()
     config = read_json(tmp_path / "config.json")
     write_json(tmp_path / "config.json", {key: config[key] for key in config if key not in ("data_digest", "arm_settings")})
     run(dataclasses.replace(study, search_seeds=(0, 1, 2)), tmp_path, workers=1)  # made before these were kept: it goes on
 
 
 def test_a_study_with_borrowed_masks_grows_by_arms_but_not_by_levels(tmp_path: Path) -> None:
-    methods = (("lrr", learning_rate_rewinding(2, 0.5)), ("imp", SearchPlan(imp(2, 0.5), "lrr")))
+    methods = (("lrr", learning_rate_rewinding(2, 0.5)), ("imp", SearchSpec(imp(2, 0.5), "lrr")))
     arms = (Network("imp", "imp", "", "imp"), Network("lrr", "lrr", "", "lrr"))
     study = dataclasses.replace(tiny(), methods=methods, arms=arms[:1], levels=(1,), starts=(0,), curve_at=())
     run(study, tmp_path, workers=1)

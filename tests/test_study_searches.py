@@ -10,29 +10,29 @@ import torch
 
 from test_study import rows_of, tiny
 from winsome.errors import WinsomeError
+from winsome.files import read_json, read_state
 from winsome.mask_swap import permuted_masks, random_masks_of_the_same_counts
 from winsome.methods import imp, learning_rate_rewinding, weight_rewinding
-from winsome.rewinding import State
-from winsome.store import read_json, read_state
+from winsome.state import State
 from winsome.study.arms import ARMS, Network, Planted
-from winsome.study.bench import bench_of, fresh_network
-from winsome.study.design import SearchPlan, Study
+from winsome.study.conditions import conditions_of, fresh_network
+from winsome.study.design import SearchSpec, Study
 from winsome.study.jobs import SearchJob, found_by, jobs_of, needs
-from winsome.study.members import judge
 from winsome.study.run import run
 from winsome.training.settings import SGD, Constant, Training
+from winsome.training.side_by_side import judge
 
 
 def swapping(**changes: object) -> Study:
     """IMP in LRR's masks, LRR in IMP's, and two ways of randomising LRR's masks."""
     methods = (
-        ("imp_in_lrr", SearchPlan(imp(2, 0.5), "lrr")),  # named before its source: order must not matter
+        ("imp_in_lrr", SearchSpec(imp(2, 0.5), "lrr")),  # named before its source: order must not matter
         ("lrr", learning_rate_rewinding(2, 0.5)),
         ("imp", imp(2, 0.5)),
-        ("lrr_in_imp", SearchPlan(learning_rate_rewinding(2, 0.5), "imp")),
-        ("permuted", SearchPlan(learning_rate_rewinding(2, 0.5), "lrr", permuted_masks)),
-        ("random", SearchPlan(learning_rate_rewinding(2, 0.5), "lrr", random_masks_of_the_same_counts)),
-        ("again", SearchPlan(learning_rate_rewinding(2, 0.5), "permuted")),
+        ("lrr_in_imp", SearchSpec(learning_rate_rewinding(2, 0.5), "imp")),
+        ("permuted", SearchSpec(learning_rate_rewinding(2, 0.5), "lrr", permuted_masks)),
+        ("random", SearchSpec(learning_rate_rewinding(2, 0.5), "lrr", random_masks_of_the_same_counts)),
+        ("again", SearchSpec(learning_rate_rewinding(2, 0.5), "permuted")),
     )
     arms = tuple(Network(name, name, f"The {name} network.", name) for name, _ in methods)
     settings: dict[str, object] = {"methods": methods, "arms": arms, "prune_classifier": True, "starts": (0,), "curve_at": ()}
@@ -76,7 +76,7 @@ def test_randomised_masks_keep_the_layer_counts(swapped: Path, name: str) -> Non
 def test_the_classifier_is_pruned_where_a_study_says_so(swapped: Path, tmp_path: Path) -> None:
     study = swapping()
     names = list(kept(swapped, "lrr", 0, 2))
-    network = fresh_network(study, bench_of(study), seed=0)
+    network = fresh_network(study, conditions_of(study), seed=0)
     assert names == [name for name, p in network.named_parameters() if p.ndim == 2]
     unpruned = dataclasses.replace(study, prune_classifier=False, arms=study.arms[1:2])
     run(unpruned, tmp_path, workers=1)
@@ -90,8 +90,8 @@ def test_borrowers_wait_for_lenders_however_many_run_at_once(swapped: Path, tmp_
     jobs = jobs_of(study, at_once=1)
     for place, job in enumerate(jobs):
         if isinstance(job, SearchJob):
-            lenders = [other.method for other in needs(job, jobs, study) if isinstance(other, SearchJob)]
-            assert lenders == ([study.plans[job.method].masks_of] if study.plans[job.method].masks_of else [])
+            lenders = [other.search for other in needs(job, jobs, study) if isinstance(other, SearchJob)]
+            assert lenders == ([study.plans[job.search].masks_of] if study.plans[job.search].masks_of else [])
             assert all(jobs.index(other) < place for other in needs(job, jobs, study))
     run(study, tmp_path, workers=2)
     assert rows_of(study, tmp_path) == rows_of(study, swapped)
@@ -104,7 +104,7 @@ def test_only_what_arms_need_is_searched_lenders_included() -> None:
 
 def test_a_search_may_train_as_only_it_does(tmp_path: Path) -> None:
     own = Training(2, 64, SGD(0.05), Constant(), warmup_epochs=1)
-    methods = (("lrr", learning_rate_rewinding(1, 0.5)), ("warm", SearchPlan(learning_rate_rewinding(1, 0.5), training=own)))
+    methods = (("lrr", learning_rate_rewinding(1, 0.5)), ("warm", SearchSpec(learning_rate_rewinding(1, 0.5), training=own)))
     arms = tuple(Network(name, name, "", name) for name in ("lrr", "warm"))
     study = dataclasses.replace(tiny(), methods=methods, arms=arms, levels=(1,), starts=(0,), curve_at=())
     assert [study.level_training("warm", k).epochs for k in (0, 1)] == [3, 2]
@@ -120,7 +120,7 @@ def test_searches_that_rewind_to_a_later_step_train_as_a_stack_too(tmp_path: Pat
     study = dataclasses.replace(
         tiny(), methods=(("wr", weight_rewinding(1, 0.5, step=3)),), arms=(Network("wr", "wr", "", "wr"),), levels=(1,)
     )
-    assert bench_of(study).stacked
+    assert conditions_of(study).stacked
     run(study, tmp_path, workers=1)
     early = [read_state(tmp_path / "searches" / "wr" / f"seed-{seed:02d}" / "early.safetensors")[0] for seed in (0, 1)]
     assert not equal(*early)
@@ -145,24 +145,24 @@ def test_searches_that_rewind_to_a_later_step_train_as_a_stack_too(tmp_path: Pat
 def test_circles_and_unknown_lenders_are_refused() -> None:
     plan = learning_rate_rewinding(2, 0.5)
     with pytest.raises(WinsomeError, match=r"'a' borrows the masks of 'c'; the study has a, b"):
-        swapping(methods=(("a", SearchPlan(plan, "c")), ("b", plan)), arms=(ARMS["dense"],))
+        swapping(methods=(("a", SearchSpec(plan, "c")), ("b", plan)), arms=(ARMS["dense"],))
     with pytest.raises(WinsomeError, match="borrow each other's masks in a circle"):
-        swapping(methods=(("a", SearchPlan(plan, "b")), ("b", SearchPlan(plan, "a"))), arms=(ARMS["dense"],))
+        swapping(methods=(("a", SearchSpec(plan, "b")), ("b", SearchSpec(plan, "a"))), arms=(ARMS["dense"],))
 
 
 def test_trained_networks_are_kept_and_a_repeat_differs_in_data_order_only(tmp_path: Path) -> None:
     names = ("dense", "planted_aws", "planted_aws_reordered", "mask_only")
     study = dataclasses.replace(tiny(), arms=tuple(ARMS[name] for name in names))
     run(study, tmp_path, workers=1)
-    bench = bench_of(study)
+    conditions = conditions_of(study)
     states = {}
     for arm, place in [("dense", "dense"), *((name, "level-02") for name in names[1:])]:
         stem = tmp_path / "arms" / arm / place / "seed-01-start-1"
         states[arm], _ = read_state(stem.with_suffix(".safetensors"))
-        network = fresh_network(study, bench, seed=0)
+        network = fresh_network(study, conditions, seed=0)
         network.load_state_dict(states[arm])
         # Its accuracy, computed anew from the file, is the one that was written down (a single network rounds otherwise).
-        judged = judge(network, bench)[0]["accuracy"]
+        judged = judge(network, conditions)[0]["accuracy"]
         assert judged == pytest.approx(read_json(stem.with_suffix(".json"))["accuracy"], abs=0.011)
     mask = found_by(tmp_path, "aws", 1, 2).ticket.mask
     for name in mask:

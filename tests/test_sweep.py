@@ -29,16 +29,16 @@ from winsome.errors import WinsomeError
 from winsome.methods import aws, imp, learning_rate_rewinding
 from winsome.search import Search
 from winsome.study import jobs as study_jobs
-from winsome.study import members
 from winsome.study.arms import ARMS, Claim
-from winsome.study.crews import processes, this_process
-from winsome.study.design import DataPlan, NetworkPlan, SearchPlan, Study
-from winsome.study.graph import Crew, Event, OnFraction, Task, Tell, Work, run_graph
+from winsome.study.design import DataSpec, NetworkSpec, SearchSpec, Study
 from winsome.study.run import run
 from winsome.sweep.file import read_grid
 from winsome.sweep.grid import grid, studies_of
 from winsome.sweep.plan import Finish, plan_sweep, refuse_unpicklable
 from winsome.sweep.run import Ended, run_sweep
+from winsome.tasks.graph import Event, OnFraction, Runner, Task, Tell, Work, run_graph
+from winsome.tasks.processes import processes, this_process
+from winsome.training import side_by_side as members
 from winsome.training.settings import SGD, Constant, Training
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -49,8 +49,8 @@ def tiny(**changes: Any) -> Study:
     study = Study(
         name="tiny",
         title="A tiny study",
-        data=DataPlan("digits", train_images=260, test_images=100),
-        network=NetworkPlan("residual_mlp", (("blocks", 2), ("width", 16))),
+        data=DataSpec("digits", train_images=260, test_images=100),
+        network=NetworkSpec("residual_mlp", (("blocks", 2), ("width", 16))),
         methods=(("lrr", learning_rate_rewinding(2, 0.5)), ("aws", aws(2, 0.5))),
         search_training=Training(1, 64, SGD(0.1), Constant()),
         warmup_epochs=1,
@@ -83,8 +83,8 @@ def swept(studies: Sequence[Study], folder: Path, **options: Any) -> Ended:
 # The graph
 
 
-def later_crew(order: Sequence[int], at_once: int | None = None) -> tuple[Crew, list[int]]:
-    """A crew whose tasks end one by one, at each poll the one that comes first in `order`; and the log of what it was given."""
+def later_runner(order: Sequence[int], at_once: int | None = None) -> tuple[Runner, list[int]]:
+    """A runner whose tasks end one by one, at each poll the first in `order`; and the log of what it was given."""
     given_out: dict[int, tuple[Future[float], Work]] = {}
     log: list[int] = []
 
@@ -103,7 +103,7 @@ def later_crew(order: Sequence[int], at_once: int | None = None) -> tuple[Crew, 
             except Exception as error:
                 future.set_exception(error)
 
-    return Crew(submit, poll, at_once), log
+    return Runner(submit, poll, at_once), log
 
 
 @st.composite
@@ -155,8 +155,8 @@ def test_tasks_run_after_what_they_need_and_a_failure_stops_only_what_needs_it(
             failed.add(number)
     failing -= done_before
 
-    crew, log = later_crew(order, at_once)
-    outcome = run_graph(tasks, crew, watch=events.append, keep_going=True)
+    runner, log = later_runner(order, at_once)
+    outcome = run_graph(tasks, runner, watch=events.append, keep_going=True)
     assert set(outcome.failures) == failed
     assert set(outcome.skipped) == lost
     assert sorted(log) == sorted({*range(len(edges))} - lost - done_before)
@@ -167,9 +167,9 @@ def test_tasks_run_after_what_they_need_and_a_failure_stops_only_what_needs_it(
     assert sorted(event.number for event in events if event.state != "moved") == list(range(len(edges)))
 
 
-def test_a_crew_of_one_gets_one_task_at_a_time() -> None:
+def test_a_runner_of_one_gets_one_task_at_a_time() -> None:
     running: set[int] = set()
-    crew, _ = later_crew([2, 1, 0], at_once=1)
+    runner, _ = later_runner([2, 1, 0], at_once=1)
 
     def submit(number: int, work: Work, tell: Tell) -> Future[float]:
         assert not running
@@ -179,9 +179,9 @@ def test_a_crew_of_one_gets_one_task_at_a_time() -> None:
             running.clear()
             return work(on_fraction)
 
-        return crew.submit(number, ending, tell)
+        return runner.submit(number, ending, tell)
 
-    run_graph([Task(lambda _: 0.0) for _ in range(3)], dataclasses.replace(crew, submit=submit))
+    run_graph([Task(lambda _: 0.0) for _ in range(3)], dataclasses.replace(runner, submit=submit))
 
 
 def test_without_keep_going_the_first_error_is_raised() -> None:
@@ -223,10 +223,10 @@ def is_fine(_: OnFraction) -> float:
     return 1.0
 
 
-@pytest.mark.parametrize("crew", [lambda: nullcontext(this_process()), lambda: processes(1)])
-def test_an_error_of_any_kind_is_told_and_ends_no_other_task(crew: Any) -> None:
+@pytest.mark.parametrize("runner", [lambda: nullcontext(this_process()), lambda: processes(1)])
+def test_an_error_of_any_kind_is_told_and_ends_no_other_task(runner: Any) -> None:
     tasks = [Task(unreadable), Task(unwritable), Task(leaves), Task(is_fine)]
-    with crew() as opened:
+    with runner() as opened:
         outcome = run_graph(tasks, opened, keep_going=True)
     assert outcome.seconds == 1.0
     assert sorted(outcome.failures) == [0, 1, 2]
@@ -257,8 +257,8 @@ def test_a_grid_is_the_product_under_names_of_their_own(
     made = grid(
         tiny(),
         methods={f"imp{n}": imp(3, 0.1 * (n + 1)) for n in range(methods)},
-        networks=[NetworkPlan("residual_mlp", (("width", 8 * (n + 1)),)) for n in range(networks)],
-        data=[DataPlan("digits", train_images=100 * (n + 1)) for n in range(data)],
+        networks=[NetworkSpec("residual_mlp", (("width", 8 * (n + 1)),)) for n in range(networks)],
+        data=[DataSpec("digits", train_images=100 * (n + 1)) for n in range(data)],
         seeds=[(n, n + 1) for n in range(seeds)],
         levels=[n + 1 for n in range(levels)],
         variants={f"v{n}": {"training": Training(n + 1)} for n in range(variants)},
@@ -271,7 +271,7 @@ def test_a_grid_is_the_product_under_names_of_their_own(
     assert len(varied) == len(made)
     for study in made:
         assert re.fullmatch(r"[\w.+-]+", study.name)
-        assert [arm.method for arm in study.arms] == [None, *[study.methods[0][0]] * 3]
+        assert [arm.search for arm in study.arms] == [None, *[study.methods[0][0]] * 3]
 
 
 def test_what_is_not_given_stays_and_names_say_what_varies() -> None:
@@ -384,7 +384,7 @@ def test_what_studies_share_is_done_once_and_is_what_each_would_have_done(tmp_pa
         tiny(name="seeds", search_seeds=(1, 2), levels=(2,)),  # shares seed 1
         tiny(name="longer", training=Training(3, 64, SGD(0.1))),  # shares the searches alone
         tiny(name="mask", arms=(*arms, ARMS["mask_only"])),
-        tiny(name="other", network=NetworkPlan("residual_mlp", (("blocks", 2), ("width", 8)))),  # shares nothing
+        tiny(name="other", network=NetworkSpec("residual_mlp", (("blocks", 2), ("width", 8)))),  # shares nothing
     ]
     ended = swept(studies, tmp_path / "together")
     assert not ended.failures
@@ -412,7 +412,7 @@ def test_what_studies_share_is_done_once_and_is_what_each_would_have_done(tmp_pa
 
 
 def test_searches_in_borrowed_masks_are_shared_with_those_they_borrow_from(tmp_path: Path, trained: dict[str, int]) -> None:
-    methods = (("lrr", learning_rate_rewinding(2, 0.5)), ("aws", SearchPlan(aws(2, 0.5), masks_of="lrr")))
+    methods = (("lrr", learning_rate_rewinding(2, 0.5)), ("aws", SearchSpec(aws(2, 0.5), masks_of="lrr")))
     arms = (ARMS["planted_aws"],)
     plain = (("lrr", learning_rate_rewinding(2, 0.5)), ("aws", aws(2, 0.5)))
     studies = [
@@ -558,7 +558,7 @@ def test_a_study_whose_folder_cannot_be_written_stops_no_other(tmp_path: Path) -
 
 
 def test_studies_that_cannot_run_are_all_named_before_anything_is_written(tmp_path: Path) -> None:
-    studies = [tiny(name="a", network=NetworkPlan("resnet21")), tiny(name="b"), tiny(name="c", data=DataPlan("digit"))]
+    studies = [tiny(name="a", network=NetworkSpec("resnet21")), tiny(name="b"), tiny(name="c", data=DataSpec("digit"))]
     with pytest.raises(WinsomeError, match=r"a: unknown network 'resnet21'.*; c: unknown data set 'digit'"):
         swept(studies, tmp_path)
     assert not list(tmp_path.iterdir())
@@ -792,7 +792,7 @@ def test_the_example_is_six_studies_that_share_their_dense_runs(example: Path) -
     assert len(studies) == 6
     assert "digits_aws_residual_mlp-width-32" in {study.name for study in studies}
     steps = plan_sweep(studies, example.parent / "run", command="test")
-    assert {step.words for step in steps if step.task.after} == {"dense, seeds 0-3"}
+    assert {step.label for step in steps if step.task.after} == {"dense, seeds 0-3"}
     assert sum(bool(step.task.after) for step in steps) == 4
 
 

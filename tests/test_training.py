@@ -235,9 +235,9 @@ def test_a_network_without_batch_norm_is_left_alone(digits: ImageData) -> None:
 
 
 def test_precision() -> None:
-    assert FP32.words == "fp32"
-    assert Precision(bf16=True, channels_last=True).words == "bf16 autocast, channels_last"
-    assert Precision(channels_last=True).words == "fp32, channels_last"
+    assert FP32.label == "fp32"
+    assert Precision(bf16=True, channels_last=True).label == "bf16 autocast, channels_last"
+    assert Precision(channels_last=True).label == "fp32, channels_last"
     cpu = torch.device("cpu")
     assert fast_precision(network(), cpu) == FP32, "linear networks gain from neither"
     assert fast_precision(network(0, "small_conv"), cpu).channels_last

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from winsome.allocation import Allocate, globally
 from winsome.densities import check_densities, geometric
@@ -26,6 +26,8 @@ class Method:
         allocate: how many weights each layer keeps, and which.
         while_training: a context around every level's training (`OnLevels` for some levels only).
         citations: keys of the papers that the method comes from.
+        label: as the papers write it, for figures and tables; not part of what identifies it.
+        sentence: what it does, in one sentence, for help and glossary; not part of what identifies it.
     """
 
     densities: tuple[float, ...]
@@ -34,6 +36,8 @@ class Method:
     allocate: Allocate = globally
     while_training: WhileTraining = plain
     citations: tuple[str, ...] = ()
+    label: str = field(default="", compare=False)
+    sentence: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "densities", check_densities(self.densities))
@@ -43,13 +47,13 @@ class Method:
         return {
             "densities": list(self.densities),
             "rewind": repr(self.rewind),
-            "score": words_of(self.score),
-            "allocate": words_of(self.allocate),
-            "while_training": words_of(self.while_training),
+            "score": name_of(self.score),
+            "allocate": name_of(self.allocate),
+            "while_training": name_of(self.while_training),
         }
 
 
-def words_of(part: Callable[..., object]) -> str:
+def name_of(part: Callable[..., object]) -> str:
     """What a run folder knows a part of a method by: a function's name, a dataclass with its values."""
     # Without addresses, which change from process to process: a folder must know its method again.
     return getattr(part, "__name__", None) or re.sub(r" at 0x[0-9a-f]+", "", repr(part))

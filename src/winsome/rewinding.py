@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 
 from winsome.errors import WinsomeError
-
-State = dict[str, Tensor]  # a plain state_dict on the CPU
+from winsome.state import State
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,18 +16,20 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from winsome import checkpoint, distributed
+from winsome import distributed
 from winsome.errors import Diverged, WinsomeError
+from winsome.files import as_json
 from winsome.methods import Method
 from winsome.norms import norm_state_names
 from winsome.prunable import prunable as default_prunable
 from winsome.prunable import refuse_wrapped
-from winsome.rewinding import Restart, State
-from winsome.run_folder import RunFolder
+from winsome.rewinding import Restart
+from winsome.runs import checkpoint
+from winsome.runs.search_folder import RunFolder
 from winsome.scores import Probe
 from winsome.seeding import generator, seeded, stream_seed
 from winsome.signed_mask import SignedMask
-from winsome.store import as_json, full_state, state_digest
+from winsome.state import State, full_state, state_digest
 from winsome.ticket import Ticket, ticket_of
 from winsome.while_training import Progress, on_level
 

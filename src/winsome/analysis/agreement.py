@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from winsome.errors import WinsomeError
-from winsome.rewinding import State
+from winsome.state import State
 
 Kept = Mapping[str, Tensor]  # bool by parameter name
 Agreement = Callable[[Kept, Kept], dict[str, Tensor]]

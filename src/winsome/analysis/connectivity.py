@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from winsome.analysis.line import Profile, differences, interpolate, points, refuse_other_tensors
 from winsome.data.images import ImageData
 from winsome.errors import WinsomeError
-from winsome.rewinding import State
 from winsome.stacking import stack
+from winsome.state import State
 from winsome.training.evaluation import evaluate, re_estimate_statistics
 from winsome.training.precision import FP32, Precision
 
@@ -36,7 +36,7 @@ class Statistics:
         if self.batch_size < 2:
             raise WinsomeError(f"BatchNorm statistics need batches of 2 or more images, got {self.batch_size}")
 
-    def words(self, train_images: int) -> str:
+    def sentence(self, train_images: int) -> str:
         """For the log: how many of a train split of this size are taken."""
         wanted = train_images if self.images is None else min(self.images, train_images)
         batch_size = min(self.batch_size, wanted)

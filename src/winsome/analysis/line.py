@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from winsome.errors import WinsomeError
-from winsome.rewinding import State
+from winsome.state import State
 
 BaseLine = Callable[[float, float, float], float]  # (value at 0, value at 1, alpha) -> what no barrier would read at alpha
 Measure = Callable[[State], tuple[float, float]]  # error in [0, 1] and mean loss of a network's state

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from winsome.analysis.signs import COUNTS, Agreement, SignDynamics
-from winsome.store import write_csv
+from winsome.files import write_csv
 
 LEVELS = ("method", "seed", "level", "layer", *COUNTS)
 WEIGHTS = ("method", "seed", "layer", "k", "flipped_k_times", "settled_at_k")

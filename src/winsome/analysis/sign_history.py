@@ -14,10 +14,10 @@ from typing import Any
 import torch
 
 from winsome.errors import WinsomeError
+from winsome.files import read_json
 from winsome.methods import METHODS
-from winsome.run_folder import RunFolder
+from winsome.runs.search_folder import RunFolder
 from winsome.signed_mask import SignedMask
-from winsome.store import read_json
 from winsome.ticket import Ticket
 
 
@@ -70,7 +70,7 @@ class SearchRun:
     place: int  # of its method among all: searches are listed in this order
 
     @property
-    def words(self) -> str:
+    def label(self) -> str:
         """For sentences."""
         return f"{self.method}, seed {self.seed} ({self.folder})"
 
@@ -82,7 +82,7 @@ class SearchRun:
         """
         ticket = RunFolder(self.folder, read_json(self.folder / "config.json")).read_ticket(level)
         if ticket is None:
-            raise WinsomeError(f"{self.words} has no finished level {level}: it has {self.finished} levels, from 0 on")
+            raise WinsomeError(f"{self.label} has no finished level {level}: it has {self.finished} levels, from 0 on")
         return ticket
 
 
@@ -100,7 +100,7 @@ def search_runs(places: Sequence[Path]) -> tuple[SearchRun, ...]:
                 f"two searches are of {first.method}, seed {first.seed}: {first.folder} and {second.folder}; name one of them"
             )
         if first.shapes != second.shapes:
-            raise WinsomeError(f"{first.words} and {second.words} are of different networks; compare searches of one network")
+            raise WinsomeError(f"{first.label} and {second.label} are of different networks; compare searches of one network")
     return tuple(runs)
 
 
@@ -113,14 +113,14 @@ def common_level(runs: Sequence[SearchRun], level: int | None = None) -> int:
     deepest = min(run.finished for run in runs) - 1
     if level is not None and not 0 <= level <= deepest:
         least = min(runs, key=lambda run: run.finished)
-        raise WinsomeError(f"level {level} is not there for all: levels go from 0 to {deepest}, for {least.words} ends there")
+        raise WinsomeError(f"level {level} is not there for all: levels go from 0 to {deepest}, for {least.label} ends there")
     chosen = deepest if level is None else level
     first = runs[0]
     for other in runs[1:]:
         for number, (a, b) in enumerate(zip(first.densities[: chosen + 1], other.densities[: chosen + 1], strict=True)):
             if not math.isclose(a, b, rel_tol=1e-9):
                 raise WinsomeError(
-                    f"level {number} has density {a:.4g} in {first.words} but {b:.4g} in {other.words}; "
+                    f"level {number} has density {a:.4g} in {first.label} but {b:.4g} in {other.label}; "
                     "flips per level compare only between searches that prune alike"
                 )
     return chosen

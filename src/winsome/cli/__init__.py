@@ -83,8 +83,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             errors.print(f"{_name(rank)} training failed: {_plain(error)}", highlight=False, soft_wrap=True)
         raise SystemExit(1) from None
     except RankLost as error:
-        words_of_remedy = "what is finished is kept: run the same command again"
-        errors.print(f"{_name(rank)} {_plain(error)}; {words_of_remedy}", highlight=False, soft_wrap=True)
+        name_of_remedy = "what is finished is kept: run the same command again"
+        errors.print(f"{_name(rank)} {_plain(error)}; {name_of_remedy}", highlight=False, soft_wrap=True)
         raise SystemExit(1) from None
     except BrokenPipeError:  # `winsome ... | head` has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

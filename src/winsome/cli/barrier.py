@@ -22,11 +22,11 @@ from winsome.cli.ends import NamedEnd, named_end
 from winsome.data.image_store import OnCorrupt
 from winsome.data.images import ImageData
 from winsome.errors import WinsomeError, unknown
+from winsome.evidence.barriers import BASE_LINE_WORDS, FORMAT, Connectivity, barriers, line_record, write_tables
+from winsome.evidence.connectivity import Ruler, Settings, ruler, study_connectivity, study_record
 from winsome.prunable import prunable
-from winsome.rewinding import State
-from winsome.study.barriers import BASE_LINE_WORDS, FORMAT, Connectivity, barriers, line_record, write_tables
-from winsome.study.connectivity import Ruler, Settings, ruler, study_connectivity, study_record
-from winsome.study.design import DataPlan
+from winsome.state import State
+from winsome.study.design import DataSpec
 
 
 def barrier(
@@ -137,7 +137,7 @@ def _network(ends: Sequence[NamedEnd], name: str | None, pairs: Sequence[str]) -
         return name, dict(choices.network_options(pairs))
     records = [end.config["network"] for end in ends if end.config]
     if not records:
-        raise WinsomeError(f"no run says which network {ends[0].words} is of; name it: --network resnet20 --data cifar10")
+        raise WinsomeError(f"no run says which network {ends[0].label} is of; name it: --network resnet20 --data cifar10")
     different = [
         record for record in records if (record["name"], record["options"]) != (records[0]["name"], records[0]["options"])
     ]
@@ -151,12 +151,12 @@ def _images(
 ) -> ImageData:
     """What to judge on: what was asked for, else the data of the first end whose run says it."""
     if data is not None:
-        return DataPlan(data, data_dir, train_images, on_corrupt=on_corrupt).load()
+        return DataSpec(data, data_dir, train_images, on_corrupt=on_corrupt).load()
     known = [(end, end.config["data"]) for end in ends if end.config]
     if not known:
-        raise WinsomeError(f"no run says which data {ends[0].words} was trained on; name it: --data cifar10, or a folder")
+        raise WinsomeError(f"no run says which data {ends[0].label} was trained on; name it: --data cifar10, or a folder")
     end, record = known[0]
-    images = DataPlan(
+    images = DataSpec(
         record["name"],
         data_dir,
         train_images or record.get("train_images"),
@@ -167,7 +167,7 @@ def _images(
     ).load()
     if train_images is None and images.digest() != record.get("digest", images.digest()):
         raise WinsomeError(
-            f"{record['name']} is not the data that {end.words} was trained with: other images, or another part of them; "
+            f"{record['name']} is not the data that {end.label} was trained with: other images, or another part of them; "
             f"give that (--data-dir, --train-images), or --data {record['name']} to judge on this"
         )
     return images
@@ -182,11 +182,11 @@ def _two(ends: tuple[NamedEnd, NamedEnd], instrument: Ruler, agreement: Agreemen
     line = line_record("line", profile)
     result: Connectivity = {
         "format": FORMAT,
-        "title": f"{ends[0].words} to {ends[1].words}",
+        "title": f"{ends[0].label} to {ends[1].label}",
         "level": None,
         "density": None,
         "settings": instrument.settings.record(),
-        "precision": instrument.precision.words,
+        "precision": instrument.precision.label,
         "pairs": [{"name": "line", "label": "A to B", "explanation": f"{ends[0].file} to {ends[1].file}"}],
         "lines": [line],
         "barriers": barriers([line]),
@@ -269,8 +269,8 @@ def _progress(console: Console) -> Iterator[Any]:
 
 def _measured_how(instrument: Ruler) -> str:
     statistics = instrument.settings.statistics
-    words = statistics.words(len(instrument.data.train)) if statistics else "the stored ones, interpolated"
-    return f"{len(instrument.data.test):,} test images; BatchNorm statistics {words}; {instrument.precision.words}"
+    words = statistics.sentence(len(instrument.data.train)) if statistics else "the stored ones, interpolated"
+    return f"{len(instrument.data.test):,} test images; BatchNorm statistics {words}; {instrument.precision.label}"
 
 
 def _console() -> Console:

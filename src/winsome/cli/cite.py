@@ -9,7 +9,7 @@ from tyro.conf import Positional
 from winsome import ticket_file
 from winsome.citation import bibtex
 from winsome.errors import WinsomeError
-from winsome.store import read_json
+from winsome.files import read_json
 
 
 def cite(run: Positional[Path], /) -> None:

@@ -14,12 +14,12 @@ from rich.live import Live
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from winsome.store import read_json
+from winsome.evidence.intervals import by_seed
+from winsome.files import read_json
 from winsome.study import run as study_run
-from winsome.study.bench import bench_of
+from winsome.study.conditions import conditions_of
 from winsome.study.design import Study
 from winsome.study.jobs import ArmJob, cost, is_done, jobs_of, result_file
-from winsome.study.statistics import by_seed
 
 Results = Mapping[str, Any]
 
@@ -37,12 +37,12 @@ class Display:
         self._live: Live | None = None
 
     def __enter__(self) -> Self:
-        bench = bench_of(self.study)
-        data = bench.data
+        conditions = conditions_of(self.study)
+        data = conditions.data
         self.say(
             f"{self.study.title}: {self.study.network.name}, {len(data.train):,} training and {len(data.test):,} test images, "
             f"{counted(len(self.study.search_seeds), 'search seed')} x {counted(len(self.study.starts), 'start')}, "
-            f"{bench.precision.words} on {bench.device}"
+            f"{conditions.precision.label} on {conditions.device}"
         )
         for job in jobs_of(self.study, at_once=1):
             if isinstance(job, ArmJob) and is_done(job, self.study, self.folder):
@@ -67,7 +67,7 @@ class Display:
         left = self._time_left(progress)
         job = progress.job
         if progress.finished and job is not None:
-            line = job.words
+            line = job.label
             if isinstance(job, ArmJob):
                 added = self._add(job)
                 line += f": {100 * np.mean(added):.1f} %" + (f" +- {100 * np.std(added, ddof=1):.1f}" if len(added) > 1 else "")
@@ -77,7 +77,7 @@ class Display:
                 self.say(f"[{share:4.0%}] {line}, {progress.seconds:.1f} s{left and ', ' + left}".replace("[", "\\[", 1))
         self._bar.update(self._task, completed=progress.done / progress.total, left=left)
         if job is not None:
-            self._bar.update(self._task, description=job.words)
+            self._bar.update(self._task, description=job.label)
         if self._live is not None:
             self._live.update(self._picture())
 

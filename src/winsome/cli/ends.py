@@ -9,16 +9,16 @@ from typing import Any
 
 from winsome import neighbours, ticket_file
 from winsome.errors import WinsomeError
-from winsome.rewinding import State
+from winsome.files import read_json
 from winsome.signed_mask import SignedMask
-from winsome.store import read_json
+from winsome.state import State
 
 
 @dataclass(frozen=True, eq=False)
 class NamedEnd:
     """A network's weights, its mask where a ticket beside them tells it, and the configuration of the run they are from."""
 
-    words: str
+    label: str
     file: Path
     state: State
     mask: SignedMask | None

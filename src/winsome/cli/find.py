@@ -18,11 +18,11 @@ from winsome.norms import norm_parameters
 from winsome.prunable import format_plan, plan
 from winsome.search import Level
 from winsome.stacking import can_stack, one_thread
-from winsome.study.bench import bench_of
-from winsome.study.design import DataPlan, NetworkPlan, Study
+from winsome.study.conditions import conditions_of
+from winsome.study.design import DataSpec, NetworkSpec, Study
 from winsome.study.jobs import search_of
-from winsome.study.members import SAVE_EVERY, search_together
 from winsome.training.settings import SGD, Constant, Training
+from winsome.training.side_by_side import SAVE_EVERY, search_together
 
 
 def find(
@@ -100,8 +100,8 @@ def find(
     study = Study(
         name=data,
         title=f"search by {method} on {data}",
-        data=DataPlan(data, data_dir, train_images, test_images, image_size=image_size, on_corrupt=on_corrupt),
-        network=NetworkPlan(network or default, options),
+        data=DataSpec(data, data_dir, train_images, test_images, image_size=image_size, on_corrupt=on_corrupt),
+        network=NetworkSpec(network or default, options),
         methods=((method, chosen),),
         search_training=Training(
             level_epochs,
@@ -120,7 +120,7 @@ def find(
         compiled=compiled,
         prune_classifier=prune_classifier,
     )
-    per_epoch = steps_per_epoch(bench_of(study).data, batch_size) if vary.flip_signs else 0
+    per_epoch = steps_per_epoch(conditions_of(study).data, batch_size) if vary.flip_signs else 0
     varied = vary.of(chosen, seed=seed, rewind_step=rewind_step, epochs=level_epochs, steps_per_epoch=per_epoch)
     study = replace(study, methods=((method, varied),))
     folder = save_to or Path("runs") / f"{Path(data).name}-{study.network.name}-{method}-seed-{seed}"
@@ -129,14 +129,14 @@ def find(
 
 def _search(study: Study, folder: Path, method: str, seed: int) -> None:
     console = Console(highlight=False, soft_wrap=True)
-    bench = bench_of(study)
-    search = search_of(study, bench, folder, method, seed)
+    conditions = conditions_of(study)
+    search = search_of(study, conditions, folder, method, seed)
     finished_already = (folder / f"level-{study.deepest:02d}.json").exists()
     console.print(format_plan(plan(search.model, prune_classifier=study.prune_classifier)), markup=False)
-    console.print(f"{study.title}: {study.network.name}, {bench.precision.words} on {bench.device}", markup=False)
+    console.print(f"{study.title}: {study.network.name}, {conditions.precision.label} on {conditions.device}", markup=False)
     if method in ("aws", "lrr_with_frozen_norms", "frozen") and not norm_parameters(search.model):
         console.print(f"the network has no normalisation parameters: {method} is learning-rate rewinding here", markup=False)
-    small = can_stack(search.model) and bench.device.type == "cpu"
+    small = can_stack(search.model) and conditions.device.type == "cpu"
     with one_thread(on=small), console.status("training") as status:
 
         def on_level(level: Level) -> None:
@@ -150,7 +150,7 @@ def _search(study: Study, folder: Path, method: str, seed: int) -> None:
 
         search_together(
             [search],
-            bench,
+            conditions,
             lambda number: study.level_training(method, number),
             last_level=study.deepest,
             on_fraction=lambda fraction: status.update(f"training: {fraction:.0%}"),

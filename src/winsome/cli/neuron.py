@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from winsome.errors import WinsomeError
-from winsome.store import write_csv
+from winsome.files import write_csv
 
 if TYPE_CHECKING:
     from winsome.theory import Problem, Success, Trajectory

@@ -13,21 +13,22 @@ from rich.console import Console
 from tyro.conf import Positional
 
 from winsome import distributed, models, ticket_file
-from winsome.claim import claim_folder
 from winsome.data.batches import steps_per_epoch
 from winsome.data.image_store import OnCorrupt
 from winsome.data.images import ImageData
 from winsome.errors import WinsomeError, unknown
+from winsome.files import read_json, read_state, write_json, write_state
 from winsome.norms import norm_parameters
+from winsome.runs.configuration import take_folder
 from winsome.seeding import stream_seed
 from winsome.stacking import can_stack, one_thread
-from winsome.store import full_state, read_json, read_state, write_json, write_state
-from winsome.study.bench import Bench
-from winsome.study.design import DataPlan
-from winsome.study.members import train_from_scratch
+from winsome.state import full_state
+from winsome.study.design import DataSpec
 from winsome.ticket import Ticket
+from winsome.training.conditions import Conditions
 from winsome.training.precision import default_device, precision_for
 from winsome.training.settings import SGD, StepDecay, Training
+from winsome.training.side_by_side import train_from_scratch
 from winsome.transfer import KEEPS
 from winsome.transfer import plant as plant_ticket
 
@@ -98,17 +99,17 @@ def plant(
     probe = models.from_record(record, 0)
     precision = precision_for(probe, device, fast=fast, compiled=compiled)
     plant_ticket(found, probe, keep=KEEPS[keep])  # a ticket that does not fit is refused before anything is written
-    bench = Bench(images, precision, statistics_images=1000)
+    conditions = Conditions(images, precision, statistics_images=1000)
     folder = save_to or ticket.parent / f"{ticket.stem}-planted-{keep}"
     config = {"mask": found.mask.digest(), "network": record, "keep": keep, "training": training.record()}
     data_used = {"name": images.name, "digest": images.digest()}
-    claim_folder(folder, {**config, "data": data_used, "precision": precision.words, "citations": _citations(found)})
+    take_folder(folder, {**config, "data": data_used, "precision": precision.label, "citations": _citations(found)})
     console = Console(highlight=False, soft_wrap=True)
     console.print(
-        f"{record['name']}, density {found.density:.4g}, {len(images.train):,} training images, {precision.words} on {device}"
+        f"{record['name']}, density {found.density:.4g}, {len(images.train):,} training images, {precision.label} on {device}"
     )
     with one_thread(on=can_stack(probe) and device.type == "cpu"):
-        accuracies = [_plant_one(found, record, seed, keep, training, bench, folder, console) for seed in seeds]
+        accuracies = [_plant_one(found, record, seed, keep, training, conditions, folder, console) for seed in seeds]
     if len(accuracies) > 1:
         console.print(
             f"accuracy {100 * np.mean(accuracies):.2f} +- {100 * np.std(accuracies, ddof=1):.2f} % over {len(seeds)} seeds"
@@ -123,13 +124,13 @@ def _data_plan(
     data_dir: Path | None,
     train_images: int | None,
     test_images: int | None,
-) -> DataPlan:
+) -> DataSpec:
     """What to train on: what was asked for, else the data that the ticket was found with, and as many images of it."""
     if data is not None:
-        return DataPlan(data, data_dir, train_images, test_images)
+        return DataSpec(data, data_dir, train_images, test_images)
     if "name" not in found_with:
         raise WinsomeError(f"{ticket} does not say which data it was found with; name it: --data cifar10, or a folder")
-    return DataPlan(
+    return DataSpec(
         found_with["name"],
         data_dir,
         train_images or found_with.get("train_images"),
@@ -152,7 +153,7 @@ def _plant_one(
     seed: int,
     keep: str,
     training: Training,
-    bench: Bench,
+    conditions: Conditions,
     folder: Path,
     console: Console,
 ) -> float:
@@ -161,8 +162,8 @@ def _plant_one(
     if done is not None:
         console.print(f"seed {seed}: accuracy {100 * done['accuracy']:.2f} % (finished already)")
         return float(done["accuracy"])
-    network = models.from_record(record, seed).to(bench.device)
-    if bench.precision.channels_last:
+    network = models.from_record(record, seed).to(conditions.device)
+    if conditions.precision.channels_last:
         network = network.to(memory_format=torch.channels_last)
     mask = plant_ticket(found, network, keep=KEEPS[keep])
     checkpoint = folder / f"seed-{seed}.checkpoint"
@@ -174,7 +175,7 @@ def _plant_one(
             [network],
             [mask],
             [order],
-            bench,
+            conditions,
             training,
             called=[f"seed {seed}"],
             curve_at=(),

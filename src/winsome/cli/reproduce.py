@@ -17,11 +17,11 @@ from tyro.conf import Positional
 
 from winsome.cli.display import Display, print_accuracies, print_verdicts
 from winsome.errors import unknown
+from winsome.files import read_json
 from winsome.recipes.recipe import Recipe, Scale
-from winsome.store import read_json
 from winsome.study.design import Study
+from winsome.study.reuse import Places
 from winsome.study.run import Watch
-from winsome.sweep.shared import Places
 
 
 def reproduce(
@@ -144,7 +144,7 @@ def _print_estimate(console: Console, recipe: Recipe, earlier: list[tuple[Study,
         console.print("  timing a few training steps of each network on this machine", soft_wrap=True)
         found = estimates(recipe.studies, earlier)
     for label, estimate in found.items():
-        console.print(f"  {label}: {estimate.words}")
+        console.print(f"  {label}: {estimate.label}")
     if len(found) > 1:
         console.print(f"  in all about {duration(sum(estimate.seconds for estimate in found.values()))} one by one")
 

@@ -11,8 +11,8 @@ from rich.table import Table
 
 from winsome.analysis.signs import Agreement, SignDynamics
 from winsome.cli.tables import add_row, open_table
-from winsome.study.sign_summary import STATISTICS, by_method, known, paired
-from winsome.study.statistics import Interval, interval
+from winsome.evidence.intervals import Interval, interval
+from winsome.evidence.signs import STATISTICS, by_method, known, paired
 
 Row = TypeVar("Row")  # what a row of a grid stands for: a level or a layer
 COMPARED = ("flips per weight", "settled level")  # in the terminal; summary.csv has all

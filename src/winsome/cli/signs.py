@@ -13,8 +13,8 @@ from winsome.analysis.signs import Agreement, SignDynamics, agreements, dynamics
 from winsome.cli import sign_tables
 from winsome.cli.tables import open_console
 from winsome.errors import WinsomeError
-from winsome.store import write_csv
-from winsome.study.sign_summary import SUMMARY, summary
+from winsome.evidence.signs import SUMMARY, summary
+from winsome.files import write_csv
 
 
 def signs(runs: Positional[tuple[Path, ...]], /, *, level: int | None = None, out: Path | None = None) -> None:

@@ -14,13 +14,13 @@ from winsome.cli import choices
 from winsome.cli.display import Display, print_results
 from winsome.data.image_store import OnCorrupt
 from winsome.errors import WinsomeError
+from winsome.evidence.gather import FILE_NAME, collect, is_gathered
+from winsome.files import read_json
 from winsome.methods import Method, aws, learning_rate_rewinding, lrr_with_frozen_norms
-from winsome.store import read_json
 from winsome.study import presets
-from winsome.study.bench import bench_of
-from winsome.study.design import DataPlan, NetworkPlan, Study
+from winsome.study.conditions import conditions_of
+from winsome.study.design import DataSpec, NetworkSpec, Study
 from winsome.study.jobs import is_done, jobs_of
-from winsome.study.results import FILE_NAME, collect, is_gathered
 from winsome.study.run import jobs_at_once, run
 from winsome.training.settings import Training
 
@@ -103,12 +103,12 @@ def study(
         base = presets.PRESETS[data]() if data in presets.PRESETS else presets.images(data)
     chosen = _with_methods(base, levels, rate)
     levels_at = at_levels or _levels_at(base, len(chosen.all_densities) - 1)
-    plan = DataPlan(base.data.name, data_dir, train_images, test_images, validation, image_size, on_corrupt)
+    plan = DataSpec(base.data.name, data_dir, train_images, test_images, validation, image_size, on_corrupt)
     options = choices.network_options(network_option)
     chosen = dataclasses.replace(
         chosen,
         data=plan,
-        network=NetworkPlan(network, options) if network else dataclasses.replace(base.network, options=options),
+        network=NetworkSpec(network, options) if network else dataclasses.replace(base.network, options=options),
         arms=tuple(dict.fromkeys((*(choices.arms(arms) if arms else base.arms), *choices.arms(more_arms)))),
         levels=tuple(sorted(set(levels_at))),
         search_seeds=base.search_seeds if seeds is None else tuple(range(seeds)),
@@ -190,8 +190,8 @@ def _training(
 
 
 def _print_plan(study: Study) -> None:
-    bench = bench_of(study)
-    if study.training.batch_size > len(bench.data.train):
-        raise WinsomeError(f"batch_size {study.training.batch_size} exceeds the {len(bench.data.train)} training images")
+    conditions = conditions_of(study)
+    if study.training.batch_size > len(conditions.data.train):
+        raise WinsomeError(f"batch_size {study.training.batch_size} exceeds the {len(conditions.data.train)} training images")
     for job in jobs_of(study, at_once=jobs_at_once(study)):
-        print(job.words)
+        print(job.label)

@@ -16,12 +16,12 @@ from tyro.conf import Positional
 
 from winsome.cli.display import counted, progress_bar, time_left
 from winsome.errors import WinsomeError
-from winsome.study.crews import processes, this_process
-from winsome.study.graph import Crew, Event
 from winsome.study.run import default_workers
 from winsome.sweep.file import GridFile, read_grid
 from winsome.sweep.plan import Finish, Step, plan_sweep, refuse_unpicklable
 from winsome.sweep.run import Ended, run_sweep, said_of
+from winsome.tasks.graph import Event, Runner
+from winsome.tasks.processes import processes, this_process
 
 
 def sweep(
@@ -68,22 +68,22 @@ def sweep(
         return
     n_workers = workers or default_workers()
     if ray:
-        from winsome.sweep.on_ray import ray_crew
+        from winsome.tasks.on_ray import ray_runner
 
-        crew: AbstractContextManager[Crew] = ray_crew(
+        runner: AbstractContextManager[Runner] = ray_runner(
             address=address, at_once=n_workers, cpus=cpus_per_run, gpus=gpus_per_run, retries=retries, prepare=grid_file.load
         )
     else:
-        crew = _without_ray(steps, n_workers, grid_file)
+        runner = _without_ray(steps, n_workers, grid_file)
     with SweepDisplay(steps) as display:
-        ended = run_sweep(steps, folder.resolve(), crew, watch=display.watch)
+        ended = run_sweep(steps, folder.resolve(), runner, watch=display.watch)
     from winsome import report  # here, for matplotlib takes seconds to import
 
     page = report.write_overview(folder)
     _print_end(ended, display, page)
 
 
-def _without_ray(steps: tuple[Step, ...], workers: int, grid_file: GridFile) -> AbstractContextManager[Crew]:
+def _without_ray(steps: tuple[Step, ...], workers: int, grid_file: GridFile) -> AbstractContextManager[Runner]:
     if workers == 1:
         return nullcontext(this_process())
     refuse_unpicklable(steps)
@@ -99,7 +99,7 @@ def _write_report(folder: Path) -> None:
 def _print_plan(steps: tuple[Step, ...]) -> None:
     shared = sum(bool(step.task.after) for step in steps)
     for step in steps:
-        print(f"{step.study.name}: {step.words}{' (shared)' if step.task.after else ''}")
+        print(f"{step.study.name}: {step.label}{' (shared)' if step.task.after else ''}")
     print(f"{counted(len(steps), 'job')}, {shared} shared with others before them")
 
 
@@ -150,7 +150,7 @@ class SweepDisplay:
                 first = said_of(event.error).partition("\n")[0]
                 how += f": {escape(first)}"
             end = f"; {left}" if left else ""
-            self.say(f"\\[{share:4.0%}] {escape(step.study.name)}: {escape(step.words)}, {how} ({so_far}{end})")
+            self.say(f"\\[{share:4.0%}] {escape(step.study.name)}: {escape(step.label)}, {how} ({so_far}{end})")
         self._bar.update(self._task, completed=share, description=so_far, left=left)
 
 

@@ -13,7 +13,7 @@ from winsome.data.digits import read_digits
 from winsome.data.encoded import DecodedSet, EncodedSet
 from winsome.data.folders import IMAGE_NET_TEST_FOLDERS, class_folders, image_files, read_folder
 from winsome.data.hub import read_hub
-from winsome.data.image_store import OnCorrupt, StorePlan, image_store
+from winsome.data.image_store import OnCorrupt, StoreSpec, image_store
 from winsome.data.images import Augmentation, ImageData, ResizedCrop, image_data
 from winsome.data.parquet import parquet_files, read_parquet
 from winsome.data.row_groups import read_large_hub, read_large_parquet
@@ -90,7 +90,7 @@ def load(
 def _load_stored(
     name: str, source: DataSet, image_size: int | None, on_corrupt: OnCorrupt, folder: Path, say: Say
 ) -> ImageData:
-    plan = StorePlan() if image_size is None else StorePlan.for_images_of(image_size)
+    plan = StoreSpec() if image_size is None else StoreSpec.for_images_of(image_size)
 
     def read() -> EncodedSet:
         content = source.read()

@@ -25,7 +25,7 @@ from winsome.data.decoding import opened
 from winsome.data.encoded import EncodedSet, EncodedSplit
 from winsome.data.stored import CHANNELS, CORRUPT, FACTS, MISSING, STORED, StoredSet
 from winsome.errors import WinsomeError
-from winsome.store import write_whole
+from winsome.files import write_whole
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -40,14 +40,14 @@ _MOST_RESIZED = 1 << 26  # pixels of an image once resized, 0.3 GB: a line of on
 
 
 @dataclass(frozen=True)
-class StorePlan:
+class StoreSpec:
     """The sizes of a store, in pixels of a side."""
 
     image_size: int = 224  # what networks take
     stored_size: int = 256  # the shorter side of an image is resized to this, and the middle square kept
 
     @classmethod
-    def for_images_of(cls, image_size: int) -> StorePlan:
+    def for_images_of(cls, image_size: int) -> StoreSpec:
         """The usual 256 to 224 at another image size."""
         if image_size < 1:
             raise WinsomeError(f"image_size must be 1 or more pixels, got {image_size}")
@@ -58,7 +58,7 @@ def image_store(
     name: str,
     key: str,
     read: Callable[[], EncodedSet],
-    plan: StorePlan,
+    plan: StoreSpec,
     *,
     folder: Path,
     on_corrupt: OnCorrupt = "stop",
@@ -88,7 +88,7 @@ def image_store(
     return _open(place, plan, on_corrupt, say)
 
 
-def _build(place: Path, encoded: EncodedSet, plan: StorePlan, on_corrupt: OnCorrupt, say: Say) -> None:
+def _build(place: Path, encoded: EncodedSet, plan: StoreSpec, on_corrupt: OnCorrupt, say: Say) -> None:
     unfinished = place.with_name(f"{place.name}.unfinished")
     unfinished.mkdir(exist_ok=True)
     splits = {"train": encoded.train, "test": encoded.test}
@@ -100,7 +100,7 @@ def _build(place: Path, encoded: EncodedSet, plan: StorePlan, on_corrupt: OnCorr
     say(f"stored {sum(len(split.images) for split in splits.values()):,} images in {place}")
 
 
-def _refuse_a_full_disk(folder: Path, splits: dict[str, EncodedSplit], plan: StorePlan) -> None:
+def _refuse_a_full_disk(folder: Path, splits: dict[str, EncodedSplit], plan: StoreSpec) -> None:
     """Raise WinsomeError if what is still to be written does not fit."""
     n_images = sum(len(split.images) for split in splits.values())
     needed = n_images * (plan.stored_size**2 * CHANNELS + FACTS.itemsize + 8)
@@ -114,7 +114,7 @@ def _refuse_a_full_disk(folder: Path, splits: dict[str, EncodedSplit], plan: Sto
         )
 
 
-def _store_split(folder: Path, name: str, split: EncodedSplit, plan: StorePlan, on_corrupt: OnCorrupt, say: Say) -> list[str]:
+def _store_split(folder: Path, name: str, split: EncodedSplit, plan: StoreSpec, on_corrupt: OnCorrupt, say: Say) -> list[str]:
     """Decode what is missing of a split; the names of the images that cannot be."""
     side, n_images = plan.stored_size, len(split.images)
     facts = _facts_of(folder / f"{name}.facts", n_images)
@@ -199,7 +199,7 @@ def square(image: Image, side: int) -> Image:
     return image.crop((left, top, left + side, top + side))
 
 
-def _open(place: Path, plan: StorePlan, on_corrupt: OnCorrupt, say: Say) -> tuple[StoredSet, StoredSet, tuple[str, ...]]:
+def _open(place: Path, plan: StoreSpec, on_corrupt: OnCorrupt, say: Say) -> tuple[StoredSet, StoredSet, tuple[str, ...]]:
     stored = json.loads((place / "store.json").read_text())
     splits = []
     for name in ("train", "test"):

@@ -1,5 +1,7 @@
 """Figures of a study, as matplotlib figures, as files for a paper, and as SVG inside a page."""
 
+from winsome.evidence.results import Results as Results
+from winsome.evidence.results import read as read
 from winsome.figures.accuracy import accuracy_over_density as accuracy_over_density
 from winsome.figures.catalogue import PLATES as PLATES
 from winsome.figures.catalogue import Plate as Plate
@@ -10,8 +12,6 @@ from winsome.figures.files import inline_svg as inline_svg
 from winsome.figures.files import save as save
 from winsome.figures.layers import layer_densities as layer_densities
 from winsome.figures.pairs import paired_differences as paired_differences
-from winsome.figures.results import Results as Results
-from winsome.figures.results import read as read
 from winsome.figures.searches import search_progress as search_progress
 from winsome.figures.sign_matrices import sign_agreement as sign_agreement
 from winsome.figures.sign_matrices import sign_layers as sign_layers

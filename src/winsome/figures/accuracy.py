@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from winsome.errors import WinsomeError
+from winsome.evidence.results import Arm, Entry, Results, dense_entry, densities_of, entry_of, mean_by_seed
 from winsome.figures.labels import (
     LineEnd,
     label_ends,
@@ -17,7 +18,6 @@ from winsome.figures.labels import (
     legend_below,
     legend_height,
 )
-from winsome.figures.results import Arm, Entry, Results, dense_entry, densities_of, entry_of, mean_by_seed
 from winsome.figures.rows import Block, Panel, Row, bar, dots, lay_out
 from winsome.figures.scales import LEFT, accuracy_scale, density_scale, head, percent_limits
 from winsome.figures.styles import arm_styles

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from winsome.evidence.results import Results
 from winsome.figures.accuracy import accuracy_over_density, has_accuracies
 from winsome.figures.curves import has_curves, learning_curves
 from winsome.figures.layers import has_layers, layer_densities
 from winsome.figures.pairs import has_comparisons, paired_differences
-from winsome.figures.results import Results
 from winsome.figures.searches import has_levels, search_progress
 from winsome.figures.theme import Drawing
 

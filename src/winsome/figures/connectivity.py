@@ -11,10 +11,10 @@ from matplotlib.figure import Figure
 
 from winsome.analysis.line import BASE_LINES
 from winsome.errors import WinsomeError
+from winsome.evidence.barriers import BASE_LINE_WORDS, BarrierRecord, Connectivity, PairRecord
 from winsome.figures.labels import fit
 from winsome.figures.scales import LEFT, accuracy_scale, head, percent_limits
 from winsome.figures.theme import COLOURS, INK, MUTED, WIDE, is_narrow, look
-from winsome.study.barriers import BASE_LINE_WORDS, BarrierRecord, Connectivity, PairRecord
 
 _HEIGHT, _BELOW = 1.15, 0.24  # inches: of a panel, and for its tick labels
 

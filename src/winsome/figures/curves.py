@@ -7,8 +7,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from winsome.errors import WinsomeError
+from winsome.evidence.results import Results, densities_of, deviation, extremes_and_middle, mean, percent, same_density
 from winsome.figures.labels import LineEnd, label_ends, label_width, labels_height, legend_below, legend_height
-from winsome.figures.results import Results, densities_of, deviation, extremes_and_middle, mean, percent, same_density
 from winsome.figures.scales import LEFT, accuracy_scale, head, percent_limits
 from winsome.figures.styles import arm_styles
 from winsome.figures.theme import Style, is_narrow, themed

@@ -11,8 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from winsome.errors import WinsomeError
-from winsome.figures.labels import elide, legend_above, legend_height, text_width
-from winsome.figures.results import (
+from winsome.evidence.results import (
     Results,
     SearchLevel,
     densities_of,
@@ -23,6 +22,7 @@ from winsome.figures.results import (
     percent,
     same_density,
 )
+from winsome.figures.labels import elide, legend_above, legend_height, text_width
 from winsome.figures.scales import head
 from winsome.figures.styles import method_styles
 from winsome.figures.theme import INK, RULE, Style, is_narrow, themed

@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from winsome.errors import WinsomeError
+from winsome.evidence.results import Comparison, Results, label_of, mean_by_seed, percent
 from winsome.figures.labels import fit
-from winsome.figures.results import Comparison, Results, label_of, mean_by_seed, percent
 from winsome.figures.rows import Block, Row, bar, dots, lay_out
 from winsome.figures.scales import LEFT, density_scale, head
 from winsome.figures.styles import arm_styles

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from matplotlib.figure import Figure
 
 from winsome.errors import WinsomeError
+from winsome.evidence.results import Results, mean, method_label, methods_of
 from winsome.figures.labels import LineEnd, label_ends, label_width, labels_height, legend_below, legend_height
-from winsome.figures.results import Results, mean, method_label, methods_of
 from winsome.figures.scales import LEFT, accuracy_scale, density_scale, head, percent_limits
 from winsome.figures.styles import method_styles
 from winsome.figures.theme import Style, is_narrow, themed

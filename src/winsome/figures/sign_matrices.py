@@ -13,9 +13,9 @@ from matplotlib.ticker import FixedLocator
 
 from winsome.analysis.signs import Agreement, SignDynamics
 from winsome.errors import WinsomeError
+from winsome.evidence.results import mean, method_label
 from winsome.figures.labels import elide, fit, text_width
 from winsome.figures.layers import short_name
-from winsome.figures.results import mean, method_label
 from winsome.figures.signs import by_method
 from winsome.figures.styles import styles_of
 from winsome.figures.theme import COLOURS, INK, WIDE, is_narrow, look

@@ -11,8 +11,8 @@ from matplotlib.ticker import MaxNLocator
 
 from winsome.analysis.signs import LevelSigns, SignDynamics
 from winsome.errors import WinsomeError
+from winsome.evidence.results import deviation, mean, method_label
 from winsome.figures.labels import legend_above, legend_height
-from winsome.figures.results import deviation, mean, method_label
 from winsome.figures.scales import LEFT, density_scale, head
 from winsome.figures.styles import styles_of
 from winsome.figures.theme import INK, WIDE, Style, is_narrow, look

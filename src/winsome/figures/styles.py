@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from itertools import chain, count
 
-from winsome.figures.results import METHOD_LABELS, Results, methods_of
+from winsome.evidence.results import METHOD_LABELS, Results, methods_of
 from winsome.figures.theme import COLOURS, INK, MARKERS, Dash, Style
 
 # Places in the cycle of styles. A mask alone and IMP share one: hardly a study has both.

@@ -12,7 +12,7 @@ import matplotlib
 from matplotlib import font_manager
 from matplotlib.figure import Figure
 
-from winsome.figures.results import Results
+from winsome.evidence.results import Results
 
 # Widths in inches: a page's text block and one column of a two-column paper (which also reads well on a phone).
 WIDE = 6.8

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.nn.utils import prune
 
 from winsome.errors import WinsomeError
+from winsome.files import write_whole
 from winsome.signed_mask import SignedMask, matching_parameters
-from winsome.store import write_whole
 
 DENSE_SPEED = (
     "It speeds up nothing by itself: the zeros are stored and multiplied like any number. "

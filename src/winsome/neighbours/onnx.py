@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from winsome.errors import WinsomeError
+from winsome.files import write_whole
 from winsome.neighbours.exports import Exported
 from winsome.signed_mask import SignedMask, matching_parameters
-from winsome.store import write_whole
 
 SPEED = (
     "It runs wherever ONNX runs, at the speed of the dense network: onnxruntime's kernels multiply the zeros too, and the file "

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from winsome.evidence.intervals import contrast, interval
+from winsome.evidence.results import Results, label_of
 from winsome.figures.accuracy import accuracy_over_density
 from winsome.figures.curves import has_curves, learning_curves
 from winsome.figures.pairs import has_comparisons, paired_differences
-from winsome.figures.results import Results, label_of
 from winsome.recipes.recipe import Evidence, Finished, Plot, Table, drawing, of_study
-from winsome.study.statistics import contrast, interval
 
 PAIRED = "Mean over search seeds, paired; 95 % confidence interval (Student's t)"
 

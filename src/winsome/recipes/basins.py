@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 
 from winsome.analysis.line import BASE_LINES, barrier
+from winsome.evidence.barriers import Connectivity, write_tables
+from winsome.evidence.connectivity import study_connectivity
+from winsome.evidence.intervals import judged
 from winsome.figures.connectivity import error_along_lines
 from winsome.recipes.recipe import Evidence, Finished, Plot, Recipe, Scale, Table, drawing, of_study
 from winsome.recipes.set_ups import A
 from winsome.recipes.tickets import paper_studies
 from winsome.study import presets
 from winsome.study.arms import ARMS, Claim
-from winsome.study.barriers import Connectivity, write_tables
-from winsome.study.connectivity import study_connectivity
-from winsome.study.statistics import judged
 
 ARM_NAMES = (
     "network_lrr",

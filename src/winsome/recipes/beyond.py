@@ -10,7 +10,7 @@ from winsome.recipes.recipe import Recipe, Scale
 from winsome.recipes.set_ups import A, at_rate, over
 from winsome.study import presets
 from winsome.study.arms import ARMS, Arm
-from winsome.study.design import NetworkPlan, Study
+from winsome.study.design import NetworkSpec, Study
 
 OURS = "control of this project"
 CURVE = (1, 2, 5, 10, 20)  # epochs from scratch
@@ -101,7 +101,7 @@ def _varied(
         study,
         name=name,
         title=name.replace("-", " "),
-        network=NetworkPlan(network) if network else study.network,
+        network=NetworkSpec(network) if network else study.network,
         search_training=at_rate(study.search_training, rate),
         training=scratch,
         curve_at=tuple(epoch for epoch in curve if epoch < scratch.epochs),

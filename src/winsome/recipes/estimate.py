@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from winsome import models
 from winsome.study.design import Study
 from winsome.study.jobs import Job, SearchJob, cost, jobs_of
-from winsome.sweep.shared import Places, results_of
+from winsome.study.reuse import Places, results_of
 from winsome.training.precision import default_device, precision_for
 
 # Channels, height, width; classes; training images: what a named data set is, known without reading it.
@@ -43,7 +43,7 @@ class Estimate:
         return self.epochs * self.steps_per_epoch * self.seconds_per_step
 
     @property
-    def words(self) -> str:
+    def label(self) -> str:
         """For a line."""
         step = f"{1000 * self.seconds_per_step:.0f} ms a step here"
         there = f"; {self.there:,.0f} more are there already" if self.there else ""
@@ -79,7 +79,7 @@ def _there(job: Job, study: Study, earlier: Sequence[tuple[Study, Places]]) -> f
     if not isinstance(job, SearchJob):
         return cost(job, study) * sum(any(path.exists() for path in same) for same in paths) / len(paths)
     levels = [max((_finished_levels(path, study.deepest) for path in same), default=0) for same in paths]
-    return sum(study.level_training(job.method, number).epochs for finished in levels for number in range(finished))
+    return sum(study.level_training(job.search, number).epochs for finished in levels for number in range(finished))
 
 
 def _finished_levels(search: Path, deepest: int) -> int:

@@ -10,7 +10,7 @@ from winsome.recipes.accuracy import accuracy_evidence
 from winsome.recipes.recipe import Recipe, Scale
 from winsome.recipes.set_ups import DIGITS, IMP, LRR, SHORT_LEVELS, B, Searches, SetUp, imp, lrr, over, studies_of_searches
 from winsome.scores import random
-from winsome.study.design import SearchPlan
+from winsome.study.design import SearchSpec
 
 SMALL = (DIGITS, SHORT_LEVELS)
 
@@ -29,13 +29,13 @@ def lrr_mask_swap(scale: Scale) -> Recipe:
 
     def searches(set_up: SetUp) -> Searches:
         return {
-            "lrr": (SearchPlan(lrr(set_up)), *LRR),
+            "lrr": (SearchSpec(lrr(set_up)), *LRR),
             "imp_in_lrr": (
-                SearchPlan(imp(set_up), "lrr"),
+                SearchSpec(imp(set_up), "lrr"),
                 "IMP in LRR's masks",
                 "IMP; at every level the mask is LRR's.",
             ),
-            "imp": (SearchPlan(imp(set_up)), *IMP),
+            "imp": (SearchSpec(imp(set_up)), *IMP),
         }
 
     claims = (
@@ -63,13 +63,13 @@ def imp_mask_swap(scale: Scale) -> Recipe:
 
     def searches(set_up: SetUp) -> Searches:
         return {
-            "lrr": (SearchPlan(lrr(set_up)), *LRR),
+            "lrr": (SearchSpec(lrr(set_up)), *LRR),
             "lrr_in_imp": (
-                SearchPlan(lrr(set_up), "imp"),
+                SearchSpec(lrr(set_up), "imp"),
                 "LRR in IMP's masks",
                 "LRR; at every level the mask is IMP's.",
             ),
-            "imp": (SearchPlan(imp(set_up)), *IMP),
+            "imp": (SearchSpec(imp(set_up)), *IMP),
         }
 
     claims = (
@@ -98,20 +98,20 @@ def mask_randomisation(scale: Scale) -> Recipe:
     def searches(set_up: SetUp) -> Searches:
         drawn, permuted = random_masks_of_the_same_counts, permuted_masks
         return {
-            "lrr": (SearchPlan(lrr(set_up)), *LRR),
+            "lrr": (SearchSpec(lrr(set_up)), *LRR),
             "lrr_random": (
-                SearchPlan(lrr(set_up), "lrr", drawn),
+                SearchSpec(lrr(set_up), "lrr", drawn),
                 "LRR, random masks",
                 "LRR in random nested masks of LRR's layer densities.",
             ),
-            "imp_random": (SearchPlan(imp(set_up), "lrr_random"), "IMP, random masks", "IMP in the same random masks."),
+            "imp_random": (SearchSpec(imp(set_up), "lrr_random"), "IMP, random masks", "IMP in the same random masks."),
             "lrr_permuted": (
-                SearchPlan(lrr(set_up), "lrr", permuted),
+                SearchSpec(lrr(set_up), "lrr", permuted),
                 "LRR, permuted masks",
                 "LRR in its own masks with the places of every layer shuffled, alike at all levels.",
             ),
             "imp_permuted": (
-                SearchPlan(imp(set_up), "lrr_permuted"),
+                SearchSpec(imp(set_up), "lrr_permuted"),
                 "IMP, permuted masks",
                 "IMP in the same permuted masks.",
             ),
@@ -144,9 +144,9 @@ def random_masks(scale: Scale) -> Recipe:
         found: Searches = {}
         for name, allocate in allocations.items():
             own, same = f"lrr_{name.lower()}", f"imp_{name.lower()}"
-            plan = SearchPlan(replace(lrr(set_up), score=random, allocate=allocate))
+            plan = SearchSpec(replace(lrr(set_up), score=random, allocate=allocate))
             found[own] = (plan, f"LRR, {name}", f"LRR in random nested masks, {name}.")
-            found[same] = (SearchPlan(imp(set_up), own), f"IMP, {name}", "IMP in the same masks.")
+            found[same] = (SearchSpec(imp(set_up), own), f"IMP, {name}", "IMP in the same masks.")
         return found
 
     claims = tuple(

@@ -9,7 +9,7 @@ from winsome.recipes.accuracy import accuracy_evidence
 from winsome.recipes.recipe import Recipe, Scale
 from winsome.recipes.set_ups import B, Searches, SetUp, lrr, over, studies_of_searches
 from winsome.study.arms import Claim
-from winsome.study.design import SearchPlan
+from winsome.study.design import SearchSpec
 
 
 def norm_rewinding(scale: Scale) -> Recipe:
@@ -28,11 +28,11 @@ def norm_rewinding(scale: Scale) -> Recipe:
         cold = replace(set_up.training, warmup_epochs=0)
         rewound = rewind_norms(lrr(set_up), step=set_up.warmup_steps)
         return {
-            "lrr": (SearchPlan(lrr(set_up)), "LRR", "With warm-up, normalisation kept."),
-            "norms": (SearchPlan(rewound), "LRR, norms rewound", "With warm-up; normalisation goes back at every level."),
-            "cold": (SearchPlan(lrr(set_up), training=cold), "LRR, no warm-up", "Without warm-up, normalisation kept."),
+            "lrr": (SearchSpec(lrr(set_up)), "LRR", "With warm-up, normalisation kept."),
+            "norms": (SearchSpec(rewound), "LRR, norms rewound", "With warm-up; normalisation goes back at every level."),
+            "cold": (SearchSpec(lrr(set_up), training=cold), "LRR, no warm-up", "Without warm-up, normalisation kept."),
             "norms_cold": (
-                SearchPlan(rewound, training=cold),
+                SearchSpec(rewound, training=cold),
                 "LRR, norms rewound, no warm-up",
                 "Without warm-up; normalisation goes back at every level.",
             ),

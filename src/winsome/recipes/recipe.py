@@ -12,7 +12,7 @@ from winsome.study.design import Study
 if TYPE_CHECKING:  # the command line knows recipes before it draws, and matplotlib takes seconds to import
     from matplotlib.figure import Figure
 
-    from winsome.figures.results import Results
+    from winsome.evidence.results import Results
 
 Scale = Literal["small", "paper"]  # minutes on two cores, or the paper's own set-up
 

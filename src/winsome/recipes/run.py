@@ -11,18 +11,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
-from winsome.claim import claim_folder
 from winsome.errors import WinsomeError
+from winsome.evidence.gather import collect, hardware
+from winsome.evidence.results import Results
 from winsome.figures.files import inline_svg, save
-from winsome.figures.results import Results
 from winsome.figures.theme import NARROW, WIDE
+from winsome.files import read_json, write_csv, write_json
 from winsome.recipes.recipe import Evidence, Finished, Recipe, Scale, Table
-from winsome.store import read_json, write_csv, write_json
-from winsome.study.bench import bench_of
+from winsome.runs.configuration import take_folder
+from winsome.study.conditions import conditions_of
 from winsome.study.design import Study
-from winsome.study.results import collect, hardware
+from winsome.study.reuse import Places, adopt, all_results_of
 from winsome.study.run import Watch, claim, run, time_spent
-from winsome.sweep.shared import Places, adopt, all_results_of
 
 FORMAT = 1
 FILE_NAME = "recipe.json"
@@ -58,7 +58,7 @@ def run_recipe(
     Raises:
         WinsomeError: the folder holds another scale or set-up of the recipe, data are absent, or the disk fails.
     """
-    claim_folder(folder, {"recipe": name, "scale": scale})
+    take_folder(folder, {"recipe": name, "scale": scale})
     finished: dict[str, Finished] = {}
     done = [] if done is None else done
     for label, study in recipe.studies.items():
@@ -109,7 +109,7 @@ def earlier_results(studies: Iterable[tuple[Study, Path]]) -> list[tuple[Study, 
             made = replace(study, search_seeds=there["search_seeds"], starts=there["starts"])
             record = {**made.record(), "data_digest": there["data_digest"]}
             # The data are read last: those of another configuration may not be at hand.
-            if json.loads(json.dumps(record)) == there and bench_of(made).data.digest() == there["data_digest"]:
+            if json.loads(json.dumps(record)) == there and conditions_of(made).data.digest() == there["data_digest"]:
                 found.append((made, all_results_of(made, folder)))
     return found
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from winsome.methods import Method, learning_rate_rewinding, weight_rewinding
 from winsome.recipes.recipe import Scale
 from winsome.study.arms import Claim, Network
-from winsome.study.design import DataPlan, NetworkPlan, SearchPlan, Study
+from winsome.study.design import DataSpec, NetworkSpec, SearchSpec, Study
 from winsome.training.settings import SGD, Constant, StepDecay, Training
 
 A, B = "arXiv:2504.05357", "arXiv:2402.19262"
-Searches = dict[str, tuple[SearchPlan, str, str]]  # by name: the plan, a short label, an explanation
+Searches = dict[str, tuple[SearchSpec, str, str]]  # by name: the plan, a short label, an explanation
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,8 @@ class SetUp:
     """
 
     name: str
-    data: DataPlan
-    network: NetworkPlan
+    data: DataSpec
+    network: NetworkSpec
     training: Training
     levels: int
     rate: float
@@ -46,8 +46,8 @@ class SetUp:
 # The paper's schedule, 150 epochs shrunk to 32.
 DIGITS = SetUp(
     name="residual-mlp-digits",
-    data=DataPlan("digits"),
-    network=NetworkPlan("residual_mlp"),
+    data=DataSpec("digits"),
+    network=NetworkSpec("residual_mlp"),
     training=Training(32, 128, SGD(0.2, 0.9, 1e-3), StepDecay((0.4, 0.8), 0.1), warmup_epochs=2),
     levels=6,
     rate=0.44,
@@ -83,7 +83,7 @@ def paper_set_ups() -> tuple[SetUp, ...]:
     def set_up(network: str, data: str, weight_decay: float) -> SetUp:
         training = Training(150, 256, SGD(0.1, 0.9, weight_decay), StepDecay((0.4, 0.8), 0.1), warmup_epochs=10)
         name = f"{network}-{data}"
-        return SetUp(name, DataPlan(data), NetworkPlan(network), training, 15, 0.2, 195, (3, 6, 9, 12, 15), 3)
+        return SetUp(name, DataSpec(data), NetworkSpec(network), training, 15, 0.2, 195, (3, 6, 9, 12, 15), 3)
 
     return set_up("resnet20", "cifar10", 1e-4), set_up("resnet18", "cifar100", 1e-3)
 

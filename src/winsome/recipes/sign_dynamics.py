@@ -7,15 +7,15 @@ from dataclasses import replace
 
 from winsome.analysis.sign_history import search_runs, sign_history
 from winsome.analysis.signs import SignDynamics, dynamics
+from winsome.evidence.intervals import judged
+from winsome.evidence.signs import SUMMARY, Statistic, by_method, paired, summary
 from winsome.figures.signs import sign_levels, sign_settling
 from winsome.methods import aws
 from winsome.recipes.accuracy import accuracy_evidence
 from winsome.recipes.recipe import Evidence, Finished, Plot, Recipe, Scale, Table, drawing, of_study
 from winsome.recipes.set_ups import CONSTANT_RATE, DIGITS, IMP, LRR, B, Searches, SetUp, imp, lrr, studies_of_searches
 from winsome.study.arms import Claim
-from winsome.study.design import SearchPlan
-from winsome.study.sign_summary import SUMMARY, Statistic, by_method, paired, summary
-from winsome.study.statistics import judged
+from winsome.study.design import SearchSpec
 
 
 def sign_dynamics(scale: Scale) -> Recipe:
@@ -32,9 +32,9 @@ def sign_dynamics(scale: Scale) -> Recipe:
 
     def searches(set_up: SetUp) -> Searches:
         return {
-            "lrr": (SearchPlan(lrr(set_up)), *LRR),
-            "aws": (SearchPlan(aws(set_up.levels, set_up.rate)), "AWS", "LRR with interpolated normalisation."),
-            "imp": (SearchPlan(imp(set_up)), *IMP),
+            "lrr": (SearchSpec(lrr(set_up)), *LRR),
+            "aws": (SearchSpec(aws(set_up.levels, set_up.rate)), "AWS", "LRR with interpolated normalisation."),
+            "imp": (SearchSpec(imp(set_up)), *IMP),
         }
 
     claim = "Under LRR signs settle much earlier than under IMP."

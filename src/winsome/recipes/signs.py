@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from winsome.evidence.intervals import contrast, judged
 from winsome.perturbation import SignFlips, fixed_signs, flip_steps
 from winsome.recipes.accuracy import accuracy_evidence
 from winsome.recipes.recipe import Evidence, Finished, Recipe, Scale, of_study
 from winsome.recipes.set_ups import IMP, LRR, B, Searches, SetUp, imp, lrr, over, studies_of_searches
 from winsome.rewinding import KeepSigns, RewindSigns, ShuffleMagnitudes
 from winsome.study.arms import Claim
-from winsome.study.design import SearchPlan
-from winsome.study.statistics import contrast, judged
+from winsome.study.design import SearchSpec
 from winsome.while_training import OnLevels
 
 PROBABILITY = 0.3  # that a sign flips, of arXiv:2402.19262
@@ -42,24 +42,24 @@ def sign_perturbation(scale: Scale) -> Recipe:
         early, late = (OnLevels(tuple(levels), flips) for levels in (range(middle), range(middle, set_up.levels + 1)))
         words = f"every sign flips with probability {PROBABILITY:g}, {len(at)} times"
         return {
-            "lrr": (SearchPlan(lrr(set_up)), *LRR),
+            "lrr": (SearchSpec(lrr(set_up)), *LRR),
             "lrr_early": (
-                SearchPlan(replace(lrr(set_up), while_training=early)),
+                SearchSpec(replace(lrr(set_up), while_training=early)),
                 "LRR, early flips",
                 f"LRR; {words} in each level below {middle}.",
             ),
             "lrr_late": (
-                SearchPlan(replace(lrr(set_up), while_training=late)),
+                SearchSpec(replace(lrr(set_up), while_training=late)),
                 "LRR, late flips",
                 f"LRR; {words} in each level from {middle} on.",
             ),
             "lrr_flips": (
-                SearchPlan(replace(lrr(set_up), while_training=flips)),
+                SearchSpec(replace(lrr(set_up), while_training=flips)),
                 "LRR, flips",
                 f"LRR; {words} in every level.",
             ),
-            "imp": (SearchPlan(imp(set_up)), *IMP),
-            "imp_flips": (SearchPlan(replace(imp(set_up), while_training=flips)), "IMP, flips", "IMP under the same flips."),
+            "imp": (SearchSpec(imp(set_up)), *IMP),
+            "imp_flips": (SearchSpec(replace(imp(set_up), while_training=flips)), "IMP, flips", "IMP under the same flips."),
         }
 
     claims = (
@@ -104,33 +104,33 @@ def sign_transplants(scale: Scale) -> Recipe:
         step = set_up.warmup_steps
         after_level_0 = OnLevels(tuple(range(1, set_up.levels + 1)), fixed_signs)
         return {
-            "lrr": (SearchPlan(lrr(set_up)), *LRR),
+            "lrr": (SearchSpec(lrr(set_up)), *LRR),
             "shuffled": (
-                SearchPlan(replace(lrr(set_up), rewind=ShuffleMagnitudes())),
+                SearchSpec(replace(lrr(set_up), rewind=ShuffleMagnitudes())),
                 "magnitudes shuffled",
                 "(iii) The magnitudes of a layer's kept weights change places; signs stay.",
             ),
             "fixed": (
-                SearchPlan(replace(lrr(set_up), while_training=after_level_0)),
+                SearchSpec(replace(lrr(set_up), while_training=after_level_0)),
                 "signs fixed after level 0",
                 "(iv) From level 1 on no sign may change.",
             ),
             "fixed_always": (
-                SearchPlan(replace(lrr(set_up), while_training=fixed_signs)),
+                SearchSpec(replace(lrr(set_up), while_training=fixed_signs)),
                 "signs fixed from the start",
                 "(iv) Trained under the initialisation's signs throughout.",
             ),
             "keep_signs": (
-                SearchPlan(replace(lrr(set_up), rewind=KeepSigns(step))),
+                SearchSpec(replace(lrr(set_up), rewind=KeepSigns(step))),
                 "trained signs, early magnitudes",
                 "(i) Everything goes back but the trained signs.",
             ),
             "rewind_signs": (
-                SearchPlan(replace(lrr(set_up), rewind=RewindSigns(step))),
+                SearchSpec(replace(lrr(set_up), rewind=RewindSigns(step))),
                 "early signs, trained magnitudes",
                 "(ii) Everything stays but the signs, which go back.",
             ),
-            "imp": (SearchPlan(imp(set_up)), *IMP),
+            "imp": (SearchSpec(imp(set_up)), *IMP),
         }
 
     signs_or_magnitudes = "trained signs with early magnitudes minus early signs with trained magnitudes"

@@ -9,7 +9,7 @@ from winsome.recipes.recipe import Recipe, Scale
 from winsome.recipes.set_ups import A, at_rate
 from winsome.study import presets
 from winsome.study.arms import PAPER_A_ARMS
-from winsome.study.design import DataPlan, NetworkPlan, Study
+from winsome.study.design import DataSpec, NetworkSpec, Study
 from winsome.training.settings import Adam
 
 
@@ -49,7 +49,7 @@ def paper_studies() -> dict[str, Study]:
             studies[name] = replace(
                 study,
                 name=name,
-                network=NetworkPlan(network),
+                network=NetworkSpec(network),
                 levels=tuple(range(1, 16)),
                 search_training=at_rate(study.search_training, rate),
                 training=at_rate(study.training, rate),
@@ -82,7 +82,7 @@ def _imagenet_small() -> dict[str, Study]:
     # The paper's rate is 1e-3; within these few epochs it leaves every network far from trained.
     searching, scratch = (replace(one, optimizer=Adam(3e-3)) for one in (digits.search_training, digits.training))
     adam = replace(digits, search_training=searching, training=scratch)
-    mixer = NetworkPlan("mlp_mixer", (("depth", 2), ("dim", 32), ("patch", 2)))
+    mixer = NetworkSpec("mlp_mixer", (("depth", 2), ("dim", 32), ("patch", 2)))
     few = replace(digits, name="mixer", network=mixer, levels=(8,), search_seeds=tuple(range(4)))
     few = replace(few, search_training=searching, training=scratch)
     return {"residual-mlp-sgd": digits, "residual-mlp-adam": replace(adam, name="adam"), "mlp-mixer-adam": few}
@@ -90,6 +90,6 @@ def _imagenet_small() -> dict[str, Study]:
 
 def _imagenet_paper() -> dict[str, Study]:
     return {
-        network.replace("_", "-"): replace(presets.imagenet(network), data=DataPlan("imagenet"))
+        network.replace("_", "-"): replace(presets.imagenet(network), data=DataSpec("imagenet"))
         for network in ("resnet50", "mobilenet_v2", "mlp_mixer")
     }

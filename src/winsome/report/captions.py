@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from winsome.figures.results import Results, densities_of, percent
+from winsome.evidence.results import Results, densities_of, percent
 
 
 def accuracy(results: Results) -> str:

@@ -9,11 +9,11 @@ from typing import Any
 
 from winsome import figures
 from winsome.errors import WinsomeError
-from winsome.figures.results import FILE_NAME as RESULTS
-from winsome.figures.results import Results, dense_entry, densities_of, entry_of, percent
+from winsome.evidence.results import FILE_NAME as RESULTS
+from winsome.evidence.results import Results, dense_entry, densities_of, entry_of, percent
+from winsome.files import read_json
 from winsome.report.tables import accuracy
 from winsome.report.wording import counted
-from winsome.store import read_json
 from winsome.sweep.run import FILE_NAME, FORMAT
 
 

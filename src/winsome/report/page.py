@@ -10,13 +10,13 @@ from markupsafe import Markup
 
 from winsome import figures
 from winsome.errors import WinsomeError
-from winsome.figures.results import FILE_NAME, Results
+from winsome.evidence.results import FILE_NAME, Results
 from winsome.figures.theme import INK, MUTED, ON_DARK, PALETTE, PAPER, RULE
+from winsome.files import write_whole
 from winsome.report.overview import overview
 from winsome.report.recipes import recipe_files, recipe_sections
 from winsome.report.sections import Section, section
 from winsome.report.wording import breakable, typeset
-from winsome.store import write_whole
 from winsome.sweep.run import FILE_NAME as SWEEP
 
 _HERE = Path(__file__).parent

@@ -12,10 +12,10 @@ from urllib.parse import quote
 from markupsafe import Markup
 
 from winsome.errors import WinsomeError
+from winsome.files import read_json
 from winsome.recipes.run import FILE_NAME, FORMAT
 from winsome.report.sections import Exhibit, Verdict, verdict_of
 from winsome.report.wording import day, duration
-from winsome.store import read_json
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from winsome import figures
 from winsome.citation import bibtex
-from winsome.figures.results import Claim, Results, densities_of, percent
+from winsome.evidence.results import Claim, Results, densities_of, percent
 from winsome.figures.theme import NARROW
 from winsome.report import captions
 from winsome.report.tables import (

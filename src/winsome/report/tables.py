@@ -6,10 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from winsome.figures.files import PAGE_COLOURS
-from winsome.figures.layers import short_name, summaries
-from winsome.figures.pairs import interval, pair_label, points, reference, signed
-from winsome.figures.results import (
+from winsome.evidence.results import (
     Arm,
     Comparison,
     Entry,
@@ -23,6 +20,9 @@ from winsome.figures.results import (
     percent,
     same_density,
 )
+from winsome.figures.files import PAGE_COLOURS
+from winsome.figures.layers import short_name, summaries
+from winsome.figures.pairs import interval, pair_label, points, reference, signed
 from winsome.figures.styles import arm_styles
 from winsome.report.wording import counted
 

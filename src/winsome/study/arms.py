@@ -22,7 +22,7 @@ class Dense:
     name: str = "dense"
     label: str = "dense"
     explanation: str = "The dense network trained from scratch: what tickets are measured against."
-    method: None = None
+    search: None = None
     kind: str = "dense"
 
 
@@ -33,7 +33,7 @@ class Network:
     name: str
     label: str
     explanation: str
-    method: str  # name of the search in the study
+    search: str  # name of the search in the study
     reset_norms: bool = False
     kind: str = "network"
 
@@ -49,7 +49,7 @@ class Planted:
     name: str
     label: str
     explanation: str
-    method: str  # name of the search in the study
+    search: str  # name of the search in the study
     transplant: Transplant = plant_signs
     kind: str = "planted"
     order: int = 0  # which data order: 0 is the one that all other arms of a start share

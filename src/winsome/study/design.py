@@ -14,7 +14,7 @@ from winsome.data.image_store import OnCorrupt
 from winsome.data.images import ImageData, subset, with_validation
 from winsome.errors import WinsomeError
 from winsome.mask_swap import Borrow, same_masks
-from winsome.methods import Method, words_of
+from winsome.methods import Method, name_of
 from winsome.study.arms import CLAIMS, Arm, Claim, Network, Planted
 from winsome.training.settings import Training
 
@@ -22,7 +22,7 @@ log = logging.getLogger("winsome")
 
 
 @dataclass(frozen=True)
-class DataPlan:
+class DataSpec:
     """Which images: a data set by name or folder, whole or a stratified part of it."""
 
     name: str = "digits"
@@ -43,7 +43,7 @@ class DataPlan:
 
 
 @dataclass(frozen=True)
-class NetworkPlan:
+class NetworkSpec:
     """Which network: a name that `winsome.models` knows, and its options."""
 
     name: str
@@ -57,7 +57,7 @@ class NetworkPlan:
 
 
 @dataclass(frozen=True)
-class SearchPlan:
+class SearchSpec:
     """A search of a study where more than its method is to be said.
 
     Attributes:
@@ -76,7 +76,7 @@ class SearchPlan:
         """The plan as JSON values; a plain method's is the method's own."""
         record: dict[str, Any] = self.method.record()
         if self.masks_of is not None:
-            record["masks"] = {"of": self.masks_of, "borrow": words_of(self.borrow)}
+            record["masks"] = {"of": self.masks_of, "borrow": name_of(self.borrow)}
         return record | ({"training": self.training.record()} if self.training is not None else {})
 
 
@@ -102,9 +102,9 @@ class Study:
 
     name: str
     title: str
-    data: DataPlan
-    network: NetworkPlan
-    methods: tuple[tuple[str, Method | SearchPlan], ...]
+    data: DataSpec
+    network: NetworkSpec
+    methods: tuple[tuple[str, Method | SearchSpec], ...]
     search_training: Training
     warmup_epochs: int
     training: Training
@@ -136,8 +136,8 @@ class Study:
         if not self.search_seeds or not self.starts:
             raise WinsomeError("a study needs at least one search seed and one start")
         for arm in self.arms:
-            if arm.method is not None and arm.method not in methods:
-                raise WinsomeError(f"the arm {arm.name!r} needs a search {arm.method!r}; the study has {', '.join(methods)}")
+            if arm.search is not None and arm.search not in methods:
+                raise WinsomeError(f"the arm {arm.name!r} needs a search {arm.search!r}; the study has {', '.join(methods)}")
         for name, plan in self.plans.items():
             if plan.masks_of is not None and (plan.masks_of not in methods or plan.masks_of == name):
                 raise WinsomeError(f"{name!r} borrows the masks of {plan.masks_of!r}; the study has {', '.join(methods)}")
@@ -170,9 +170,9 @@ class Study:
         return max(self.levels)
 
     @property
-    def plans(self) -> dict[str, SearchPlan]:
+    def plans(self) -> dict[str, SearchSpec]:
         """The searches by name."""
-        return {name: plan if isinstance(plan, SearchPlan) else SearchPlan(plan) for name, plan in self.methods}
+        return {name: plan if isinstance(plan, SearchSpec) else SearchSpec(plan) for name, plan in self.methods}
 
     def sources(self, name: str) -> tuple[str, ...]:
         """The searches whose masks a search needs, nearest first: its source, that one's source, and so on.
@@ -195,9 +195,9 @@ class Study:
         extra = self.warmup_epochs if number == 0 else 0
         return replace(training, epochs=training.epochs + extra)
 
-    def needed_searches(self) -> dict[str, SearchPlan]:
+    def needed_searches(self) -> dict[str, SearchSpec]:
         """The searches that the study's arms need, and those whose masks these borrow."""
-        wanted = {arm.method for arm in self.arms if isinstance(arm, Network | Planted)}
+        wanted = {arm.search for arm in self.arms if isinstance(arm, Network | Planted)}
         wanted |= {source for name in wanted for source in self.sources(name)}
         return {name: plan for name, plan in self.plans.items() if name in wanted}
 
@@ -232,10 +232,10 @@ def _settings(arm: Arm) -> dict[str, Any]:
     """What an arm's results follow from beside its name, as JSON values."""
     match arm:
         case Network():
-            return {"method": arm.method, "reset_norms": arm.reset_norms}
+            return {"method": arm.search, "reset_norms": arm.reset_norms}
         case Planted():
-            transplant = words_of(arm.transplant)
-            return {"method": arm.method, "transplant": transplant, "order": arm.order, "kind": arm.kind}
+            transplant = name_of(arm.transplant)
+            return {"method": arm.search, "transplant": transplant, "order": arm.order, "kind": arm.kind}
         case _:
             return {}
 

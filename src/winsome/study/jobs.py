@@ -12,33 +12,34 @@ from torch import nn
 
 from winsome import distributed, models
 from winsome.errors import WinsomeError
+from winsome.files import read_json, write_json, write_state
 from winsome.norms import reset_norm_parameters
 from winsome.prunable import prunable
-from winsome.rewinding import State
-from winsome.run_folder import RunFolder
+from winsome.runs.search_folder import RunFolder
 from winsome.search import Search
 from winsome.seeding import generator, stream_seed
 from winsome.signed_mask import SignedMask
 from winsome.stacking import one_thread
-from winsome.store import full_state, read_json, write_json, write_state
+from winsome.state import State, full_state
 from winsome.study.arms import Dense, Network, Planted
-from winsome.study.bench import Bench, bench_of, fresh_network
+from winsome.study.conditions import conditions_of, fresh_network
 from winsome.study.design import Study
-from winsome.study.members import SAVE_EVERY, Metrics, OnFraction, judge, search_together, train_from_scratch
 from winsome.study.transplants import Found
+from winsome.training.conditions import Conditions
+from winsome.training.side_by_side import SAVE_EVERY, Metrics, OnFraction, judge, search_together, train_from_scratch
 
 
 @dataclass(frozen=True)
 class SearchJob:
     """The searches of one method over some seeds, to the deepest level that the study needs."""
 
-    method: str
+    search: str
     seeds: tuple[int, ...]
 
     @property
-    def words(self) -> str:
+    def label(self) -> str:
         """For progress and errors."""
-        return f"search {self.method}, {_seeds(self.seeds)}"
+        return f"search {self.search}, {_seeds(self.seeds)}"
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class ArmJob:
     members: tuple[tuple[int, int], ...]
 
     @property
-    def words(self) -> str:
+    def label(self) -> str:
         """For progress and errors."""
         where = "" if isinstance(self.arm, Dense) else f" at level {self.level}"
         return f"{self.arm.name}{where}, {_seeds(sorted({seed for seed, _ in self.members}))}"
@@ -95,16 +96,16 @@ def jobs_of(study: Study, *, at_once: int) -> tuple[Job, ...]:
 def needs(job: Job, jobs: Sequence[Job], study: Study) -> tuple[Job, ...]:
     """The jobs that must be finished before this one: the search behind an arm, the search whose masks another borrows."""
     if isinstance(job, SearchJob):
-        source, seeds = study.plans[job.method].masks_of, {*job.seeds}
+        source, seeds = study.plans[job.search].masks_of, {*job.seeds}
     else:
-        source, seeds = job.arm.method, {seed for seed, _ in job.members}
-    return tuple(other for other in jobs if isinstance(other, SearchJob) and other.method == source and seeds & {*other.seeds})
+        source, seeds = job.arm.search, {seed for seed, _ in job.members}
+    return tuple(other for other in jobs if isinstance(other, SearchJob) and other.search == source and seeds & {*other.seeds})
 
 
 def cost(job: Job, study: Study) -> float:
     """Epochs times networks: what the time left is estimated from."""
     if isinstance(job, SearchJob):
-        return len(job.seeds) * sum(study.level_training(job.method, k).epochs for k in range(study.deepest + 1))
+        return len(job.seeds) * sum(study.level_training(job.search, k).epochs for k in range(study.deepest + 1))
     if isinstance(job.arm, Network):
         return 0.3 * len(job.members)
     return len(job.members) * study.training.epochs
@@ -129,30 +130,32 @@ def is_done(job: Job, study: Study, folder: Path) -> bool:
     """Whether everything that the job fills is there."""
     if isinstance(job, SearchJob):
         last = f"level-{study.deepest:02d}.json"
-        return all((search_folder(folder, job.method, seed) / last).exists() for seed in job.seeds)
+        return all((search_folder(folder, job.search, seed) / last).exists() for seed in job.seeds)
     return all(result_file(folder, job, member).exists() for member in job.members)
 
 
 def run_job(job: Job, study: Study, folder: Path, on_fraction: OnFraction) -> float:
     """Do a job; what is finished of it is not done again. Returns the seconds that it took."""
     start = time.perf_counter()
-    bench = bench_of(study)
-    with one_thread(on=bench.stacked):
+    conditions = conditions_of(study)
+    with one_thread(on=conditions.stacked):
         if isinstance(job, SearchJob):
-            _run_search(job, study, folder, bench, on_fraction)
+            _run_search(job, study, folder, conditions, on_fraction)
         elif missing := distributed.from_main(lambda: [m for m in job.members if not result_file(folder, job, m).exists()]):
-            _run_arm(job, missing, study, folder, bench, on_fraction)
+            _run_arm(job, missing, study, folder, conditions, on_fraction)
     return time.perf_counter() - start
 
 
-def search_of(study: Study, bench: Bench, place: Path, name: str, seed: int, *, masks: Sequence[SignedMask] = ()) -> Search:
+def search_of(
+    study: Study, conditions: Conditions, place: Path, name: str, seed: int, *, masks: Sequence[SignedMask] = ()
+) -> Search:
     """The search of one name and seed, in its own folder. Every search of a seed starts from the same network.
 
     `masks` are those that it borrows, one for each level, where its plan says so.
     """
-    network = fresh_network(study, bench, seed=stream_seed(seed, "search network"))
+    network = fresh_network(study, conditions, seed=stream_seed(seed, "search network"))
     record = models.network_record(
-        study.network.name, bench.data.image_shape, bench.data.n_classes, dict(study.network.options)
+        study.network.name, conditions.data.image_shape, conditions.data.n_classes, dict(study.network.options)
     )
     plan = study.plans[name]
     method = plan.method if plan.masks_of is None else plan.borrow(plan.method, masks, stream_seed(seed, "borrowed masks"))
@@ -160,24 +163,24 @@ def search_of(study: Study, bench: Bench, place: Path, name: str, seed: int, *, 
     config = {
         "method_name": name,
         "network": record,
-        "data": study.record()["data"] | {"digest": bench.data.digest()},
+        "data": study.record()["data"] | {"digest": conditions.data.digest()},
         "training": training.record() | {"warmup_epochs_before_level_0": study.warmup_epochs},
-        "precision": bench.precision.words,
+        "precision": conditions.precision.label,
     }
     names = prunable(network, prune_classifier=study.prune_classifier)
     return Search(network, method, save_to=place, seed=seed, prunable=names, config=config)
 
 
-def _run_search(job: SearchJob, study: Study, folder: Path, bench: Bench, on_fraction: OnFraction) -> None:
-    source = study.plans[job.method].masks_of
+def _run_search(job: SearchJob, study: Study, folder: Path, conditions: Conditions, on_fraction: OnFraction) -> None:
+    source = study.plans[job.search].masks_of
     searches = []
     for seed in job.seeds:
         masks = [found_by(folder, source, seed, k).ticket.mask for k in range(study.deepest + 1)] if source else []
-        searches.append(search_of(study, bench, search_folder(folder, job.method, seed), job.method, seed, masks=masks))
+        searches.append(search_of(study, conditions, search_folder(folder, job.search, seed), job.search, seed, masks=masks))
     search_together(
         searches,
-        bench,
-        lambda number: study.level_training(job.method, number),
+        conditions,
+        lambda number: study.level_training(job.search, number),
         last_level=study.deepest,
         on_fraction=on_fraction,
         save_every=SAVE_EVERY,
@@ -195,21 +198,21 @@ def found_by(folder: Path, method: str, seed: int, level: int) -> Found:
 
 
 def _run_arm(
-    job: ArmJob, members: Sequence[tuple[int, int]], study: Study, folder: Path, bench: Bench, on_fraction: OnFraction
+    job: ArmJob, members: Sequence[tuple[int, int]], study: Study, folder: Path, conditions: Conditions, on_fraction: OnFraction
 ) -> None:
     start = time.perf_counter()
     arm = job.arm
     states: list[State] = []
     if isinstance(arm, Network):
-        metrics = [_judge_network(arm, job.level, seed, study, folder, bench) for seed, _ in members]
+        metrics = [_judge_network(arm, job.level, seed, study, folder, conditions) for seed, _ in members]
     else:
         networks, masks = [], []
         for seed, fresh_start in members:
-            network = fresh_network(study, bench, seed=stream_seed(seed, "fresh start", fresh_start))
+            network = fresh_network(study, conditions, seed=stream_seed(seed, "fresh start", fresh_start))
             if isinstance(arm, Dense):
                 mask = _everything(network)
             else:
-                found = found_by(folder, arm.method, seed, job.level)
+                found = found_by(folder, arm.search, seed, job.level)
                 mask = arm.transplant(found, network, generator(seed, "transplant", fresh_start))
             networks.append(network)
             masks.append(mask)
@@ -221,7 +224,7 @@ def _run_arm(
             networks,
             masks,
             seeds,
-            bench,
+            conditions,
             study.training,
             called=called,
             curve_at=study.curve_at,
@@ -243,12 +246,12 @@ def _run_arm(
     distributed.from_main(write)
 
 
-def _judge_network(arm: Network, level: int, seed: int, study: Study, folder: Path, bench: Bench) -> Metrics:
-    network = fresh_network(study, bench, seed=0)
-    network.load_state_dict(found_by(folder, arm.method, seed, level).state)
+def _judge_network(arm: Network, level: int, seed: int, study: Study, folder: Path, conditions: Conditions) -> Metrics:
+    network = fresh_network(study, conditions, seed=0)
+    network.load_state_dict(found_by(folder, arm.search, seed, level).state)
     if arm.reset_norms:
         reset_norm_parameters(network)
-    return judge(network, bench)[0]
+    return judge(network, conditions)[0]
 
 
 def _everything(network: nn.Module) -> SignedMask:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from winsome.methods import aws, learning_rate_rewinding, lrr_with_frozen_norms
 from winsome.study.arms import ARMS, PAPER_A_ARMS, REPEATS
-from winsome.study.design import DataPlan, NetworkPlan, Study
+from winsome.study.design import DataSpec, NetworkSpec, Study
 from winsome.training.settings import SGD, Adam, Constant, Cosine, StepDecay, Training
 
 
@@ -14,8 +14,8 @@ def digits() -> Study:
     return Study(
         name="digits",
         title="Signed masks on handwritten digits",
-        data=DataPlan("digits"),
-        network=NetworkPlan("residual_mlp"),
+        data=DataSpec("digits"),
+        network=NetworkSpec("residual_mlp"),
         methods=(
             ("lrr", learning_rate_rewinding(levels, rate)),
             ("aws", aws(levels, rate)),
@@ -39,8 +39,8 @@ def digits_conv() -> Study:
     return Study(
         name="digits-conv",
         title="Signed masks on handwritten digits, small convolutional network",
-        data=DataPlan("digits"),
-        network=NetworkPlan("small_conv"),
+        data=DataSpec("digits"),
+        network=NetworkSpec("small_conv"),
         methods=(
             ("lrr", learning_rate_rewinding(levels, rate)),
             ("aws", aws(levels, rate)),
@@ -63,8 +63,8 @@ def images(name: str) -> Study:
     return Study(
         name=name,
         title=f"Signed masks on {name}",
-        data=DataPlan(name),
-        network=NetworkPlan("resnet20"),
+        data=DataSpec(name),
+        network=NetworkSpec("resnet20"),
         methods=(
             ("lrr", learning_rate_rewinding(levels, rate)),
             ("aws", aws(levels, rate)),
@@ -96,8 +96,8 @@ def imagenet(network: str = "resnet50") -> Study:
     return Study(
         name="imagenet",
         title="Signed masks on ImageNet",
-        data=DataPlan("imagenet"),
-        network=NetworkPlan(network),
+        data=DataSpec("imagenet"),
+        network=NetworkSpec(network),
         methods=(
             ("lrr", learning_rate_rewinding(levels, rate)),
             ("aws", aws(levels, rate)),

@@ -13,14 +13,14 @@ from pathlib import Path
 import torch
 
 from winsome import distributed
-from winsome.claim import claim_folder
 from winsome.errors import WinsomeError
-from winsome.store import read_json, write_json
-from winsome.study.bench import bench_of
-from winsome.study.crews import processes, this_process
+from winsome.files import read_json, write_json
+from winsome.runs.configuration import take_folder
+from winsome.study.conditions import conditions_of
 from winsome.study.design import Study
-from winsome.study.graph import Event, Task, run_graph
 from winsome.study.jobs import Job, cost, is_done, jobs_of, needs, run_job
+from winsome.tasks.graph import Event, Task, run_graph
+from winsome.tasks.processes import processes, this_process
 
 STACK = 16  # networks trained as one stack: more gains little, and fewer jobs leave cores idle
 
@@ -63,7 +63,7 @@ def run(study: Study, folder: Path, *, workers: int = 0, watch: Watch = lambda _
             f"--workers {workers} is for a single process; ranks run jobs one after another, all on each: leave it out"
         )
     start = time.perf_counter()
-    bench_of(study)  # data and network are refused before anything is written
+    conditions_of(study)  # data and network are refused before anything is written
     claim(study, folder)
     tasks = tasks_of(study, folder)
     left = [job for job, task in tasks.items() if not task.is_done()]
@@ -79,8 +79,8 @@ def run(study: Study, folder: Path, *, workers: int = 0, watch: Watch = lambda _
 
     n_workers = min(workers or default_workers(), len(left))
     alone = n_workers == 1 or distributed.world_size() > 1
-    with nullcontext(this_process()) if alone else processes(n_workers) as crew:
-        return run_graph(list(tasks.values()), crew, watch=on_event).seconds
+    with nullcontext(this_process()) if alone else processes(n_workers) as runner:
+        return run_graph(list(tasks.values()), runner, watch=on_event).seconds
 
 
 def time_spent(folder: Path) -> float:
@@ -103,10 +103,10 @@ def claim(study: Study, folder: Path, *, write: bool = True) -> None:
     members = () if alone else ("search_seeds", "starts")
     # A borrower's own folder knows the masks of all levels that it borrows: it cannot go deeper.
     levels = () if any(plan.masks_of for plan in study.plans.values()) else ("levels",)
-    config = {**study.record(), "data_digest": bench_of(study).data.digest()}
+    config = {**study.record(), "data_digest": conditions_of(study).data.digest()}
     if before:  # a folder of before these were written down says nothing of them
         config = {key: value for key, value in config.items() if key in before or key not in ("arm_settings", "data_digest")}
-    claim_folder(folder, config, may_grow=("arms", "arm_settings", "methods", *levels, *members), write=write)
+    take_folder(folder, config, may_grow=("arms", "arm_settings", "methods", *levels, *members), write=write)
 
 
 def tasks_of(study: Study, folder: Path, *, first: int = 0) -> Mapping[Job, Task]:
@@ -136,4 +136,4 @@ def default_workers() -> int:
 
 def jobs_at_once(study: Study) -> int:
     """How many networks one job trains: a stack where layers allow it, else one."""
-    return STACK if bench_of(study).stacked else 1
+    return STACK if conditions_of(study).stacked else 1

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from winsome.norms import norm_parameters
-from winsome.rewinding import State
 from winsome.signed_mask import SignedMask
+from winsome.state import State
 from winsome.ticket import Ticket, ticket_of
 from winsome.transfer import absorb_norm_signs, mask_only, plant, shuffled, signs_and_norms
 

@@ -11,7 +11,7 @@ from typing import Any
 from winsome.errors import WinsomeError
 from winsome.methods import Method
 from winsome.study.arms import Arm, Claim, Dense, Network, Planted
-from winsome.study.design import DataPlan, NetworkPlan, SearchPlan, Study
+from winsome.study.design import DataSpec, NetworkSpec, SearchSpec, Study
 from winsome.study.transplants import plant_mask
 
 _NAME = re.compile(r"[^\W_][\w.+-]*")
@@ -23,9 +23,9 @@ Change = Mapping[str, Any]  # fields of a Study and their new values
 def grid(
     base: Study,
     *,
-    methods: Mapping[str, Method | SearchPlan] | None = None,
-    networks: Sequence[str | NetworkPlan] | None = None,
-    data: Sequence[str | DataPlan] | None = None,
+    methods: Mapping[str, Method | SearchSpec] | None = None,
+    networks: Sequence[str | NetworkSpec] | None = None,
+    data: Sequence[str | DataSpec] | None = None,
     seeds: Sequence[int | Sequence[int]] | None = None,
     levels: Sequence[int | Sequence[int]] | None = None,
     variants: Mapping[str, Change] | None = None,
@@ -52,10 +52,10 @@ def grid(
     if methods is not None:
         axes.append({name: _one_search(name, method) for name, method in methods.items()})
     if networks is not None:
-        plans = [NetworkPlan(network) if isinstance(network, str) else network for network in networks]
+        plans = [NetworkSpec(network) if isinstance(network, str) else network for network in networks]
         axes.append(_named("networks", [(_network_name(plan), {"network": plan}) for plan in plans]))
     if data is not None:
-        parts = [DataPlan(part) if isinstance(part, str) else part for part in data]
+        parts = [DataSpec(part) if isinstance(part, str) else part for part in data]
         axes.append(_named("data", [(_data_name(part), {"data": part}) for part in parts]))
     if seeds is not None:
         axes.append(_named("seeds", [(_numbers("seed", some), {"search_seeds": _several(some)}) for some in seeds]))
@@ -106,7 +106,7 @@ CLAIMS: tuple[Claim, ...] = (
 )
 
 
-def _one_search(name: str, method: Method | SearchPlan) -> Change:
+def _one_search(name: str, method: Method | SearchSpec) -> Change:
     return {"methods": ((name, method),), "arms": arms_of(name), "claims": CLAIMS, "reference": "planted"}
 
 
@@ -154,11 +154,11 @@ def _numbers(word: str, numbers: int | Sequence[int]) -> str:
     return "-".join([word if len(several) == 1 else f"{word}s", *map(str, several)])
 
 
-def _network_name(plan: NetworkPlan) -> str:
+def _network_name(plan: NetworkSpec) -> str:
     return "-".join([plan.name, *(_plain(f"{key}-{value}") for key, value in plan.options)])
 
 
-def _data_name(plan: DataPlan) -> str:
+def _data_name(plan: DataSpec) -> str:
     part = f"-{plan.train_images}" if plan.train_images is not None else ""
     return _plain(plan.name.rstrip("/").rpartition("/")[2]) + part
 

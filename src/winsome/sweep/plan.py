@@ -10,12 +10,12 @@ from functools import partial
 from pathlib import Path
 
 from winsome.errors import WinsomeError
-from winsome.study.bench import bench_of
+from winsome.evidence.gather import collect, is_gathered
+from winsome.study.conditions import conditions_of
 from winsome.study.design import Study
-from winsome.study.graph import OnFraction, Task
-from winsome.study.results import collect, is_gathered
+from winsome.study.reuse import Places, adopt, results_of
 from winsome.study.run import tasks_of
-from winsome.sweep.shared import Places, adopt, results_of
+from winsome.tasks.graph import OnFraction, Task
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Step:
 
     task: Task
     study: Study
-    words: str
+    label: str
     places: Places  # what it fills
 
 
@@ -54,7 +54,7 @@ def plan_sweep(studies: Sequence[Study], folder: Path, *, command: str, finish: 
         place = folder / study.name
         tasks = tasks_of(study, place, first=len(steps))
         jobs = range(len(steps), len(steps) + len(tasks))
-        steps += [Step(task, study, job.words, results_of(job, study, place)) for job, task in tasks.items()]
+        steps += [Step(task, study, job.label, results_of(job, study, place)) for job, task in tasks.items()]
         work = partial(_gather, study, place, command, finish)
         gather = Task(work, cost=0.0, is_done=partial(_is_gathered, study, place, finish), needs=frozenset(jobs))
         steps.append(Step(gather, study, "results", {}))
@@ -65,7 +65,7 @@ def _refuse_what_cannot_run(studies: Sequence[Study]) -> None:
     refused = []
     for study in studies:
         try:
-            bench_of(study)
+            conditions_of(study)
         except WinsomeError as error:
             refused.append(f"{study.name}: {error}")
     if refused:

@@ -9,11 +9,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from winsome.errors import Diverged, WinsomeError
-from winsome.store import write_json
+from winsome.files import write_json
 from winsome.study.design import Study
-from winsome.study.graph import Crew, Event, Outcome, run_graph
 from winsome.study.run import claim
 from winsome.sweep.plan import Step
+from winsome.tasks.graph import Event, Outcome, Runner, run_graph
 
 FILE_NAME = "sweep.json"
 FORMAT = 1
@@ -41,7 +41,7 @@ class Ended:
 def run_sweep(
     steps: Sequence[Step],
     folder: Path,
-    crew: AbstractContextManager[Crew],
+    runner: AbstractContextManager[Runner],
     *,
     watch: Callable[[Event], None] = lambda _: None,
 ) -> Ended:
@@ -50,17 +50,17 @@ def run_sweep(
     Args:
         steps: from `plan_sweep`, for the same folder.
         folder: of the sweep.
-        crew: who runs the jobs.
+        runner: who runs the jobs.
         watch: told of everything that happens to a step, by its number.
 
     Raises:
         WinsomeError: a study's folder was made with another configuration.
-        BrokenExecutor: the crew is gone (a worker of a process pool was killed).
+        BrokenExecutor: the runner is gone (a worker of a process pool was killed).
     """
     studies = list(dict.fromkeys(step.study for step in steps))
     for study in studies:  # all before any is taken: one that had grown could not shrink again when another is refused
         claim(study, folder / study.name, write=False)
-    with crew as opened:  # before anything is written: there may be no cluster
+    with runner as opened:  # before anything is written: there may be no cluster
         for study in studies:
             claim(study, folder / study.name)
         _write(folder, studies, Ended(0.0, (), ()))
@@ -80,7 +80,7 @@ def run_sweep(
 
 def _ended(steps: Sequence[Step], outcome: Outcome) -> Ended:
     failures = [_failure(steps[number], error) for number, error in sorted(outcome.failures.items())]
-    skipped = [(steps[number].study.name, steps[number].words) for number in sorted(outcome.skipped)]
+    skipped = [(steps[number].study.name, steps[number].label) for number in sorted(outcome.skipped)]
     return Ended(outcome.seconds, tuple(failures), tuple(skipped))
 
 
@@ -91,7 +91,7 @@ def said_of(error: Exception) -> str:
 
 def _failure(step: Step, error: Exception) -> Failure:
     trace = "" if isinstance(error, WinsomeError | Diverged) else "".join(traceback.format_exception(error))
-    return Failure(step.study.name, step.words, said_of(error), trace)
+    return Failure(step.study.name, step.label, said_of(error), trace)
 
 
 def _write(folder: Path, studies: Sequence[Study], ended: Ended) -> None:

@@ -26,7 +26,7 @@ class Precision:
         return torch.autocast(device.type, torch.bfloat16) if self.bf16 else nullcontext()
 
     @property
-    def words(self) -> str:
+    def label(self) -> str:
         """For the log and the report."""
         layout, compiled = ", channels_last" if self.channels_last else "", ", compiled" if self.compiled else ""
         return ("bf16 autocast" if self.bf16 else "fp32") + layout + compiled

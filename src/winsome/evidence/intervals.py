@@ -27,7 +27,7 @@ class Interval:
     high: float | None
     n: int
 
-    def words(self, *, points: bool = True) -> str:
+    def sentence(self, *, points: bool = True) -> str:
         """For a sentence: in percentage points, or as it is."""
         scale, digits, unit = (100, 1, " points") if points else (1, 2, "")
         mean = f"{scale * self.mean:+.{digits}f}{unit}"
@@ -137,7 +137,7 @@ def judged(values: Sequence[float], claim: Claim, where: str, *, points: bool = 
         shown, words = False, "not shown here (the opposite shows)"
     else:
         shown, words = False, "not shown here (within the spread)"
-    how_much = "has no value" if found is None else f"is {found.words(points=points)}"
+    how_much = "has no value" if found is None else f"is {found.sentence(points=points)}"
     return {
         "claim": claim.text,
         "source": claim.source,

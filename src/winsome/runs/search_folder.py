@@ -12,11 +12,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from winsome.state import State
 from winsome import distributed, ticket_file
-from winsome.claim import claim_folder
+from winsome.runs.configuration import take_folder
 from winsome.errors import WinsomeError
-from winsome.rewinding import State
-from winsome.store import read_json, read_state, write_json, write_state
+from winsome.files import read_json, read_state, write_json, write_state
 from winsome.ticket import Ticket
 
 log = logging.getLogger("winsome")
@@ -32,7 +32,7 @@ class RunFolder:
 
     def __init__(self, folder: Path, config: Mapping[str, Any]) -> None:
         self.folder = folder
-        claim_folder(folder, config, may_lengthen=("method", "densities"))
+        take_folder(folder, config, may_lengthen=("method", "densities"))
 
     def _level(self, number: int, kind: str) -> Path:
         return self.folder / f"level-{number:02d}.{kind}"

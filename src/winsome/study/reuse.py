@@ -8,9 +8,9 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from winsome.store import write_whole
+from winsome.files import write_whole
 from winsome.study.arms import Dense
-from winsome.study.bench import bench_of
+from winsome.study.conditions import conditions_of
 from winsome.study.design import Study
 from winsome.study.jobs import ArmJob, Job, SearchJob, jobs_of, result_file, search_folder
 from winsome.training.settings import Training
@@ -27,8 +27,8 @@ def results_of(job: Job, study: Study, folder: Path) -> Places:
     without what the result cannot depend on, compared by value: a function of the user's own is itself and no other.
     """
     if isinstance(job, SearchJob):
-        search = _search_identity(study, job.method)
-        return {(search, seed): search_folder(folder, job.method, seed) for seed in job.seeds}
+        search = _search_identity(study, job.search)
+        return {(search, seed): search_folder(folder, job.search, seed) for seed in job.seeds}
     arm = _arm_identity(study, job)
     return {(arm, job.arm, job.level, member): result_file(folder, job, member) for member in job.members}
 
@@ -49,14 +49,14 @@ def adopt(wanted: Places, others: Sequence[Places]) -> None:
 def _search_identity(study: Study, method: str) -> Hashable:
     kept = replace(_without_words(study, _with_sources(study, method)), training=_NO_TRAINING, curve_at=())
     # A search in borrowed masks knows all of them: its folder is another one where they go deeper.
-    return kept, bench_of(study).stacked, study.deepest if study.sources(method) else None
+    return kept, conditions_of(study).stacked, study.deepest if study.sources(method) else None
 
 
 def _arm_identity(study: Study, job: ArmJob) -> Hashable:
     if isinstance(job.arm, Dense):
         kept = replace(_without_words(study, ()), search_training=_NO_TRAINING, warmup_epochs=0)
-        return kept, bench_of(study).stacked
-    return _without_words(study, _with_sources(study, job.arm.method)), _search_identity(study, job.arm.method)
+        return kept, conditions_of(study).stacked
+    return _without_words(study, _with_sources(study, job.arm.search)), _search_identity(study, job.arm.search)
 
 
 def _with_sources(study: Study, method: str) -> tuple[str, ...]:

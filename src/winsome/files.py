@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import hashlib
 import io
 import json
 import logging
@@ -13,13 +12,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
 from winsome.errors import WinsomeError
-from winsome.rewinding import State
+from winsome.state import State
 
 log = logging.getLogger("winsome")
 
@@ -106,17 +104,3 @@ def read_state(path: Path) -> tuple[State, dict[str, str]]:
             return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
     except (OSError, SafetensorError) as error:
         raise WinsomeError(f"{path} is damaged ({error}); delete it to compute it again") from error
-
-
-def full_state(model: torch.nn.Module) -> State:
-    """A copy of the model's state_dict on the CPU."""
-    return {name: value.detach().to("cpu", copy=True) for name, value in model.state_dict().items()}
-
-
-def state_digest(state: State) -> str:
-    """SHA-256 over names, shapes, types and values of a state on the CPU."""
-    sha = hashlib.sha256()
-    for name, value in state.items():
-        sha.update(f"{name}:{tuple(value.shape)}:{value.dtype};".encode())
-        sha.update(value.contiguous().flatten().view(torch.uint8).numpy().data)
-    return sha.hexdigest()

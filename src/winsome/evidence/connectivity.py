@@ -19,12 +19,12 @@ from winsome.analysis.line import Profile, points
 from winsome.data.image_store import OnCorrupt
 from winsome.data.images import ImageData, subset
 from winsome.errors import WinsomeError
-from winsome.rewinding import State
+from winsome.evidence.barriers import FORMAT, Connectivity, LineRecord, barriers, line_record
+from winsome.evidence.pairs import PAIRS, Line, lines_of
+from winsome.files import read_json, read_state, write_json
 from winsome.stacking import can_stack, one_thread
-from winsome.store import read_json, read_state, write_json
-from winsome.study.barriers import FORMAT, Connectivity, LineRecord, barriers, line_record
-from winsome.study.design import DataPlan
-from winsome.study.pairs import PAIRS, Line, lines_of
+from winsome.state import State
+from winsome.study.design import DataSpec
 from winsome.training.precision import Precision, default_device, fast_precision
 
 Watch = Callable[[int, int, str], None]  # lines done, lines in all, which one comes now
@@ -132,7 +132,7 @@ def study_connectivity(
         "level": at,
         "density": next(iter(record["methods"].values()))["densities"][at],
         "settings": settings.record(),
-        "precision": instrument.precision.words,
+        "precision": instrument.precision.label,
         "pairs": [{"name": p.name, "label": p.label, "explanation": p.explanation} for p in PAIRS if p.name in present],
         "lines": measured,
         "barriers": barriers(measured),
@@ -156,14 +156,14 @@ def study_record(folder: Path) -> dict[str, Any]:
 
 
 def _study_ruler(record: dict[str, Any], data_dir: Path | None, on_corrupt: OnCorrupt, settings: Settings) -> Ruler:
-    data = DataPlan(**record["data"], data_dir=data_dir, on_corrupt=on_corrupt).load()
+    data = DataSpec(**record["data"], data_dir=data_dir, on_corrupt=on_corrupt).load()
     name, options = record["network"]["name"], record["network"]["options"]
     return ruler(data, models.build(name, image_shape=data.image_shape, n_classes=data.n_classes, seed=0, **options), settings)
 
 
 def _measured(place: Path, line: Line, level: int, instrument: Ruler) -> LineRecord:
     """A line as it was kept, if it was measured of these very files in this way; else measured and kept."""
-    settings = {**instrument.settings.record(), "precision": instrument.precision.words}
+    settings = {**instrument.settings.record(), "precision": instrument.precision.label}
     of = _digest("".join(_digest(path.read_bytes()) for path in (*line.ends, line.ticket)).encode())
     variant = _digest(json.dumps(settings, sort_keys=True).encode())[:8]
     kept = place / variant / line.pair / f"level-{level:02d}-seed-{line.search_seed:02d}-start-{line.start}.json"

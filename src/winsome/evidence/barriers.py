@@ -9,8 +9,8 @@ from typing import Any, TypedDict
 import numpy as np
 
 from winsome.analysis.line import BASE_LINES, BaseLine, Profile, barrier
-from winsome.store import write_csv, write_json
-from winsome.study.statistics import interval
+from winsome.evidence.intervals import interval
+from winsome.files import write_csv, write_json
 
 FORMAT = 1
 BASE_LINE_WORDS = {"straight": "straight line between the ends", "mean": "mean of the ends"}

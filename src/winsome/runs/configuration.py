@@ -9,10 +9,10 @@ from typing import Any
 
 from winsome import distributed
 from winsome.errors import WinsomeError
-from winsome.store import read_json, write_json
+from winsome.files import read_json, write_json
 
 
-def claim_folder(
+def take_folder(
     folder: Path,
     config: Mapping[str, Any],
     *,

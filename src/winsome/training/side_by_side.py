@@ -12,16 +12,17 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from winsome import checkpoint, distributed
+from winsome import distributed
 from winsome.data.batches import steps_per_epoch
 from winsome.methods import Method
-from winsome.run_folder import read_checkpoint, write_checkpoint
+from winsome.runs import checkpoint
+from winsome.runs.search_folder import read_checkpoint, write_checkpoint
 from winsome.search import Level, Search
 from winsome.seeding import seeded, stream_seed
 from winsome.signed_mask import SignedMask, stack_masks
 from winsome.stacking import stack, unstack
-from winsome.store import full_state
-from winsome.study.bench import Bench
+from winsome.state import full_state
+from winsome.training.conditions import Conditions
 from winsome.training.evaluation import evaluate, re_estimate_statistics
 from winsome.training.loop import train
 from winsome.training.settings import Training
@@ -32,24 +33,24 @@ Metrics = dict[str, Any]
 SAVE_EVERY = 200  # training steps between two checkpoints inside a training that is not stacked
 
 
-def judge(network: nn.Module, bench: Bench, *, members: int | None = None) -> list[Metrics]:
+def judge(network: nn.Module, conditions: Conditions, *, members: int | None = None) -> list[Metrics]:
     """Accuracy and loss of every member with re-estimated BatchNorm statistics; the network itself is not changed."""
     judged = copy.deepcopy(network)
     re_estimate_statistics(
         judged,
-        bench.data,
+        conditions.data,
         members=members,
-        images=bench.statistics_images,
-        augment=bench.statistics_augmented,
-        precision=bench.precision,
+        images=conditions.statistics_images,
+        augment=conditions.statistics_augmented,
+        precision=conditions.precision,
     )
-    accuracy, loss = evaluate(judged, bench.data, members=members, precision=bench.precision)
+    accuracy, loss = evaluate(judged, conditions.data, members=members, precision=conditions.precision)
     return [{"accuracy": a, "loss": b} for a, b in zip(accuracy.tolist(), loss.tolist(), strict=True)]
 
 
 def search_together(
     searches: Sequence[Search],
-    bench: Bench,
+    conditions: Conditions,
     training_of: Callable[[int], Training],
     *,
     last_level: int,
@@ -61,7 +62,7 @@ def search_together(
 
     Args:
         searches: of one method, on networks of one shape.
-        bench: what they train on.
+        conditions: what they train on.
         training_of: the training of a level, by its number.
         last_level: where to stop.
         on_fraction: told how much of the training is done.
@@ -78,11 +79,11 @@ def search_together(
         def on_epoch(epochs: float, before: int = done) -> None:
             on_fraction((before + epochs) / total)
 
-        if bench.stacked and pairs:
-            _stacked_level(pairs, bench, training, on_epoch)
+        if conditions.stacked and pairs:
+            _stacked_level(pairs, conditions, training, on_epoch)
         else:
             for search, level in pairs:
-                _single_level(search, level, bench, training, on_epoch, save_every=save_every)
+                _single_level(search, level, conditions, training, on_epoch, save_every=save_every)
         done += training.epochs
         on_fraction(done / total)
         for level in levels:
@@ -90,31 +91,31 @@ def search_together(
 
 
 def _stacked_level(
-    pairs: Sequence[tuple[Search, Level]], bench: Bench, training: Training, on_epoch: Callable[[float], None]
+    pairs: Sequence[tuple[Search, Level]], conditions: Conditions, training: Training, on_epoch: Callable[[float], None]
 ) -> None:
     start = time.perf_counter()
     method: Method = pairs[0][1].method
     models = [search.model for search, _ in pairs]
     seeds = [level.seed for _, level in pairs]
-    together = stack(models).to(bench.device)
+    together = stack(models).to(conditions.device)
     mask = stack_masks([level.mask for _, level in pairs])
     interpolation = [stream_seed(seed, "interpolation") for seed in seeds]
     while_training = on_level(method.while_training, pairs[0][1].number)
     with seeded(seeds[0], "training"), mask.enforced_on(together), while_training(together, interpolation, mask):
         train(
             together,
-            bench.data,
+            conditions.data,
             training,
             training.optimizer(together.parameters(), stacked=True),
-            _stacked_steps(pairs, together, training.epochs * steps_per_epoch(bench.data, training.batch_size)),
+            _stacked_steps(pairs, together, training.epochs * steps_per_epoch(conditions.data, training.batch_size)),
             seeds=seeds,
             called=[f"search seed {search.seed}, level {level.number}" for search, level in pairs],
             stacked=True,
-            precision=bench.precision,
+            precision=conditions.precision,
             on_epoch=lambda epoch, _: on_epoch(epoch),
         )
     unstack(together, models)
-    metrics = _search_metrics(together, bench, members=len(models))
+    metrics = _search_metrics(together, conditions, members=len(models))
     seconds = (time.perf_counter() - start) / len(pairs)
     for (search, level), member in zip(pairs, metrics, strict=True):
         search.close(level, member, seconds)
@@ -134,7 +135,7 @@ def _stacked_steps(pairs: Sequence[tuple[Search, Level]], together: nn.Module, t
 def _single_level(
     search: Search,
     level: Level,
-    bench: Bench,
+    conditions: Conditions,
     training: Training,
     on_epoch: Callable[[float], None],
     *,
@@ -144,25 +145,25 @@ def _single_level(
     network = search.model
     with level.training():
         optimizer = training.optimizer(network.parameters())
-        total = training.epochs * steps_per_epoch(bench.data, training.batch_size)
+        total = training.epochs * steps_per_epoch(conditions.data, training.batch_size)
         train(
             network,
-            bench.data,
+            conditions.data,
             training,
             optimizer,
             level.steps(total, optimizer=optimizer, save_every=save_every),
             seeds=[level.seed],
             called=[f"search seed {search.seed}, level {level.number}"],
-            precision=bench.precision,
+            precision=conditions.precision,
             on_epoch=lambda epoch, _: on_epoch(epoch),
         )
-    metrics = _search_metrics(network, bench, members=None)
+    metrics = _search_metrics(network, conditions, members=None)
     search.close(level, metrics[0], time.perf_counter() - start)
 
 
-def _search_metrics(network: nn.Module, bench: Bench, *, members: int | None) -> list[Metrics]:
-    stored, _ = evaluate(network, bench.data, members=members, precision=bench.precision)
-    judged = judge(network, bench, members=members)
+def _search_metrics(network: nn.Module, conditions: Conditions, *, members: int | None) -> list[Metrics]:
+    stored, _ = evaluate(network, conditions.data, members=members, precision=conditions.precision)
+    judged = judge(network, conditions, members=members)
     return [{**member, "stored_accuracy": value} for member, value in zip(judged, stored.tolist(), strict=True)]
 
 
@@ -170,7 +171,7 @@ def train_from_scratch(
     networks: Sequence[nn.Module],
     masks: Sequence[SignedMask],
     seeds: Sequence[int],
-    bench: Bench,
+    conditions: Conditions,
     training: Training,
     *,
     called: Sequence[str],
@@ -183,7 +184,7 @@ def train_from_scratch(
     `called` is what an error calls each network. `kept_in` are files for checkpoints, one for each network, from which a
     training that was killed goes on; stacks are short and keep none. The caller removes them when the results are written.
     """
-    if not bench.stacked:
+    if not conditions.stacked:
         metrics = []
         files = kept_in or [None] * len(networks)
         for index, (network, mask, seed, file) in enumerate(zip(networks, masks, seeds, files, strict=True)):
@@ -192,12 +193,21 @@ def train_from_scratch(
                 on_fraction((done + fraction) / len(networks))
 
             metrics += _train_one(
-                network, mask, [seed], called[index : index + 1], bench, training, curve_at, part, members=None, kept_in=file
+                network,
+                mask,
+                [seed],
+                called[index : index + 1],
+                conditions,
+                training,
+                curve_at,
+                part,
+                members=None,
+                kept_in=file,
             )
         return metrics
-    together = stack(networks).to(bench.device)
+    together = stack(networks).to(conditions.device)
     mask = stack_masks(masks)
-    result = _train_one(together, mask, seeds, called, bench, training, curve_at, on_fraction, members=len(networks))
+    result = _train_one(together, mask, seeds, called, conditions, training, curve_at, on_fraction, members=len(networks))
     unstack(together, networks)
     return result
 
@@ -207,7 +217,7 @@ def _train_one(
     mask: SignedMask,
     seeds: Sequence[int],
     called: Sequence[str],
-    bench: Bench,
+    conditions: Conditions,
     training: Training,
     curve_at: Sequence[int],
     on_fraction: OnFraction,
@@ -221,25 +231,25 @@ def _train_one(
     def on_epoch(epoch: int, _loss: torch.Tensor) -> None:
         on_fraction(epoch / training.epochs)
         if epoch in curve_at and epoch < training.epochs:
-            for curve, member in zip(curves, judge(network, bench, members=members), strict=True):
+            for curve, member in zip(curves, judge(network, conditions, members=members), strict=True):
                 curve.append((epoch, member["accuracy"]))
 
     with seeded(seeds[0], distributed.by_rank("training")), mask.enforced_on(network):
         optimizer = training.optimizer(network.parameters(), stacked=members is not None)
-        total = training.epochs * steps_per_epoch(bench.data, training.batch_size)
+        total = training.epochs * steps_per_epoch(conditions.data, training.batch_size)
         train(
             network,
-            bench.data,
+            conditions.data,
             training,
             optimizer,
             range(total) if kept_in is None else _kept_steps(kept_in, total, network, optimizer, curves[0]),
             seeds=seeds,
             called=called,
             stacked=members is not None,
-            precision=bench.precision,
+            precision=conditions.precision,
             on_epoch=on_epoch,
         )
-    judged = judge(network, bench, members=members)
+    judged = judge(network, conditions, members=members)
     for curve, member in zip(curves, judged, strict=True):
         if curve_at:
             curve.append((training.epochs, member["accuracy"]))

@@ -20,13 +20,13 @@ from typing import TypeAlias
 
 import torch
 
-from winsome.study.graph import Crew, OnFraction, Tell, Work
+from winsome.tasks.graph import OnFraction, Runner, Tell, Work
 
 Messages: TypeAlias = "Queue[tuple[int, float]]"
 TELL_EVERY = 0.3  # seconds between two words of a worker on its progress
 
 
-def this_process() -> Crew:
+def this_process() -> Runner:
     """One task after another, right here."""
 
     def submit(number: int, work: Work, tell: Tell) -> Future[float]:
@@ -40,11 +40,11 @@ def this_process() -> Crew:
             future.set_exception(_told(error))
         return future
 
-    return Crew(submit, lambda _: None, at_once=1)
+    return Runner(submit, lambda _: None, at_once=1)
 
 
 @contextmanager
-def processes(workers: int, *, prepare: Callable[[], object] | None = None) -> Iterator[Crew]:
+def processes(workers: int, *, prepare: Callable[[], object] | None = None) -> Iterator[Runner]:
     """Worker processes that share this machine's cores; ended at once on an error.
 
     `prepare` is called in every worker before its first task; it must be picklable, as every task's work must.
@@ -66,7 +66,7 @@ def processes(workers: int, *, prepare: Callable[[], object] | None = None) -> I
             tell(number, fraction)
 
     try:
-        yield Crew(submit, poll)
+        yield Runner(submit, poll)
     except BaseException as error:
         for process in list((pool._processes or {}).values()):
             process.terminate()

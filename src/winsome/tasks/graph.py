@@ -32,13 +32,13 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Crew:
+class Runner:
     """Who runs tasks: this process, a pool of processes, a Ray cluster.
 
     Attributes:
         submit: starts a task, by its number. One that runs right here calls `Tell` at once.
         poll: passes on what running tasks have told since the last call.
-        at_once: tasks submitted at a time; None leaves the queue to the crew.
+        at_once: tasks submitted at a time; None leaves the queue to the runner.
     """
 
     submit: Callable[[int, Work, Tell], Future[float]]
@@ -68,18 +68,18 @@ class Outcome:
 
 
 def run_graph(
-    tasks: Sequence[Task], crew: Crew, *, watch: Callable[[Event], None] = lambda _: None, keep_going: bool = False
+    tasks: Sequence[Task], runner: Runner, *, watch: Callable[[Event], None] = lambda _: None, keep_going: bool = False
 ) -> Outcome:
     """Run every task once all that it needs is finished. One function: its steps share one state that nobody else may see.
 
     Args:
         tasks: in the order in which they start where several could.
-        crew: who runs them.
+        runner: who runs them.
         watch: told of everything that happens.
         keep_going: after a failure, run all that does not need the failed task; otherwise its error is raised.
 
     Raises:
-        BrokenExecutor: the crew itself is gone.
+        BrokenExecutor: the runner itself is gone.
         ValueError: tasks wait for each other in a circle.
     """
     outcome = Outcome()
@@ -109,7 +109,7 @@ def run_graph(
             return True
         if not (task.needs <= finished and task.after <= finished | outcome.failures.keys() | outcome.skipped.keys()):
             return False
-        if crew.at_once is not None and len(running) >= crew.at_once:
+        if runner.at_once is not None and len(running) >= runner.at_once:
             return False
         try:
             found = task.is_done()
@@ -121,7 +121,7 @@ def run_graph(
             say(number, "found")
             return True
         fractions[number] = 0.0
-        running[crew.submit(number, task.work, tell)] = number
+        running[runner.submit(number, task.work, tell)] = number
         return True
 
     def fail(number: int, error: BaseException) -> None:
@@ -148,7 +148,7 @@ def run_graph(
         if not running and not started:
             raise ValueError(f"the tasks {sorted(waiting)} wait for each other")
         ended, _ = wait(running, timeout=0 if started else 0.2, return_when=FIRST_COMPLETED)
-        crew.poll(tell)
+        runner.poll(tell)
         for future in ended:
             end(future)
     return outcome

@@ -25,7 +25,7 @@ class Pair:
     name: str
     label: str
     explanation: str
-    method: str  # the search whose ticket both ends have
+    search: str  # whose ticket both ends have
     first: End
     second: End
 
@@ -115,7 +115,7 @@ def _lines(folder: Path, record: Mapping[str, Any], pair: Pair, level: int, seed
         if len(starts) < 2:
             return []
         starts = starts[:1]
-    ticket = search_folder(folder, pair.method, seed) / f"level-{level:02d}.ticket"
+    ticket = search_folder(folder, pair.search, seed) / f"level-{level:02d}.ticket"
 
     def path(end: End, start: int) -> Path:
         if end.arm is None:

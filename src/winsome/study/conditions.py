@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
 
 import torch
 from torch import nn
@@ -15,29 +14,12 @@ from winsome.errors import WinsomeError
 from winsome.prunable import prunable
 from winsome.stacking import can_stack
 from winsome.study.design import Study
-from winsome.training.precision import Precision, default_device, precision_for
-
-
-@dataclass(frozen=True)
-class Bench:
-    """What all networks of a study are trained and judged on."""
-
-    data: ImageData  # on the device
-    precision: Precision
-    statistics_images: int
-    statistics_augmented: bool = True
-    # Whether networks train as stacks. Decided once for a study, even for a stack of one: a network trained alone rounds
-    # differently, and a study that was killed must not end in other bits because fewer networks were left.
-    stacked: bool = False
-
-    @property
-    def device(self) -> torch.device:
-        """Where the data lies."""
-        return self.data.train.labels.device
+from winsome.training.conditions import Conditions
+from winsome.training.precision import default_device, precision_for
 
 
 @functools.lru_cache(maxsize=1)
-def bench_of(study: Study) -> Bench:
+def conditions_of(study: Study) -> Conditions:
     """Data on the device and the precision; made once per process. Several ranks must have the same data, and stack nothing."""
     device = default_device()
     data = study.data.load().on(device)
@@ -47,7 +29,7 @@ def bench_of(study: Study) -> Bench:
     distributed.agree("the data set", data.digest, "give every rank the same files, and empty its $WINSOME_CACHE")
     several = len(study.search_seeds) * len(study.starts) > 1 and distributed.world_size() == 1
     stacked = several and can_stack(probe)
-    return Bench(data, precision, study.statistics_images, study.statistics_augmented, stacked)
+    return Conditions(data, precision, study.statistics_images, study.statistics_augmented, stacked)
 
 
 def _refuse_what_cannot_run(study: Study, data: ImageData, network: nn.Module) -> None:
@@ -77,7 +59,7 @@ def _fresh_network(study: Study, image_shape: tuple[int, int, int], n_classes: i
     return models.build(study.network.name, image_shape=image_shape, n_classes=n_classes, seed=seed, **options)
 
 
-def fresh_network(study: Study, bench: Bench, *, seed: int) -> nn.Module:
+def fresh_network(study: Study, conditions: Conditions, *, seed: int) -> nn.Module:
     """The study's network, freshly initialised, on the device and in the layout that it trains in."""
-    network = _fresh_network(study, bench.data.image_shape, bench.data.n_classes, seed=seed).to(bench.device)
-    return network.to(memory_format=torch.channels_last) if bench.precision.channels_last else network
+    network = _fresh_network(study, conditions.data.image_shape, conditions.data.n_classes, seed=seed).to(conditions.device)
+    return network.to(memory_format=torch.channels_last) if conditions.precision.channels_last else network

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 
 from winsome.analysis.signs import SignDynamics
-from winsome.study.statistics import interval
+from winsome.evidence.intervals import interval
 
 Statistic = Callable[[SignDynamics], float]
 STATISTICS: Mapping[str, Statistic] = {

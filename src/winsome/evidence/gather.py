@@ -14,14 +14,14 @@ from typing import Any
 
 import torch
 
-from winsome.run_folder import RunFolder
-from winsome.store import read_json, write_json
+from winsome.evidence.intervals import comparison, table, verdict
+from winsome.files import read_json, write_json
+from winsome.runs.search_folder import RunFolder
 from winsome.study.arms import Arm, Network
-from winsome.study.bench import bench_of
+from winsome.study.conditions import conditions_of
 from winsome.study.design import Study
 from winsome.study.jobs import ArmJob, jobs_of, result_file, search_folder
 from winsome.study.run import time_spent
-from winsome.study.statistics import comparison, table, verdict
 
 FORMAT = 1
 FILE_NAME = "results.json"
@@ -106,7 +106,7 @@ def _reported(study: Study) -> tuple[Arm, ...]:
 
 def environment(study: Study, command: str) -> dict[str, Any]:
     """Versions, hardware, precision and command: what a figure needs beside it."""
-    return hardware(command) | {"precision": bench_of(study).precision.words}
+    return hardware(command) | {"precision": conditions_of(study).precision.label}
 
 
 def hardware(command: str) -> dict[str, Any]:
@@ -131,7 +131,7 @@ def _cpu_name() -> str:
 
 
 def _data(study: Study) -> dict[str, Any]:
-    data = bench_of(study).data
+    data = conditions_of(study).data
     return {
         "name": data.name,
         "train_images": len(data.train),
@@ -145,7 +145,7 @@ def _study(study: Study) -> dict[str, Any]:
     record = study.record()
     citations = {key for plan in study.needed_searches().values() for key in plan.method.citations}
     arms = [
-        {"name": arm.name, "label": arm.label, "kind": arm.kind, "explanation": arm.explanation, "method": arm.method}
+        {"name": arm.name, "label": arm.label, "kind": arm.kind, "explanation": arm.explanation, "method": arm.search}
         for arm in _reported(study)
     ]
     return {

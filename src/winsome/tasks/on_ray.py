@@ -16,15 +16,15 @@ from pathlib import Path
 from typing import Any
 
 from winsome.errors import WinsomeError
-from winsome.study.crews import quiet_worker, sendable, telling
-from winsome.study.graph import Crew, Tell, Work
+from winsome.tasks.graph import Runner, Tell, Work
+from winsome.tasks.processes import quiet_worker, sendable, telling
 
 LOCAL = "local"
 TELL_EVERY = 1.0  # seconds: every word of a worker is a message through the cluster
 
 
 @contextmanager
-def ray_crew(
+def ray_runner(
     *,
     address: str = LOCAL,
     at_once: int,
@@ -32,7 +32,7 @@ def ray_crew(
     gpus: float | None = None,
     retries: int = 3,
     prepare: Callable[[], object] | None = None,
-) -> Iterator[Crew]:
+) -> Iterator[Runner]:
     """Ray runs the tasks: it places them, and starts one again whose worker or node was lost.
 
     Args:
@@ -71,7 +71,7 @@ def ray_crew(
                 tell(number, fraction)
 
         # Ray's own count is of whole cores: three runs of a third each would share the one core meant for one.
-        yield Crew(submit, poll, at_once=at_once if address == LOCAL else None)
+        yield Runner(submit, poll, at_once=at_once if address == LOCAL else None)
     finally:
         ray.shutdown()
 
