@@ -168,6 +168,20 @@ def test_a_cache_that_cannot_be_written_costs_time_only(tmp_path: Path) -> None:
     assert any("cannot keep the decoded images" in line for line in said)
 
 
+def test_without_a_home_directory_data_sets_are_read_and_nothing_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nowhere() -> Path:
+        raise RuntimeError("Could not determine home directory.")  # as pathlib says it for a user number without an entry
+
+    expected = load("digits")
+    monkeypatch.delenv("WINSOME_CACHE")
+    monkeypatch.setattr(Path, "home", nowhere)
+    said: list[str] = []
+    assert load("digits", say=said.append).digest() == expected.digest()
+    assert "no home directory: decoded images are kept nowhere; WINSOME_CACHE=FOLDER names a place" in said[0]
+    with pytest.raises(WinsomeError, match="imagenet is stored on disk, and there is no home directory; WINSOME_CACHE=FOLDER"):
+        load("imagenet")
+
+
 def test_real_cifar10(shared_data: Path) -> None:
     data = load("cifar10", data_dir=shared_data / "cifar10")
     assert data.classes == ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")

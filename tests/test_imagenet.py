@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import hashlib
 import io
 import json
+import os
 import re
 import resource
 import shutil
@@ -405,6 +408,48 @@ def opens(monkeypatch: pytest.MonkeyPatch, *, until: int = 10**9) -> Iterator[li
     with monkeypatch.context() as patch:
         patch.setattr(image_store, "opened", counted)
         yield count
+
+
+@pytest.mark.parametrize("code", [errno.ENOSYS, errno.ENOLCK])  # Lustre mounted noflock; NFS without a lock daemon
+def test_a_file_system_without_locks_is_said_and_the_store_is_built(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    def refused(*_: Any) -> None:
+        raise OSError(code, os.strerror(code))
+
+    write_pictures(tmp_path / "pictures", train=20)
+    expected = loaded(tmp_path / "pictures", cache=tmp_path / "locked").digest()
+    monkeypatch.setattr(fcntl, "flock", refused)
+    said: list[str] = []
+    assert loaded(tmp_path / "pictures", say=said.append).digest() == expected
+    assert any("a file system without locks" in line and os.strerror(code) in line for line in said)
+
+
+def test_a_second_process_waits_for_the_builder_and_then_finds_the_store(tmp_path: Path, cache: Path) -> None:
+    write_pictures(tmp_path / "pictures", train=20)
+    expected = loaded(tmp_path / "pictures", cache=tmp_path / "elsewhere").digest()
+    name = next((tmp_path / "elsewhere" / "stores").glob("*.lock")).name
+    (cache / "stores").mkdir(parents=True)
+    waiting = threading.Event()
+
+    def said(line: str) -> None:
+        if "another process stores these images" in line:
+            waiting.set()
+
+    with (cache / "stores" / name).open("w") as held, ThreadPoolExecutor(1) as second:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        result = second.submit(loaded, tmp_path / "pictures", say=said)
+        assert waiting.wait(60)
+        assert not (cache / "stores" / name).with_suffix("").exists()
+        fcntl.flock(held, fcntl.LOCK_UN)
+        assert result.result().digest() == expected
+
+
+def test_a_cache_in_which_no_store_can_be_made_is_named(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "pictures", train=20)
+    (tmp_path / "file").touch()
+    with pytest.raises(WinsomeError, match=r"cannot make .*file/stores: Not a directory; point WINSOME_CACHE to a folder"):
+        loaded(tmp_path / "pictures", cache=tmp_path / "file")
 
 
 def test_an_interrupted_build_goes_on(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

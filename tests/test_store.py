@@ -14,8 +14,11 @@ from typing import Any
 import pytest
 import torch
 
-from winsome import SignedMask, Ticket, WinsomeError
-from winsome.files import read_json, read_state, write_csv, write_json, write_state, write_whole
+from winsome import SignedMask, Ticket, WinsomeError, ticket_file
+from winsome.data.cache import cached
+from winsome.data.encoded import DecodedSet
+from winsome.data.images import ImageSet
+from winsome.files import read_json, read_state, sweep, write_csv, write_json, write_state, write_whole
 from winsome.runs.configuration import take_folder
 from winsome.runs.search_folder import RunFolder
 
@@ -45,10 +48,42 @@ def test_a_write_that_fails_leaves_the_old_file_alone(
     with pytest.raises(WinsomeError) as error:
         write_whole(path, b"new and longer")
     monkeypatch.undo()
-    assert f"cannot write {path}: {os.strerror(code)}; " in str(error.value)
+    assert f"cannot write {path} (14 bytes): {os.strerror(code)}; " in str(error.value)
     assert "what is finished is kept" in str(error.value)
     assert path.read_bytes() == b"old"
     assert names(tmp_path) == ["file"], "nothing half-written stays"
+
+
+@pytest.mark.parametrize("writer", ["bytes", "ticket", "decoded images"])
+def test_every_writer_of_whole_files_flushes_the_file_and_then_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writer: str
+) -> None:
+    flushed: list[Path] = []
+
+    def fsync(handle: int) -> None:
+        flushed.append(Path(f"/proc/self/fd/{handle}").readlink())
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    if writer == "bytes":
+        write_whole(tmp_path / "file", b"content")
+    elif writer == "ticket":
+        ticket_file.write(ticket(), tmp_path / "file")
+    else:
+        train, test = (ImageSet(torch.full((2, 1, 4, 4), k, dtype=torch.uint8), torch.tensor([0, k])) for k in (0, 1))
+        cached("digits", "key", lambda: DecodedSet(train, test, ("a", "b")), folder=tmp_path, say=print)
+    file, folder = flushed
+    assert file.name.endswith(".part")
+    assert folder == file.parent
+    assert not list(tmp_path.rglob("*.part"))
+
+
+def test_sweeping_spares_what_is_not_half_written_and_other_files_parts(tmp_path: Path) -> None:
+    for name in (".a[1].5.part", ".b.5.part", "a[1]", "c.part"):
+        (tmp_path / name).touch()
+    sweep(tmp_path, "a[1]")
+    assert names(tmp_path) == [".b.5.part", "a[1]", "c.part"]
+    sweep(tmp_path)
+    assert names(tmp_path) == ["a[1]", "c.part"]
 
 
 def test_a_folder_below_a_file_cannot_be_made_and_says_so(tmp_path: Path) -> None:
@@ -62,7 +97,7 @@ def test_a_folder_below_a_file_cannot_be_made_and_says_so(tmp_path: Path) -> Non
 
 def test_a_read_only_folder_is_refused_before_any_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Path, "mkdir", fails_with(errno.EROFS))
-    with pytest.raises(WinsomeError, match=r"cannot write .*config\.json: Read-only file system; .*another folder"):
+    with pytest.raises(WinsomeError, match=r"cannot write .*config\.json .*: Read-only file system; .*another folder"):
         RunFolder(tmp_path / "run", CONFIG)
 
 
@@ -194,7 +229,7 @@ def test_what_killed_processes_left_half_written_goes(tmp_path: Path, writes: st
     if writes == "a checkpoint":
         folder.write_checkpoint({"w": torch.ones(3)}, {"level": 0, "step": 5})
     else:
-        (tmp_path / ".level-00.ticket.5-0a1b.partial").write_bytes(b"half of a ticket")
+        (tmp_path / ".level-00.ticket.5-0a1b.part").write_bytes(b"half of a ticket")
         folder.write_level(0, {"w": torch.zeros(1)}, ticket(), {})
     assert not [name for name in names(tmp_path) if ".part" in name]
 

@@ -614,7 +614,7 @@ def test_missing_files_and_folders_are_refused_by_name(tmp_path: Path) -> None:
         ticket_file.read(tmp_path / "absent.ticket")
     with pytest.raises(WinsomeError, match="Is a directory"):
         ticket_file.read(tmp_path)
-    with pytest.raises(WinsomeError, match=r"nowhere/a\.ticket.*No such file.*choose a folder"):
+    with pytest.raises(WinsomeError, match=r"nowhere/a\.ticket.*No such file.*choose another folder that is there"):
         ticket_file.write(small_ticket(), tmp_path / "nowhere" / "a.ticket")
 
 

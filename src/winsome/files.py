@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import glob
 import io
 import json
 import logging
 import os
-from collections.abc import Iterable, Mapping, Sequence
+import secrets
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,28 +23,64 @@ from winsome.state import State
 
 log = logging.getLogger("winsome")
 
+PART = ".part"  # the ending of a file that is being written
 
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file so that it is there whole or as it was before: a temporary file, flushed to disk, then renamed.
+
+def write_whole(path: Path, data: bytes, *, make_folder: bool = True) -> None:
+    """Write a file so that it is there whole or as it was before.
+
+    Args:
+        path: the file.
+        data: its content.
+        make_folder: make the folder that it is to lie in where it is missing.
 
     Raises:
         WinsomeError: the disk is full or read-only; the path is named, nothing half-written stays.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
+        if make_folder:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        with written_whole(path) as temporary:
+            temporary.write_bytes(data)
+    except OSError as error:
+        raise WinsomeError(
+            f"cannot write {path} ({len(data):,} bytes): {error.strerror or type(error).__name__}; free space or choose "
+            "another folder that is there and writable, then run the same command again: what is finished is kept"
+        ) from error
+
+
+@contextlib.contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """The path of a temporary file to write inside the block; at its end it is flushed to disk and renamed to `path`.
+
+    The folder is flushed too: the renaming itself outlasts a power cut. Whatever goes wrong, nothing half-written stays.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}{PART}")
+    try:
+        yield temporary
+        with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
-    except OSError as error:
+        _sync_folder(path.parent)
+    finally:
         with contextlib.suppress(OSError):  # a folder below a file has nothing to remove
             temporary.unlink(missing_ok=True)
-        raise WinsomeError(
-            f"cannot write {path}: {error.strerror or error}; free space or choose another folder, then run the same "
-            "command again: what is finished is kept"
-        ) from error
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a renaming durable, where the system can (Windows opens no folders)."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def sweep(folder: Path, name: str = "") -> None:
+    """Remove what earlier processes were killed in the midst of writing, of one file or of all: for folders with one writer."""
+    for part in folder.glob(f".{glob.escape(name)}.*{PART}" if name else f".*{PART}"):
+        part.unlink(missing_ok=True)
 
 
 def as_json(metrics: object) -> dict[str, Any]:

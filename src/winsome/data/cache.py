@@ -13,18 +13,29 @@ import torch
 from winsome.data.encoded import DecodedSet
 from winsome.data.images import ImageSet
 from winsome.errors import WinsomeError
+from winsome.files import written_whole
 
 # Part of every key: raise it when decoding or the layout of the file changes.
 _FORMAT = "1"
 
 
-def cache_folder() -> Path:
-    """Where decoded images are kept unless told otherwise: $WINSOME_CACHE, or ~/.cache/winsome."""
-    return Path(os.environ.get("WINSOME_CACHE") or Path.home() / ".cache" / "winsome").expanduser()
+def cache_folder() -> Path | None:
+    """Where decoded images are kept unless said otherwise: $WINSOME_CACHE, or ~/.cache/winsome.
+
+    None where there is neither: in a container, a user number may have no HOME and no entry in /etc/passwd.
+    """
+    try:
+        return Path(os.environ.get("WINSOME_CACHE") or Path.home() / ".cache" / "winsome").expanduser()
+    except RuntimeError:  # no home
+        return None
 
 
 def files_key(files: Iterable[Path], folder: Path) -> str:
-    """What tells one state of a folder's files from another: their names, sizes and times of change."""
+    """What tells one state of a folder's files from another: their names, sizes and times of change.
+
+    Raises:
+        WinsomeError: one of them is not there.
+    """
     facts = []
     for file in files:
         try:
@@ -35,11 +46,17 @@ def files_key(files: Iterable[Path], folder: Path) -> str:
     return "\n".join([str(folder.resolve()), *facts])
 
 
-def cached(name: str, key: str, decode: Callable[[], DecodedSet], *, folder: Path, say: Callable[[str], None]) -> DecodedSet:
+def cached(
+    name: str, key: str, decode: Callable[[], DecodedSet], *, folder: Path | None, say: Callable[[str], None]
+) -> DecodedSet:
     """The decoded set of a key: read from the cache folder, or decoded and then written there.
 
-    A file that cannot be read is made anew. A folder that cannot be written to is said, and costs the next run its time.
+    A file that cannot be read is made anew. No folder, or one that cannot be written to, is said, and costs the next run its
+    time.
     """
+    if folder is None:
+        say("no home directory: decoded images are kept nowhere; WINSOME_CACHE=FOLDER names a place for them")
+        return decode()
     digest = hashlib.sha256(f"{_FORMAT}\n{key}".encode()).hexdigest()[:16]
     file = folder / "images" / f"{name}-{digest}.safetensors"
     if file.exists():
@@ -71,19 +88,13 @@ def _read(file: Path) -> DecodedSet:
 
 
 def _write(file: Path, decoded: DecodedSet) -> None:
-    """Write beside the file and rename: another process sees all of it or nothing."""
+    """Write the file: another process sees all of it or nothing."""
     from safetensors.torch import save_file
 
     tensors: dict[str, torch.Tensor] = {}
     for split, images in (("train", decoded.train), ("test", decoded.test)):
         tensors |= {f"{split}.pixels": images.pixels, f"{split}.labels": images.labels}
     file.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
+    with written_whole(file) as unfinished:  # not `write_whole`: the images need not be in memory a second time
         save_file(tensors, unfinished, metadata={"classes": json.dumps(decoded.classes)})
-        with unfinished.open("rb+") as written:
-            os.fsync(written.fileno())
         unfinished.chmod(0o644)  # safetensors writes for the owner alone; a cache may serve several users
-        unfinished.replace(file)
-    finally:
-        unfinished.unlink(missing_ok=True)

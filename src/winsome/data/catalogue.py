@@ -66,8 +66,10 @@ def load(
     """
     source = _source(name_or_folder, data_dir, say)
     name = name_or_folder if name_or_folder in DATA_SETS else Path(name_or_folder).expanduser().resolve().name
-    folder = (cache or cache_folder()).expanduser()
+    folder = cache.expanduser() if cache is not None else cache_folder()
     if source.stored:
+        if folder is None:
+            raise WinsomeError(f"{name} is stored on disk, and there is no home directory; WINSOME_CACHE=FOLDER names a place")
         return _load_stored(name, source, image_size, on_corrupt, folder, say)
     if on_corrupt != "stop":
         raise WinsomeError(f"{name} is decoded as a whole, and an image that cannot be read stops; on_corrupt is for imagenet")

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 import numpy as np
 import torch
+from filelock import FileLock, Timeout
 
 from winsome.data.decoding import opened
 from winsome.data.encoded import EncodedSet, EncodedSplit
@@ -81,7 +82,12 @@ def image_store(
     digest = hashlib.sha256(f"{_FORMAT}\n{key}\n{plan.stored_size}".encode()).hexdigest()[:16]
     place = folder / "stores" / f"{name}-{digest}"
     if not (place / "store.json").exists():
-        place.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise WinsomeError(
+                f"cannot make {place.parent}: {error.strerror}; point WINSOME_CACHE to a folder that can be written to"
+            ) from error
         with _only_builder(place.with_name(f"{place.name}.lock"), say):
             if not (place / "store.json").exists():  # another process may have built it meanwhile
                 _build(place, read(), plan, on_corrupt, say)
@@ -268,7 +274,8 @@ def _progress(name: str, total: int, done: int, say: Say) -> Callable[[int], Non
 @contextmanager
 def _decoders() -> Iterator[ThreadPoolExecutor]:
     """Threads, one for each core: decoders leave the interpreter to others. An error drops what has not begun."""
-    threads = ThreadPoolExecutor(max_workers=len(os.sched_getaffinity(0)))
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1  # Linux alone has it
+    threads = ThreadPoolExecutor(max_workers=cores)
     try:
         yield threads
     finally:
@@ -277,13 +284,21 @@ def _decoders() -> Iterator[ThreadPoolExecutor]:
 
 @contextmanager
 def _only_builder(file: Path, say: Say) -> Iterator[None]:
-    """Hold a lock that goes with the process: whoever comes second waits, and then finds the store."""
-    import fcntl  # here, for systems without it lack stores alone
+    """Hold a lock that goes with the process: whoever comes second waits, and then finds the store.
 
-    with file.open("w") as lock:
+    A file system without locks (Lustre mounted noflock, NFS with nolock) is said. No lock file takes their place: one that a
+    killed process leaves would stop every later one.
+    """
+    lock = FileLock(file, fallback_to_soft=False)
+    try:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            lock.acquire(timeout=0)
+        except Timeout:
             say("another process stores these images; waiting for it")
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            lock.acquire()
+    except (OSError, NotImplementedError) as error:
+        say(f"{file.parent} is on a file system without locks ({error}): let no other process store these images meanwhile")
+    try:
         yield
+    finally:
+        lock.release()

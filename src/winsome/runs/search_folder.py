@@ -16,7 +16,7 @@ from winsome.state import State
 from winsome import distributed, ticket_file
 from winsome.runs.configuration import take_folder
 from winsome.errors import WinsomeError
-from winsome.files import read_json, read_state, write_json, write_state
+from winsome.files import read_json, read_state, sweep, write_json, write_state
 from winsome.ticket import Ticket
 
 log = logging.getLogger("winsome")
@@ -72,7 +72,7 @@ class RunFolder:
         ticket_file.write(ticket, self._level(number, "ticket"))
         write_json(self._level(number, "json"), record)
         (self.folder / "checkpoint.safetensors").unlink(missing_ok=True)
-        _sweep(self.folder, ".*.part*")  # .partial of ticket files
+        sweep(self.folder)
 
     def read_named(self, name: str) -> State | None:
         """A network kept under a name ("initial", "early"), or None."""
@@ -115,11 +115,5 @@ def write_checkpoint(path: Path, tensors: State, record: Mapping[str, Any]) -> N
 
 
 def _write_checkpoint(path: Path, tensors: State, record: Mapping[str, Any]) -> None:
-    _sweep(path.parent, f".{path.name}.*.part")  # before, for the disk may be short
+    sweep(path.parent, path.name)  # before, for the disk may be short
     write_state(path, tensors, record=json.dumps(record))
-
-
-def _sweep(folder: Path, pattern: str) -> None:
-    """Remove what earlier processes were killed in the midst of writing: what is swept has one process that writes."""
-    for part in folder.glob(pattern):
-        part.unlink(missing_ok=True)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import secrets
 from pathlib import Path
 
 from winsome.errors import WinsomeError
+from winsome.files import write_whole
 from winsome.ticket import Ticket
 from winsome.ticket_file.container import decode, encode
 from winsome.ticket_file.header import header_bytes, provenance_of, read_metadata
@@ -24,22 +23,7 @@ def write(ticket: Ticket, path: str | os.PathLike[str]) -> None:
         data = encode(ticket)
     except WinsomeError as error:
         raise WinsomeError(f"cannot write {path}: {error}") from error
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.partial")
-    try:
-        with temporary.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        _sync_folder(path.parent)
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise WinsomeError(
-            f"cannot write {path} ({len(data):,} bytes): {reason}; free space or choose a folder that exists and is writable"
-        ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
+    write_whole(path, data, make_folder=False)
 
 
 def read(path: str | os.PathLike[str], *, max_weights: int | None = None) -> Ticket:
@@ -66,13 +50,3 @@ def read(path: str | os.PathLike[str], *, max_weights: int | None = None) -> Tic
         raise WinsomeError(f"cannot read the ticket file {path}: {reason}; check the path") from error
     except WinsomeError as error:
         raise WinsomeError(f"cannot read {path}: {error}") from error
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the renaming itself durable, where the system can (Windows opens no folders)."""
-    with contextlib.suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
