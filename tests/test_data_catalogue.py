@@ -16,6 +16,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from image_files import CLASSES, dataset, labels_for, pictures, pixels_of, write_folder, write_parquet
+from winsome.citation import CITATIONS
 from winsome.data import DATA_SETS, load, training_batches
 from winsome.data.images import Augmentation
 from winsome.errors import WinsomeError
@@ -45,12 +46,33 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache"
 
 
+@pytest.mark.parametrize("name", DATA_SETS)
+def test_every_named_set_says_what_it_is(name: str) -> None:
+    member = DATA_SETS[name]
+    assert member.description
+    assert "\n" not in member.description
+    assert member.citations
+    assert set(member.citations) <= CITATIONS.keys()
+    assert member.image_shape is not None
+    assert member.n_classes is not None
+    assert member.train_images is not None
+    channels, height, width = member.image_shape
+    assert f"{'colour' if channels == 3 else 'grey'}" in member.description
+    assert f"{member.n_classes:,} classes" in member.description
+    assert member.train_images > member.n_classes
+    assert len({other.key for other in DATA_SETS.values()}) == len(DATA_SETS)
+    if not member.stored:
+        assert f"{width}x{height} " in member.description
+        assert load(name).image_shape == member.image_shape
+    if name == "digits":  # the others are not at hand here
+        assert (load(name).n_classes, len(load(name).train)) == (member.n_classes, member.train_images)
+
+
 @pytest.mark.parametrize("name", [name for name in DATA_SETS if not DATA_SETS[name].stored])
 def test_every_named_set_keeps_the_contract(name: str) -> None:
     said: list[str] = []
     data = load(name, say=said.append)
     assert data.name == name
-    assert "\n" not in DATA_SETS[name].description
     for split in (data.train, data.test):
         assert split.images.dtype == torch.uint8
         assert set(split.labels.tolist()) <= set(range(data.n_classes))
@@ -187,7 +209,8 @@ def test_real_cifar10(shared_data: Path) -> None:
     assert data.classes == ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
     assert data.train.labels.bincount().tolist() == [5000] * 10
     assert data.test.labels.bincount().tolist() == [1000] * 10
-    assert data.image_shape == (3, 32, 32)
+    known = DATA_SETS["cifar10"]
+    assert (data.image_shape, data.n_classes, len(data.train)) == (known.image_shape, known.n_classes, known.train_images)
     # The constants that everyone copies; these files are JPEGs, a little smoother than the originals.
     assert data.mean == pytest.approx((0.4914, 0.4822, 0.4465), abs=5e-4)
     assert data.std == pytest.approx((0.2470, 0.2435, 0.2616), abs=4e-3)

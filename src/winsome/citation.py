@@ -116,4 +116,18 @@ CITATIONS: dict[str, str] = {
   institution = {University of Toronto},
   year        = {2009}
 }""",
+    "le2015tiny": """@misc{le2015tiny,
+  title        = {Tiny ImageNet Visual Recognition Challenge},
+  author       = {Le, Ya and Yang, Xuan S.},
+  year         = {2015},
+  howpublished = {CS 231N, Stanford University}
+}""",
+    "russakovsky2015imagenet": """@article{russakovsky2015imagenet,
+  title         = {ImageNet Large Scale Visual Recognition Challenge},
+  author        = {Russakovsky, Olga and Deng, Jia and Su, Hao and Krause, Jonathan and Satheesh, Sanjeev and others},
+  journal       = {International Journal of Computer Vision},
+  year          = {2015},
+  eprint        = {1409.0575},
+  archiveprefix = {arXiv}
+}""",
 }

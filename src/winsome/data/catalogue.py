@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from winsome.data.cache import cache_folder, cached, files_key
 from winsome.data.decoding import decode
@@ -26,22 +27,44 @@ IMAGENET = "ILSVRC/imagenet-1k"  # its id on the Hub, behind a licence that is a
 
 @dataclass(frozen=True)
 class DataSet:
-    """A data set with a name: what it is, where it comes from, and whether its images may be mirrored."""
+    """A data set: what it is, where it comes from, and whether its images may be mirrored.
 
-    description: str  # one line
-    key: str  # tells what is read from everything else in the cache
+    Attributes:
+        description: one line.
+        key: tells what is read from everything else in the cache.
+        read: gives its images.
+        flip: whether a mirror image is an image of the same class.
+        stored: it lies on disk, resized once, for it does not fit into memory.
+        citations: keys of `winsome.citation.CITATIONS`.
+        image_shape: channels, height and width as networks take them; known without reading, or None.
+        n_classes: the same of the number of classes.
+        train_images: the same of the number of images to train on.
+    """
+
+    description: str
+    key: str
     read: Callable[[], EncodedSet | DecodedSet]
     flip: bool = True
-    stored: bool = False  # on disk, resized once, for it does not fit into memory
+    stored: bool = False
+    citations: tuple[str, ...] = ()
+    image_shape: tuple[int, int, int] | None = None
+    n_classes: int | None = None
+    train_images: int | None = None
 
 
-def on_hub(hub_id: str, description: str, *, flip: bool = True) -> DataSet:
-    """A data set on the Hugging Face Hub, with an image column (img, image) and an integer label column (label ...).
+def on_hub(hub_id: str, description: str, *, flip: bool = True, **known: Any) -> DataSet:
+    """A data set on the Hugging Face Hub, with an image column (img, image) and a label column (label ...).
 
     Once decoded it is read from the cache by its id, without asking the Hub again: offline too, and always the same images.
     Delete the cached file to fetch a newer version.
+
+    Args:
+        hub_id: such as "uoft-cs/cifar10".
+        description: one line.
+        flip: see `DataSet`.
+        known: what else is known of it: `citations`, `image_shape`, `n_classes`, `train_images`.
     """
-    return DataSet(description, f"hub {hub_id}", partial(read_hub, hub_id), flip)
+    return DataSet(description, f"hub {hub_id}", partial(read_hub, hub_id), flip, **known)
 
 
 def load(
@@ -152,14 +175,48 @@ def _unknown(name: str) -> WinsomeError:
 
 
 DATA_SETS: dict[str, DataSet] = {
-    "digits": DataSet("1,797 handwritten digits, 8x8 grey, 10 classes; embedded", "digits", read_digits, flip=False),
-    "cifar10": on_hub("uoft-cs/cifar10", "60,000 photographs, 32x32 colour, 10 classes"),
-    "cifar100": on_hub("uoft-cs/cifar100", "60,000 photographs, 32x32 colour, 100 classes"),
-    "tiny_imagenet": on_hub("zh-plus/tiny-imagenet", "110,000 photographs, 64x64 colour, 200 classes"),
+    "digits": DataSet(
+        "1,797 handwritten digits, 8x8 grey, 10 classes; embedded",
+        "digits",
+        read_digits,
+        flip=False,
+        citations=("alpaydin1998digits",),
+        image_shape=(1, 8, 8),
+        n_classes=10,
+        train_images=1297,
+    ),
+    "cifar10": on_hub(
+        "uoft-cs/cifar10",
+        "60,000 photographs, 32x32 colour, 10 classes",
+        citations=("krizhevsky2009learning",),
+        image_shape=(3, 32, 32),
+        n_classes=10,
+        train_images=50_000,
+    ),
+    "cifar100": on_hub(
+        "uoft-cs/cifar100",
+        "60,000 photographs, 32x32 colour, 100 classes",
+        citations=("krizhevsky2009learning",),
+        image_shape=(3, 32, 32),
+        n_classes=100,
+        train_images=50_000,
+    ),
+    "tiny_imagenet": on_hub(
+        "zh-plus/tiny-imagenet",
+        "110,000 photographs, 64x64 colour, 200 classes",
+        citations=("le2015tiny",),
+        image_shape=(3, 64, 64),
+        n_classes=200,
+        train_images=100_000,
+    ),
     "imagenet": DataSet(
         "1,331,167 photographs, 1,000 classes (ILSVRC 2012); stored on disk as 256x256 colour",
         f"hub {IMAGENET}",
         partial(read_large_hub, IMAGENET),
         stored=True,
+        citations=("russakovsky2015imagenet",),
+        image_shape=(3, StoreSpec().image_size, StoreSpec().image_size),
+        n_classes=1000,
+        train_images=1_281_167,
     ),
 }

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from winsome.state import State
 from winsome import distributed
 from winsome.errors import WinsomeError
+from winsome.state import State
 
 
 def take(

@@ -12,11 +12,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from winsome.state import State
 from winsome import distributed, ticket_file
-from winsome.runs.configuration import take_folder
 from winsome.errors import WinsomeError
 from winsome.files import read_json, read_state, sweep, write_json, write_state
+from winsome.runs.configuration import take_folder
+from winsome.state import State
 from winsome.ticket import Ticket
 
 log = logging.getLogger("winsome")
