@@ -15,7 +15,7 @@ import pytest
 import torch
 
 import winsome
-from winsome import distributed, ticket_file
+from winsome import distributed, launcher, ticket_file
 from winsome.cli import main
 from winsome.data import load, subset, training_batches
 from winsome.data.batches import evaluation_batches
@@ -574,7 +574,7 @@ def test_what_stops_one_rank_stops_all_with_the_same_sentence(ranks: Path, scena
     assert re.search(sentence, first["error"]), first["error"]
     assert first["error"] == second["error"]
     if scenario == "configuration":
-        assert second["notes"] == [distributed.ALIKE], "the command line says it once"
+        assert second["notes"] == [launcher.ALIKE], "the command line says it once"
 
 
 def test_sharded_parameters_are_refused_by_name(ranks: Path) -> None:

@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from commands import said
 from test_report import Page
 from winsome.cli import main
-from winsome.cli.sweep import SweepDisplay
+from winsome.cli.sweep_display import SweepDisplay
 from winsome.errors import WinsomeError
 from winsome.methods import aws, imp, learning_rate_rewinding
 from winsome.search import Search

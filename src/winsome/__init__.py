@@ -1,42 +1,50 @@
 """Winsome: win with some of the weights. Find, plant and study winning lottery tickets."""
 
-from winsome.allocation import balanced as balanced
-from winsome.allocation import erdos_renyi_kernel as erdos_renyi_kernel
-from winsome.allocation import globally as globally
-from winsome.allocation import uniformly as uniformly
-from winsome.densities import at_initialisation as at_initialisation
-from winsome.densities import geometric as geometric
-from winsome.densities import one_shot as one_shot
-from winsome.errors import Diverged as Diverged
-from winsome.errors import WinsomeError as WinsomeError
-from winsome.methods import Method as Method
-from winsome.methods import aws as aws
-from winsome.methods import imp as imp
-from winsome.methods import learning_rate_rewinding as learning_rate_rewinding
-from winsome.methods import lrr_with_frozen_norms as lrr_with_frozen_norms
-from winsome.methods import lrr_with_norm_rewinding as lrr_with_norm_rewinding
-from winsome.methods import weight_rewinding as weight_rewinding
-from winsome.norms import frozen_norms as frozen_norms
-from winsome.norms import interpolated_norms as interpolated_norms
-from winsome.norms import re_estimate_batch_norm as re_estimate_batch_norm
-from winsome.norms import reset_norm_parameters as reset_norm_parameters
-from winsome.prunable import format_plan as format_plan
-from winsome.prunable import plan as plan
-from winsome.prunable import prunable as prunable
-from winsome.rewinding import KeepWeights as KeepWeights
-from winsome.rewinding import KeepWeightsRewindNorms as KeepWeightsRewindNorms
-from winsome.rewinding import RewindTo as RewindTo
-from winsome.scores import Probe as Probe
-from winsome.scores import magnitude as magnitude
-from winsome.scores import random as random
-from winsome.search import Level as Level
-from winsome.search import find_tickets as find_tickets
-from winsome.signed_mask import SignedMask as SignedMask
-from winsome.ticket import Ticket as Ticket
-from winsome.ticket_file import read as read
-from winsome.ticket_file import write as write
-from winsome.transfer import absorb_norm_signs as absorb_norm_signs
-from winsome.transfer import mask_only as mask_only
-from winsome.transfer import plant as plant
-from winsome.transfer import signs as signs
-from winsome.transfer import signs_and_norms as signs_and_norms
+from typing import TYPE_CHECKING
+
+from winsome.lazy import import_on_use
+
+if TYPE_CHECKING:  # the one list of public names: each is imported when it is asked for
+    from winsome.allocation import balanced as balanced
+    from winsome.allocation import erdos_renyi_kernel as erdos_renyi_kernel
+    from winsome.allocation import globally as globally
+    from winsome.allocation import uniformly as uniformly
+    from winsome.densities import at_initialisation as at_initialisation
+    from winsome.densities import geometric as geometric
+    from winsome.densities import one_shot as one_shot
+    from winsome.errors import Diverged as Diverged
+    from winsome.errors import WinsomeError as WinsomeError
+    from winsome.methods import Method as Method
+    from winsome.methods import aws as aws
+    from winsome.methods import imp as imp
+    from winsome.methods import learning_rate_rewinding as learning_rate_rewinding
+    from winsome.methods import lrr_with_frozen_norms as lrr_with_frozen_norms
+    from winsome.methods import lrr_with_norm_rewinding as lrr_with_norm_rewinding
+    from winsome.methods import weight_rewinding as weight_rewinding
+    from winsome.norms import frozen_norms as frozen_norms
+    from winsome.norms import interpolated_norms as interpolated_norms
+    from winsome.norms import re_estimate_batch_norm as re_estimate_batch_norm
+    from winsome.norms import reset_norm_parameters as reset_norm_parameters
+    from winsome.prunable import format_plan as format_plan
+    from winsome.prunable import plan as plan
+    from winsome.prunable import prunable as prunable
+    from winsome.rewinding import KeepWeights as KeepWeights
+    from winsome.rewinding import KeepWeightsRewindNorms as KeepWeightsRewindNorms
+    from winsome.rewinding import RewindTo as RewindTo
+    from winsome.scores import Probe as Probe
+    from winsome.scores import magnitude as magnitude
+    from winsome.scores import random as random
+    from winsome.search import Level as Level
+    from winsome.search import find_tickets as find_tickets
+    from winsome.signed_mask import SignedMask as SignedMask
+    from winsome.ticket import Ticket as Ticket
+    from winsome.ticket_file import read as read
+    from winsome.ticket_file import write as write
+    from winsome.transfer import absorb_norm_signs as absorb_norm_signs
+    from winsome.transfer import mask_only as mask_only
+    from winsome.transfer import plant as plant
+    from winsome.transfer import signs as signs
+    from winsome.transfer import signs_and_norms as signs_and_norms
+    from winsome.version import __version__ as __version__
+
+import_on_use(__name__)

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from winsome.errors import RankLost, WinsomeError
+from winsome.launcher import ALIKE, launched
 
 T = TypeVar("T")
 
@@ -28,8 +29,6 @@ _STEP_TIMEOUT = datetime.timedelta(seconds=45)
 # What rank 0 does alone, and loading data, may take its time.
 _PATIENCE = datetime.timedelta(minutes=30)
 _ROLL_CALL_SECONDS = 3
-_LAUNCH = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")  # what torchrun sets in the environment
-ALIKE = "every rank says the same"  # the note of an error that rank 0 raises as well
 
 
 def world_size() -> int:
@@ -45,16 +44,6 @@ def rank() -> int:
 def is_main() -> bool:
     """Whether this is rank 0, which decides masks, writes files and speaks."""
     return rank() == 0
-
-
-def launched() -> bool:
-    """Whether a launcher such as torchrun started several processes, of which this is one."""
-    return all(name in os.environ for name in _LAUNCH) and int(os.environ["WORLD_SIZE"]) > 1
-
-
-def launched_rank() -> int:
-    """The rank that the launcher gave to this process, joined or not; 0 without a launcher."""
-    return int(os.environ["RANK"]) if launched() else 0
 
 
 @contextmanager

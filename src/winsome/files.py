@@ -12,14 +12,16 @@ import os
 import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
-from torch import Tensor
 
 from winsome.errors import WinsomeError
-from winsome.state import State
+
+if TYPE_CHECKING:  # who reads or writes JSON alone does not wait for torch
+    from torch import Tensor
+
+    from winsome.state import State
 
 log = logging.getLogger("winsome")
 
@@ -127,6 +129,8 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]
 
 def write_state(path: Path, state: Mapping[str, Tensor], **metadata: str) -> None:
     """Write tensors as safetensors. Shared tensors are written under each of their names."""
+    from safetensors.torch import save
+
     tensors = {name: value.detach().to("cpu").contiguous().clone() for name, value in state.items()}
     write_whole(path, save(tensors, metadata=metadata or None))
 

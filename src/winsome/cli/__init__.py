@@ -7,7 +7,7 @@ Exit codes: 0 done, 1 failure (a training diverged, a worker or a rank died), 2 
 from __future__ import annotations
 
 import contextlib
-import inspect
+import importlib
 import logging
 import os
 import shlex
@@ -15,76 +15,60 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures.process import BrokenProcessPool
-from importlib.metadata import version
+from concurrent.futures import BrokenExecutor
 from pathlib import Path
-from typing import Any
 
-from rich.console import Console
-from rich.logging import RichHandler
-from rich.table import Table
-
-from winsome import distributed
-from winsome.cli.barrier import barrier
-from winsome.cli.cite import cite
-from winsome.cli.find import find
-from winsome.cli.help import run
-from winsome.cli.neuron import neuron
-from winsome.cli.plant import plant
-from winsome.cli.report import report
-from winsome.cli.reproduce import reproduce
-from winsome.cli.signs import signs
-from winsome.cli.study import study
-from winsome.cli.sweep import sweep
-from winsome.cli.ticket import TICKET_COMMANDS
+from winsome.cli.console import open_console, replace_what_cannot_be_encoded, styled
 from winsome.errors import Diverged, RankLost, WinsomeError, unknown
+from winsome.launcher import ALIKE, launched, launched_rank
 
 DESCRIPTION = "Winsome: win with some of the weights. Find, plant and study winning lottery tickets."
 
 
-def ticket() -> None:
-    """Look into ticket files, compare, convert and exchange them."""
-
-
-COMMANDS: dict[str, Callable[..., Any]] = {
-    "study": study,
-    "find": find,
-    "plant": plant,
-    "barrier": barrier,
-    "ticket": ticket,
-    "reproduce": reproduce,
-    "signs": signs,
-    "neuron": neuron,
-    "sweep": sweep,
-    "report": report,
-    "cite": cite,
+# Every command and its first sentence. `winsome study` is the function `study` of winsome.cli.study, which is imported when it
+# is called: each imports what it needs inside, so that help, and what is said of a misspelt option, wait for no torch.
+COMMANDS: dict[str, str] = {
+    "study": "Find winning tickets, plant them on fresh starts, and report which claims of the paper show.",
+    "find": "Search for tickets: train, prune the smallest weights, restart, level by level.",
+    "plant": "Plant a ticket on fresh random initialisations and train them from scratch.",
+    "barrier": "Measure error and loss along the straight line between two networks: is there a barrier between them?",
+    "ticket": "Look into ticket files, compare, convert and exchange them.",
+    "reproduce": "Reproduce the papers' figures and tables by name.",
+    "signs": "Show how the signs of weights change over searches: flips, when signs settle, their balance, and agreement.",
+    "neuron": "Simulate the theory of learning-rate rewinding: a relu(w.x) learns relu(x_1) (arXiv:2402.19262).",
+    "sweep": "Run all studies of a grid: what they share is done once, and one that fails does not stop the others.",
+    "report": "Write report.html for a study's folder, or one page for all studies below a folder.",
+    "cite": "Print the BibTeX entries of the papers behind a run's folder or a ticket file.",
 }
-
-
+TICKET_COMMANDS: dict[str, str] = {
+    "show": "Show what a ticket file holds: density, layers, signs, provenance, and its size against the least possible.",
+    "diff": "Compare two tickets of one network: shared weights against chance, agreement of signs, and where they come from.",
+    "convert": "Turn another tool's checkpoint into a ticket, or a ticket and its network's weights into another tool's file.",
+    "push": "Upload a ticket to the Hugging Face Hub, with a model card made from its provenance.",
+    "pull": "Download a ticket from the Hugging Face Hub; it is checked before it is put in place.",
+}
+GROUPS = {"ticket": TICKET_COMMANDS}  # commands that have commands of their own, all in the group's module
 TOGETHER = ("study", "find", "plant")  # what several ranks that torchrun started do together
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command, and end the process with its exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    rank = distributed.launched_rank()
-    errors = Console(stderr=True)
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[RichHandler(console=errors, show_path=False)])
-    logging.getLogger("winsome").setLevel(logging.ERROR if rank else logging.INFO)
+    rank = launched_rank()
+    replace_what_cannot_be_encoded()
     try:
         with _only_rank_0_speaks(rank), _ended_as_by_ctrl_c():
-            _run(words, loud=rank == 0)
+            _run(words, rank)
     except WinsomeError as error:
-        if rank == 0 or distributed.ALIKE not in getattr(error, "__notes__", ()):
-            errors.print(f"{_name(rank)} {_plain(error)}", highlight=False, soft_wrap=True)
+        if rank == 0 or ALIKE not in getattr(error, "__notes__", ()):
+            _say(rank, str(error))
         raise SystemExit(2) from None
-    except (Diverged, BrokenProcessPool) as error:
+    except (Diverged, BrokenExecutor) as error:
         if rank == 0:
-            errors.print(f"{_name(rank)} training failed: {_plain(error)}", highlight=False, soft_wrap=True)
+            _say(rank, f"training failed: {error}")
         raise SystemExit(1) from None
     except RankLost as error:
-        name_of_remedy = "what is finished is kept: run the same command again"
-        errors.print(f"{_name(rank)} {_plain(error)}; {name_of_remedy}", highlight=False, soft_wrap=True)
+        _say(rank, f"{error}; what is finished is kept: run the same command again")
         raise SystemExit(1) from None
     except BrokenPipeError:  # `winsome ... | head` has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -92,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         command = shlex.join(["winsome", *words])
         if rank == 0:
-            errors.print(f"\nstopped; what is finished is kept. To continue:\n  {command}", highlight=False, soft_wrap=True)
+            open_console(stderr=True).print(f"\nstopped; what is finished is kept. To continue:\n  {command}")
         raise SystemExit(130) from None
 
 
@@ -102,7 +86,7 @@ def _ended_as_by_ctrl_c() -> Iterator[None]:
 
     Left alone where it is not Python's own: under torchrun, whose ranks end at once, and outside of the main thread.
     """
-    mine = threading.current_thread() is threading.main_thread() and not distributed.launched()
+    mine = threading.current_thread() is threading.main_thread() and not launched()
     if not mine or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
         yield
         return
@@ -113,34 +97,61 @@ def _ended_as_by_ctrl_c() -> Iterator[None]:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
-def _run(words: list[str], *, loud: bool) -> None:
-    if distributed.launched() and words[:1] and words[0] not in TOGETHER:
+def _run(words: list[str], rank: int) -> None:
+    if launched() and words[:1] and words[0] not in TOGETHER:
         raise WinsomeError(f"several ranks run {', '.join(TOGETHER)} together; start `winsome {words[0]}` without torchrun")
     if words == ["--version"]:
-        print(f"winsome {version('winsome')}")
+        from winsome.version import __version__
+
+        print(f"winsome {__version__}")
         return
-    prog, commands, about = "winsome", COMMANDS, DESCRIPTION
-    if words[:1] == ["ticket"]:
-        prog, commands, about = "winsome ticket", TICKET_COMMANDS, inspect.getdoc(ticket) or ""
+    group, commands, about = "", COMMANDS, DESCRIPTION
+    if words and words[0] in GROUPS:
+        group, commands, about = words[0], GROUPS[words[0]], COMMANDS[words[0]]
         words = words[1:]
     if words in ([], ["-h"], ["--help"]):
-        _print_commands(prog, commands, about)
+        _print_commands(f"winsome {group}".strip(), commands, about)
         return
+    name = f"{group} {words[0]}".strip()
     if words[0] not in commands:
-        group = prog.removeprefix("winsome").strip()
-        raise unknown("command", f"{group} {words[0]}".strip(), [f"{group} {name}".strip() for name in commands])
-    with distributed.joined():
-        run(commands[words[0]], words[1:], prog=f"{prog} {words[0]}", loud=loud)
+        raise unknown("command", name, [f"{group} {known}".strip() for known in commands])
+    from winsome.cli import help as command_help
+
+    if {"-h", "--help"}.isdisjoint(words):
+        _log_to_stderr(rank)
+    with _in_its_process_group():
+        command_help.run(command_of(name), words[1:], prog=f"winsome {name}", loud=rank == 0)
 
 
-def _print_commands(prog: str, commands: Mapping[str, Callable[..., Any]], about: str) -> None:
+def command_of(name: str) -> Callable[..., None]:
+    """The function of a command, such as "find" or "ticket show"."""
+    module, *_ = names = name.split()
+    command: Callable[..., None] = getattr(importlib.import_module(f"winsome.cli.{module}"), names[-1])
+    return command
+
+
+def _print_commands(prog: str, commands: Mapping[str, str], about: str) -> None:
     """Every command with its first sentence: what all of their help together would bury."""
+    from rich.table import Table
+
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-    for name, command in commands.items():
-        table.add_row(f"[bold]{name}[/]", (inspect.getdoc(command) or "").partition("\n")[0])
-    console = Console(highlight=False)
-    console.print(f"{about}\n\nusage: {prog} COMMAND [options]\n       {prog} COMMAND --help\n", markup=False)
-    console.print(table)
+    for name, sentence in commands.items():
+        table.add_row(styled((name, "bold")), sentence)
+    console = open_console()
+    usage = f"{about}\n\nusage: {prog} COMMAND [options]\n       {prog} COMMAND --help\n"
+    console.print(usage, soft_wrap=False)
+    console.print(table, soft_wrap=False)
+
+
+@contextlib.contextmanager
+def _in_its_process_group() -> Iterator[None]:
+    if not launched():
+        yield
+        return
+    from winsome import distributed
+
+    with distributed.joined():
+        yield
 
 
 @contextlib.contextmanager
@@ -153,11 +164,15 @@ def _only_rank_0_speaks(rank: int) -> Iterator[None]:
         yield
 
 
-def _name(rank: int) -> str:
-    return f"[bold red]winsome{f' (rank {rank})' if rank else ''}:[/]"
+def _log_to_stderr(rank: int) -> None:
+    from rich.logging import RichHandler
+
+    handler = RichHandler(console=open_console(stderr=True), show_path=False)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler])
+    logging.getLogger("winsome").setLevel(logging.ERROR if rank else logging.INFO)
 
 
-def _plain(error: Exception) -> str:
-    from rich.markup import escape
-
-    return escape(str(error))
+def _say(rank: int, sentence: str) -> None:
+    """A sentence of why a command ended, to stderr."""
+    name = f"winsome (rank {rank}):" if rank else "winsome:"
+    open_console(stderr=True).print(styled((name, "bold red"), f" {sentence}"))

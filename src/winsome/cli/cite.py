@@ -6,10 +6,10 @@ from pathlib import Path
 
 from tyro.conf import Positional
 
-from winsome import ticket_file
 from winsome.citation import bibtex
 from winsome.errors import WinsomeError
 from winsome.files import read_json
+from winsome.ticket_file.header import read_provenance
 
 
 def cite(run: Positional[Path], /) -> None:
@@ -23,7 +23,7 @@ def cite(run: Positional[Path], /) -> None:
 
 def _keys(run: Path) -> list[str]:
     if run.is_file():
-        return list(ticket_file.read(run).provenance.get("citations", []))
+        return list(read_provenance(run).get("citations", []))
     for name in ("results.json", "config.json"):
         if (run / name).exists():
             record = read_json(run / name)

@@ -11,9 +11,9 @@ from typing import Any, Self
 import numpy as np
 from rich.console import Console, Group
 from rich.live import Live
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from winsome.cli.progress import counted, progress_bar, time_left
 from winsome.evidence.intervals import by_seed
 from winsome.files import read_json
 from winsome.study import run as study_run
@@ -93,36 +93,6 @@ class Display:
 
     def _picture(self) -> Group:
         return Group(accuracy_table(self.study.record(), _labels(self.study), self.study.densities, self.rows), self._bar)
-
-
-def progress_bar(console: Console, *, disable: bool = False) -> Progress:
-    """What is done, its share, the time that it took and the time left (a field of the task)."""
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f} %"),
-        TimeElapsedColumn(),
-        TextColumn("{task.fields[left]}"),
-        console=console,
-        disable=disable,
-    )
-
-
-def time_left(gained: float, spent: float, left: float) -> str:
-    """How long what is left takes, from what the seconds spent have gained; empty where that says too little."""
-    if spent < 3 or gained <= 0:
-        return ""
-    seconds = left * spent / gained
-    if seconds < 1:
-        return ""
-    if seconds >= 5400:
-        return f"{seconds / 3600:.1f} h left"
-    return f"{seconds / 60:.0f} min left" if seconds >= 90 else f"{seconds:.0f} s left"
-
-
-def counted(count: int, noun: str, plural: str = "") -> str:
-    """`1 seed`, `2 seeds`."""
-    return f"{count} {noun if count == 1 else plural or noun + 's'}"
 
 
 def _labels(study: Study) -> dict[str, str]:

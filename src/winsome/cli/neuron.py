@@ -32,12 +32,13 @@ def neuron(
     seed: int = 0,
     out: Path = Path("runs/neuron"),
 ) -> None:
-    """Simulate the theory of learning-rate rewinding: one neuron a relu(w.x) learns relu(x_1) (arXiv:2402.19262, section 2).
+    """Simulate the theory of learning-rate rewinding: a relu(w.x) learns relu(x_1) (arXiv:2402.19262).
 
-    From many balanced random starts: gradient flow with all d inputs, pruning to the largest weight, restart, gradient flow
-    with the one input left. IMP rewinds what survives and succeeds only from a > 0, w_1 > 0: with probability 1/4. LRR keeps
-    it and needs a > 0 only: 1/2 for d of 2 or more. Prints both, as pruning leaves them and with a rebalanced to |w|, with
-    95 % (Wilson) intervals; writes figures (SVG, PDF) and tables (CSV). See docs/theory.md.
+    The paper's section 2: one hidden neuron. From many balanced random starts: gradient flow with all d inputs, pruning
+    to the largest weight, restart, gradient flow with the one input left. IMP rewinds what survives and succeeds only
+    from a > 0, w_1 > 0: with probability 1/4. LRR keeps it and needs a > 0 only: 1/2 for d of 2 or more. Prints both,
+    as pruning leaves them and with a rebalanced to |w|, with 95 % (Wilson) intervals; writes figures (SVG, PDF) and
+    tables (CSV). See docs/theory.md.
 
     Args:
         d: Numbers of inputs.

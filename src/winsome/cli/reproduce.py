@@ -9,19 +9,20 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table as RichTable
 from tyro.conf import Positional
 
-from winsome.cli.display import Display, print_accuracies, print_verdicts
 from winsome.errors import unknown
-from winsome.files import read_json
-from winsome.recipes.recipe import Recipe, Scale
-from winsome.study.design import Study
-from winsome.study.reuse import Places
-from winsome.study.run import Watch
+from winsome.recipes.recipe import Scale
+
+if TYPE_CHECKING:
+    from winsome.recipes.recipe import Recipe
+    from winsome.study.design import Study
+    from winsome.study.reuse import Places
+    from winsome.study.run import Watch
 
 
 def reproduce(
@@ -104,6 +105,8 @@ def _reproduce(
     console: Console, name: str, recipe: Recipe, save_to: Path, scale: Scale, workers: int, done: list[Places]
 ) -> None:
     from winsome import report
+    from winsome.cli.display import print_accuracies, print_verdicts
+    from winsome.files import read_json
     from winsome.recipes.run import run_recipe
 
     command = shlex.join(["winsome", *sys.argv[1:]])
@@ -122,6 +125,8 @@ def _reproduce(
 
 @contextmanager
 def _watching(study: Study, folder: Path) -> Iterator[Watch]:
+    from winsome.cli.display import Display
+
     with Display(study, folder) as display:
         yield display.watch
 

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tyro.conf import Positional
 
-from winsome.analysis.sign_files import write_agreement, write_levels, write_weights
-from winsome.analysis.sign_history import SearchRun, common_level, search_runs, sign_history
-from winsome.analysis.signs import Agreement, SignDynamics, agreements, dynamics
-from winsome.cli import sign_tables
-from winsome.cli.tables import open_console
 from winsome.errors import WinsomeError
-from winsome.evidence.signs import SUMMARY, summary
-from winsome.files import write_csv
+
+if TYPE_CHECKING:
+    from winsome.analysis.sign_history import SearchRun
+    from winsome.analysis.signs import Agreement, SignDynamics
 
 
 def signs(runs: Positional[tuple[Path, ...]], /, *, level: int | None = None, out: Path | None = None) -> None:
@@ -29,6 +27,11 @@ def signs(runs: Positional[tuple[Path, ...]], /, *, level: int | None = None, ou
         level: The last level that counts; by default the deepest that all searches have finished.
         out: Folder for the CSV files and figures; by default signs/ inside the first RUN.
     """
+    from winsome.analysis.sign_history import common_level, search_runs, sign_history
+    from winsome.analysis.signs import dynamics
+    from winsome.cli import sign_tables
+    from winsome.cli.tables import open_console
+
     if not runs:
         raise WinsomeError("winsome signs needs the folder of a search or a study: winsome signs runs/study-digits")
     found = search_runs(runs)
@@ -59,11 +62,16 @@ def _notes(runs: Sequence[SearchRun], last: int) -> list[str]:
 
 def _agreements(runs: Sequence[SearchRun], level: int) -> list[Agreement]:
     """One level's tickets at a time, for those of all levels and searches of a large network would fill the memory."""
+    from winsome.analysis.signs import agreements
+
     return agreements(level, {(run.method, run.seed): run.ticket(level).mask for run in runs}) if len(runs) > 1 else []
 
 
 def _write(folder: Path, counted: Sequence[SignDynamics], agreeing: Sequence[Agreement]) -> list[Path]:
-    from winsome import figures  # here, for matplotlib takes seconds to import
+    from winsome import figures
+    from winsome.analysis.sign_files import write_agreement, write_levels, write_weights
+    from winsome.evidence.signs import SUMMARY, summary
+    from winsome.files import write_csv
 
     written = [folder / "levels.csv", folder / "weights.csv", folder / "summary.csv"]
     write_levels(written[0], counted)

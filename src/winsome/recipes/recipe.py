@@ -7,12 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from winsome.study.design import Study
-
-if TYPE_CHECKING:  # the command line knows recipes before it draws, and matplotlib takes seconds to import
+if TYPE_CHECKING:  # the command line knows scales before it trains or draws, and torch and matplotlib take seconds to import
     from matplotlib.figure import Figure
 
     from winsome.evidence.results import Results
+    from winsome.study.design import Study
 
 Scale = Literal["small", "paper"]  # minutes on two cores, or the paper's own set-up
 

@@ -9,7 +9,7 @@ from winsome.errors import WinsomeError
 from winsome.files import write_whole
 from winsome.ticket import Ticket
 from winsome.ticket_file.container import decode, encode
-from winsome.ticket_file.header import header_bytes, provenance_of, read_metadata
+from winsome.ticket_file.header import provenance_of, read_head, read_metadata, refusals_named
 
 
 def write(ticket: Ticket, path: str | os.PathLike[str]) -> None:
@@ -36,17 +36,7 @@ def read(path: str | os.PathLike[str], *, max_weights: int | None = None) -> Tic
     Raises:
         WinsomeError: it is missing, no ticket, truncated, corrupted, of a newer version, or larger than allowed.
     """
-    path = Path(path)
-    try:
-        with path.open("rb") as file:
-            n_bytes = os.fstat(file.fileno()).st_size
-            # A foreign file of any size is refused by its header, without reading the rest.
-            start = file.read(9)
-            head = start + file.read(header_bytes(start, n_bytes) - len(start))
-            provenance_of(read_metadata(head, n_bytes))
-            return decode(head + file.read(), max_weights=max_weights)
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise WinsomeError(f"cannot read the ticket file {path}: {reason}; check the path") from error
-    except WinsomeError as error:
-        raise WinsomeError(f"cannot read {path}: {error}") from error
+    with refusals_named(Path(path)), Path(path).open("rb") as file:
+        head, n_bytes = read_head(file)
+        provenance_of(read_metadata(head, n_bytes))
+        return decode(head + file.read(), max_weights=max_weights)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
 
 from winsome.errors import WinsomeError
 
@@ -15,6 +18,39 @@ MAX_PROVENANCE_BYTES = 2**25  # as JSON; inside the header every quotation mark 
 MAX_DEPTH = 50  # of nested provenance
 NOT_A_TICKET = "it is no ticket file"
 CONVERT = "`winsome ticket convert` reads the checkpoints of other tools"
+
+
+def read_provenance(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Where the ticket of a file came from; nothing else of the file is read or checked.
+
+    Raises:
+        WinsomeError: it is missing, no ticket, cut off within its header, or of a newer version.
+    """
+    with refusals_named(Path(path)), Path(path).open("rb") as file:
+        return provenance_of(read_metadata(*read_head(file)))
+
+
+def read_head(file: BinaryIO) -> tuple[bytes, int]:
+    """The header's bytes, from the beginning of a file, and the length of the file: a foreign one is refused by these alone.
+
+    Raises:
+        WinsomeError: this is no safetensors file, or it is cut off.
+    """
+    n_bytes = os.fstat(file.fileno()).st_size
+    start = file.read(9)
+    return start + file.read(header_bytes(start, n_bytes) - len(start)), n_bytes
+
+
+@contextmanager
+def refusals_named(path: Path) -> Iterator[None]:
+    """Say of which file it is that reading was refused."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise WinsomeError(f"cannot read the ticket file {path}: {reason}; check the path") from error
+    except WinsomeError as error:
+        raise WinsomeError(f"cannot read {path}: {error}") from error
 
 
 def metadata_text(provenance: Mapping[str, Any]) -> str:

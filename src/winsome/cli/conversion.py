@@ -1,0 +1,97 @@
+"""What `winsome ticket convert` does: other tools' checkpoints to tickets, tickets to other tools' files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from winsome import models, neighbours, ticket_file
+from winsome.cli.ticket import Kind
+from winsome.errors import WinsomeError
+from winsome.neighbours import Exported
+
+KINDS: dict[str, Kind] = {".ticket": "ticket", ".safetensors": "dense", ".onnx": "onnx"}
+
+
+def kind_of(target: Path) -> Kind:
+    """What the ending of a file to write stands for.
+
+    Raises:
+        WinsomeError: nothing.
+    """
+    kind = KINDS.get(target.suffix)
+    if kind is None:
+        raise WinsomeError(f"{target} does not say what to write; end it in {', '.join(KINDS)}, or say it with --to")
+    return kind
+
+
+def network_of(
+    name: str | None, image_shape: tuple[int, int, int], classes: int, options: Sequence[tuple[str, Any]]
+) -> dict[str, Any] | None:
+    """The record of the network of this name, if there is one."""
+    return models.network_record(name, image_shape, classes, dict(options)) if name else None
+
+
+def to_ticket(
+    source: Path,
+    target: Path,
+    kind: Kind,
+    *,
+    layout: str | None,
+    weights: Path | None,
+    record: Mapping[str, Any] | None,
+    norms: bool,
+) -> str:
+    """Write the ticket of another tool's checkpoint; returns a sentence on it.
+
+    Raises:
+        WinsomeError: something else was to be written, or the checkpoint cannot be read.
+    """
+    if kind != "ticket":
+        raise WinsomeError(f"{source} is no ticket; convert it to a .ticket file first, then that with --weights {source}")
+    model = models.from_record(record, 0) if record else None
+    ticket = neighbours.ticket_from_file(source, layout=layout, weights=weights, model=model, norms=norms)
+    ticket = ticket.with_provenance(network=record) if record else ticket
+    ticket_file.write(ticket, target)
+    found, mask = ticket.provenance["imported"]["layout"], ticket.mask
+    return f"{target}: density {mask.density:.4g}, {mask.n_kept:,} of {mask.n_weights:,} weights kept, layout {found}"
+
+
+def export(source: Path, target: Path, kind: Kind, weights: Path, record: Mapping[str, Any] | None) -> Exported:
+    """Write a ticket and its network's weights as another tool's file.
+
+    Raises:
+        WinsomeError: a ticket was to be written, or weights or network are missing or do not fit.
+    """
+    if kind == "ticket":
+        raise WinsomeError(f"{source} is a ticket already; copy it")
+    ticket = ticket_file.read(source)
+    if not weights.exists():
+        raise WinsomeError(
+            f"a ticket holds no magnitudes, and {weights} is not there; name the network's weights: --weights FILE"
+        )
+    state = neighbours.read_checkpoint(weights)
+    if kind == "dense":
+        return neighbours.write_dense(ticket.mask, state, target)
+    if kind == "torch-prune":
+        return neighbours.write_torch_prune(ticket.mask, state, target)
+    record = record or ticket.provenance.get("network")
+    if not isinstance(record, dict):
+        raise WinsomeError(
+            f"{source} does not say which network it is for; name it: --network NAME --image-shape C H W --classes N"
+        )
+    model = models.from_record(record, 0)
+    _load(model, state, weights)
+    example = torch.randn(4, *record["image_shape"], generator=torch.Generator().manual_seed(0))
+    return neighbours.write_onnx(ticket.mask, model, example, target)
+
+
+def _load(model: nn.Module, state: Mapping[str, torch.Tensor], weights: Path) -> None:
+    try:
+        model.load_state_dict(dict(state))
+    except RuntimeError as error:
+        raise WinsomeError(f"{weights} does not fit the ticket's network: {' '.join(str(error).split())}") from error
