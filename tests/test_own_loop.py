@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import winsome
-from winsome.search import Level
+from winsome.level import Level
 
 
 class UserModel(nn.Module):

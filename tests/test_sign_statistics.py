@@ -21,8 +21,8 @@ from winsome.analysis.sign_history import SignHistory, common_level, search_runs
 from winsome.analysis.signs import COUNTS, agreements, dynamics, flips, level_signs, settled_level
 from winsome.errors import WinsomeError
 from winsome.files import read_state
+from winsome.level import Level
 from winsome.methods import Method
-from winsome.search import Level
 from winsome.signed_mask import SignedMask
 
 Weight = tuple[int, ...]  # the sign of one weight at every moment; 0 from where it is pruned on

@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # the one list of public names: each is imported when it is a
     from winsome.densities import one_shot as one_shot
     from winsome.errors import Diverged as Diverged
     from winsome.errors import WinsomeError as WinsomeError
+    from winsome.level import Level as Level
     from winsome.methods import Method as Method
     from winsome.methods import aws as aws
     from winsome.methods import imp as imp
@@ -34,7 +35,6 @@ if TYPE_CHECKING:  # the one list of public names: each is imported when it is a
     from winsome.scores import Probe as Probe
     from winsome.scores import magnitude as magnitude
     from winsome.scores import random as random
-    from winsome.search import Level as Level
     from winsome.search import find_tickets as find_tickets
     from winsome.signed_mask import SignedMask as SignedMask
     from winsome.ticket import Ticket as Ticket

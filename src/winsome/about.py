@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeVar
 
 Part = TypeVar("Part", bound=Callable[..., Any])
@@ -23,10 +23,11 @@ class About:
     Attributes:
         label: as the papers write it: "LRR".
         sentence: one, for a glossary and for help.
-        citations: keys of `winsome.citation.CITATIONS`.
+        citations: keys of `winsome.citation.CITATIONS`, or BibTeX entries of one's own, which begin with "@".
         example: keyword arguments that a contract test calls it with, beyond those that all parts of its kind take.
         needs: what a search has to have for it: a probe, normalisation layers, gradients of a loss.
         stacks: whether it can act on a stack of networks, whose tensors have a leading axis.
+        short: a shorter name for the command line: "lrr".
     """
 
     label: str
@@ -35,6 +36,7 @@ class About:
     example: Mapping[str, Any] = field(default_factory=dict, hash=False)
     needs: frozenset[Need] = frozenset()
     stacks: bool = False
+    short: str = ""
 
 
 def described(
@@ -45,11 +47,12 @@ def described(
     example: Mapping[str, Any] | None = None,
     needs: tuple[Need, ...] = (),
     stacks: bool = False,
+    short: str = "",
 ) -> Callable[[Part], Part]:
     """Describe a function or class where it is defined; see `About` for the arguments."""
 
     def describe(part: Part) -> Part:
-        setattr(part, _PLACE, About(label, sentence, citations, dict(example or {}), frozenset(needs), stacks))
+        setattr(part, _PLACE, About(label, sentence, citations, dict(example or {}), frozenset(needs), stacks, short))
         return part
 
     return describe
@@ -58,13 +61,33 @@ def described(
 def about(part: Callable[..., Any]) -> About:
     """What a part says of itself: a function, a partial of one, a class or an instance of it.
 
-    One that says nothing is known by its name and by the first sentence of its docstring.
+    One that says nothing is known by its name and by the first paragraph of its docstring. One that is made of others, which
+    it has as its `parts`, cites what they cite, needs what they need, and can act on a stack if all of them can.
     """
     while isinstance(part, functools.partial):
         part = part.func
     found = getattr(part, _PLACE, None)
-    if isinstance(found, About):
+    if not isinstance(found, About):
+        named = part if hasattr(part, "__name__") else type(part)
+        first = (inspect.getdoc(named) or "").partition("\n\n")[0]
+        found = About(named.__name__.replace("_", " "), " ".join(first.split()))
+    parts = [about(one) for one in parts_of(part)]
+    if not parts:
         return found
-    named = part if hasattr(part, "__name__") else type(part)
-    first = (inspect.getdoc(named) or "").partition("\n\n")[0]
-    return About(named.__name__.replace("_", " "), " ".join(first.split()))
+    return replace(
+        found,
+        citations=tuple(dict.fromkeys((*found.citations, *(key for one in parts for key in one.citations)))),
+        needs=found.needs.union(*(one.needs for one in parts)),
+        stacks=all(one.stacks for one in parts),
+    )
+
+
+def parts_of(part: object) -> tuple[Callable[..., Any], ...]:
+    """The parts that a part is made of; none for most."""
+    return () if isinstance(part, type) else tuple(getattr(part, "parts", ()))
+
+
+def taken_by(part: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of some options that a part takes by their names."""
+    parameters = inspect.signature(part).parameters
+    return {name: value for name, value in options.items() if name in parameters}

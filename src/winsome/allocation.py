@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from winsome.about import described
 from winsome.densities import check_density
 from winsome.errors import WinsomeError
 from winsome.scores import Scores, check_scores
@@ -21,6 +22,7 @@ Keys = Callable[[NDArray[Any]], NDArray[Any]]
 CHUNK = 1 << 20  # weights ranked at once: what a search for the threshold needs beside the scores stays a few megabytes
 
 
+@described("globally", "The highest scores over all layers together are kept, so that layers end up with different densities.")
 def globally(scores: Scores, density: float, kept: Mapping[str, Tensor]) -> Kept:
     """Keep the round(density * total) weights of highest score over all layers together.
 
@@ -39,11 +41,17 @@ def globally(scores: Scores, density: float, kept: Mapping[str, Tensor]) -> Kept
     return _keep_highest(scores, kept, count)
 
 
+@described("uniformly", "Every layer keeps the same fraction of its weights.")
 def uniformly(scores: Scores, density: float, kept: Mapping[str, Tensor]) -> Kept:
     """Every layer keeps the same fraction of its weights; arguments, result and errors as `globally`."""
     return _by_layer(scores, density, kept, {name: float(score.numel()) for name, score in scores.items()})
 
 
+@described(
+    "ERK",
+    "Layer densities in proportion to the sum of a weight's sides over their product: small layers stay denser.",
+    citations=("evci2020rigl",),
+)
 def erdos_renyi_kernel(scores: Scores, density: float, kept: Mapping[str, Tensor]) -> Kept:
     """Layer densities proportional to (sum of the weight's sides) / (their product), capped at 1 (arXiv:1911.11134, section 3).
 
@@ -52,6 +60,11 @@ def erdos_renyi_kernel(scores: Scores, density: float, kept: Mapping[str, Tensor
     return _by_layer(scores, density, kept, {name: float(sum(score.shape)) for name, score in scores.items()})
 
 
+@described(
+    "balanced",
+    "Every layer keeps the same number of weights, small layers all of theirs.",
+    citations=("gadhikar2023random", "gadhikar2024masks"),
+)
 def balanced(scores: Scores, density: float, kept: Mapping[str, Tensor]) -> Kept:
     """Every layer keeps the same *number* of weights, small layers all of theirs (arXiv:2402.19262, section 4).
 

@@ -8,12 +8,22 @@ from winsome.errors import unknown
 
 
 def bibtex(keys: Iterable[str]) -> str:
-    """The BibTeX entries of `keys`, each once, in the order given, ready to paste; an unknown key is refused by name."""
-    unique = list(dict.fromkeys(keys))
-    for key in unique:
-        if key not in CITATIONS:
+    """The BibTeX entries of `keys`, each once, in the order given, ready to paste.
+
+    A key that begins with "@" is an entry itself: of a part of one's own.
+
+    Raises:
+        WinsomeError: an unknown key, by name.
+    """
+    entries = []
+    for key in keys:
+        if key.lstrip().startswith("@"):
+            entries.append(key.strip())
+        elif key in CITATIONS:
+            entries.append(CITATIONS[key])
+        else:
             raise unknown("citation", key, CITATIONS)
-    return "\n\n".join(CITATIONS[key] for key in unique)
+    return "\n\n".join(dict.fromkeys(entries))
 
 
 CITATIONS: dict[str, str] = {
@@ -95,13 +105,6 @@ CITATIONS: dict[str, str] = {
   booktitle     = {International Conference on Machine Learning},
   year          = {2023},
   eprint        = {2210.02412},
-  archiveprefix = {arXiv}
-}""",
-    "gadhikar2025signin": """@misc{gadhikar2025signin,
-  title         = {Sign-In to the Lottery: Reparameterizing Sparse Training From Scratch},
-  author        = {Gadhikar, Advait and Jacobs, Tom and Zhou, Chao and Burkholz, Rebekka},
-  year          = {2025},
-  eprint        = {2504.12801},
   archiveprefix = {arXiv}
 }""",
     "alpaydin1998digits": """@misc{alpaydin1998digits,

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from winsome.about import described
 from winsome.allocation import Kept, keep_in_layers
 from winsome.errors import WinsomeError
 from winsome.methods import Method
@@ -19,6 +20,7 @@ from winsome.signed_mask import SignedMask
 Borrow = Callable[[Method, Sequence[SignedMask], int], Method]  # of a method, another run's masks, and a seed
 
 
+@described("another run's masks", "Exactly the weights that another run kept.", citations=("gadhikar2024masks",))
 @dataclass(frozen=True, eq=False, repr=False)
 class MasksOf:
     """An allocation: at every density exactly the weights that another run kept there, whatever their scores.
@@ -35,9 +37,12 @@ class MasksOf:
         return {name: mask.kept(name) for name in scores}
 
     def __repr__(self) -> str:
-        return f"MasksOf({_words(self.masks)})"
+        return f"MasksOf({_in_short(self.masks)})"
 
 
+@described(
+    "another run's layer counts", "As many weights of every layer as another run kept.", citations=("gadhikar2024masks",)
+)
 @dataclass(frozen=True, eq=False, repr=False)
 class LayerCountsOf:
     """An allocation: every layer keeps as many weights as another run kept in it at this density, of highest score."""
@@ -50,7 +55,7 @@ class LayerCountsOf:
         return keep_in_layers(scores, counts, kept)
 
     def __repr__(self) -> str:
-        return f"LayerCountsOf({_words(self.masks)})"
+        return f"LayerCountsOf({_in_short(self.masks)})"
 
 
 def _mask_at(masks: Sequence[SignedMask], scores: Scores, density: float) -> SignedMask:
@@ -66,12 +71,15 @@ def _mask_at(masks: Sequence[SignedMask], scores: Scores, density: float) -> Sig
     )
 
 
-def _words(masks: Sequence[SignedMask]) -> str:
+def _in_short(masks: Sequence[SignedMask]) -> str:
     """What a run folder knows borrowed masks by."""
     digest = hashlib.sha256("".join(mask.digest() for mask in masks).encode()).hexdigest()
     return f"{len(masks)} levels, sha256 {digest[:16]}"
 
 
+@described(
+    "mask swap", "The search runs in another search's masks, level by level.", citations=("gadhikar2024masks",), short="same"
+)
 def same_masks(method: Method, masks: Sequence[SignedMask], _seed: int = 0) -> Method:
     """Mask swap: the method inside another run's masks, level by level (arXiv:2402.19262).
 
@@ -84,6 +92,12 @@ def same_masks(method: Method, masks: Sequence[SignedMask], _seed: int = 0) -> M
     return replace(method, allocate=MasksOf(tuple(masks)))
 
 
+@described(
+    "permuted masks",
+    "The search runs in another search's masks, in which the places of every layer are shuffled.",
+    citations=("gadhikar2024masks",),
+    short="permuted",
+)
 def permuted_masks(method: Method, masks: Sequence[SignedMask], seed: int) -> Method:
     """Mask randomisation by permutation: another run's masks with the places of every layer shuffled.
 
@@ -92,6 +106,12 @@ def permuted_masks(method: Method, masks: Sequence[SignedMask], seed: int) -> Me
     return same_masks(method, permuted(masks, seed))
 
 
+@described(
+    "random masks",
+    "Random survivors, in each layer as many as in another search's masks.",
+    citations=("gadhikar2024masks",),
+    short="random",
+)
 def random_masks_of_the_same_counts(method: Method, masks: Sequence[SignedMask], _seed: int = 0) -> Method:
     """Mask randomisation by chance: at every level random survivors, in each layer as many as in another run's mask."""
     return replace(method, score=random, allocate=LayerCountsOf(tuple(masks)))

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
+import functools
+import inspect
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any, ParamSpec
 
+from winsome.about import Need, about, described, taken_by
 from winsome.allocation import Allocate, globally
 from winsome.densities import check_densities, geometric
 from winsome.errors import WinsomeError
+from winsome.identity import identity, name_of
 from winsome.norms import frozen_norms, interpolated_norms
+from winsome.perturbation import SignFlips, fixed_signs
 from winsome.rewinding import KeepWeights, KeepWeightsRewindNorms, Rewind, RewindTo
 from winsome.scores import Score, magnitude
 from winsome.while_training import WhileTraining, plain
+
+P = ParamSpec("P")
 
 
 @dataclass(frozen=True)
@@ -25,8 +32,9 @@ class Method:
         score: what matters; the weights of highest score are kept.
         allocate: how many weights each layer keeps, and which.
         while_training: a context around every level's training (`OnLevels` for some levels only).
-        citations: keys of the papers that the method comes from.
-        label: as the papers write it, for figures and tables; not part of what identifies it.
+        citations: of the papers that the method itself comes from; see `cited` for all of them.
+        label: as the papers write it, for figures and tables; not part of what identifies it. One that you vary with
+            `dataclasses.replace` keeps it until you give it another.
         sentence: what it does, in one sentence, for help and glossary; not part of what identifies it.
     """
 
@@ -42,51 +50,147 @@ class Method:
     def __post_init__(self) -> None:
         object.__setattr__(self, "densities", check_densities(self.densities))
 
-    def record(self) -> dict[str, object]:
-        """The method as JSON values: what a run folder compares to refuse another configuration."""
+    @property
+    def parts(self) -> dict[str, Callable[..., object]]:
+        """Its parts by what they are for."""
         return {
-            "densities": list(self.densities),
-            "rewind": repr(self.rewind),
-            "score": name_of(self.score),
-            "allocate": name_of(self.allocate),
-            "while_training": name_of(self.while_training),
+            "rewind": self.rewind,
+            "score": self.score,
+            "allocate": self.allocate,
+            "while_training": self.while_training,
         }
 
+    @property
+    def cited(self) -> tuple[str, ...]:
+        """What to cite: the method's own papers and those of all its parts, each once."""
+        return tuple(dict.fromkeys((*self.citations, *(key for part in self.parts.values() for key in about(part).citations))))
 
-def name_of(part: Callable[..., object]) -> str:
-    """What a run folder knows a part of a method by: a function's name, a dataclass with its values."""
-    # Without addresses, which change from process to process: a folder must know its method again.
-    return getattr(part, "__name__", None) or re.sub(r" at 0x[0-9a-f]+", "", repr(part))
+    @property
+    def needs(self) -> frozenset[Need]:
+        """What a search has to have for it, such as a probe."""
+        return frozenset().union(*(about(part).needs for part in self.parts.values()))
+
+    def record(self) -> dict[str, object]:
+        """The method as JSON values: what a run folder compares to refuse another configuration."""
+        return {"densities": list(self.densities), **{kind: identity(part) for kind, part in self.parts.items()}}
 
 
+def named_method(
+    label: str,
+    sentence: str,
+    *,
+    citations: tuple[str, ...] = (),
+    example: Mapping[str, Any] | None = None,
+    short: str = "",
+) -> Callable[[Callable[P, Method]], Callable[P, Method]]:
+    """Describe a function that returns a method, where it is defined; the method takes label, sentence and citations over.
+
+    Args:
+        label: as the papers write it: "LRR".
+        sentence: what it does, for help and glossary.
+        citations: keys of `winsome.citation.CITATIONS`, or BibTeX of one's own.
+        example: arguments that a contract test calls it with, beside `levels` and `rate` where it has these.
+        short: a shorter name for the command line: "lrr".
+    """
+
+    def describe(make: Callable[P, Method]) -> Callable[P, Method]:
+        @functools.wraps(make)
+        def made(*args: P.args, **options: P.kwargs) -> Method:
+            method = make(*args, **options)
+            cited = tuple(dict.fromkeys((*citations, *method.citations)))
+            return replace(method, label=method.label or label, sentence=method.sentence or sentence, citations=cited)
+
+        return described(label, sentence, citations=citations, example=example, short=short)(made)
+
+    return describe
+
+
+def make_method(make: Callable[..., Method], **options: Any) -> Method:
+    """Call a method's function with those of the options that it takes: `make_method(aws, levels=3, rate=0.2, step=0)`.
+
+    Raises:
+        WinsomeError: it needs another one, which is named, or returns no method.
+    """
+    taken = taken_by(make, options)
+    for name, parameter in inspect.signature(make).parameters.items():
+        variable = parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+        if parameter.default is parameter.empty and name not in taken and not variable:
+            known = ", ".join(options)
+            raise WinsomeError(
+                f"the method {name_of(make)!r} needs {name!r}, which is not given here (given are {known}); "
+                "give it a default value, or write a function around it that has one"
+            )
+    method: object = make(**taken)
+    if not isinstance(method, Method):
+        raise WinsomeError(f"{name_of(make)!r} returns a {type(method).__name__}; a method's function returns a winsome.Method")
+    return method
+
+
+@named_method(
+    "IMP",
+    "Train, prune the smallest weights, set the others back to their start, train again.",
+    citations=("frankle2019lottery",),
+    short="imp",
+)
 def imp(levels: int = 15, rate: float = 0.2) -> Method:
     """Iterative magnitude pruning: weights go back to their initial values at every level (arXiv:1803.03635)."""
-    return Method(geometric(levels, rate), RewindTo(0), citations=("frankle2019lottery",))
+    return Method(geometric(levels, rate), RewindTo(0))
 
 
+@named_method(
+    "WR",
+    "IMP whose weights go back to an early training step instead of their start.",
+    citations=("frankle2020linear",),
+    example={"step": 2},
+    short="wr",
+)
 def weight_rewinding(levels: int = 15, rate: float = 0.2, *, step: int) -> Method:
     """IMP that goes back to an early training step instead of initialisation (arXiv:1912.05671)."""
-    return Method(geometric(levels, rate), RewindTo(step), citations=("frankle2020linear",))
+    return Method(geometric(levels, rate), RewindTo(step))
 
 
+@named_method(
+    "LRR",
+    "Train, prune the smallest weights, keep the others, restart the learning-rate schedule, train again.",
+    citations=("renda2020comparing",),
+    short="lrr",
+)
 def learning_rate_rewinding(levels: int = 15, rate: float = 0.2) -> Method:
     """LRR: weights stay, only the learning-rate schedule restarts (arXiv:2003.02389)."""
-    return Method(geometric(levels, rate), KeepWeights(), citations=("renda2020comparing",))
+    return Method(geometric(levels, rate), KeepWeights())
 
 
+@named_method(
+    "LRR, norms rewound",
+    "LRR whose normalisation parameters and statistics go back to an early step at every level.",
+    citations=("gadhikar2024masks",),
+    example={"step": 2},
+)
 def lrr_with_norm_rewinding(levels: int = 15, rate: float = 0.2, *, step: int = 0) -> Method:
     """LRR whose normalisation parameters and statistics go back to an early step at every level (arXiv:2402.19262)."""
-    return Method(geometric(levels, rate), KeepWeightsRewindNorms(step), citations=("gadhikar2024masks",))
+    return Method(geometric(levels, rate), KeepWeightsRewindNorms(step))
 
 
+@named_method(
+    "AWS",
+    "LRR with normalisation parameters randomly interpolated toward their initial values at every training step.",
+    citations=("oh2025sign",),
+    short="aws",
+)
 def aws(levels: int = 15, rate: float = 0.2) -> Method:
     """AWS: LRR with normalisation parameters randomly interpolated toward their initial values (arXiv:2504.05357)."""
-    return Method(geometric(levels, rate), KeepWeights(), while_training=interpolated_norms, citations=("oh2025sign",))
+    return Method(geometric(levels, rate), KeepWeights(), while_training=interpolated_norms)
 
 
+@named_method(
+    "LRR, frozen norms",
+    "LRR with normalisation parameters fixed at gamma = 1, beta = 0: the control for AWS.",
+    citations=("oh2025sign",),
+    short="frozen",
+)
 def lrr_with_frozen_norms(levels: int = 15, rate: float = 0.2) -> Method:
     """LRR with normalisation parameters fixed at gamma = 1, beta = 0: the control for AWS."""
-    return Method(geometric(levels, rate), KeepWeights(), while_training=frozen_norms, citations=("oh2025sign",))
+    return Method(geometric(levels, rate), KeepWeights(), while_training=frozen_norms)
 
 
 def rewind_norms(method: Method, *, step: int = 0) -> Method:
@@ -101,10 +205,13 @@ def rewind_norms(method: Method, *, step: int = 0) -> Method:
         return method
     if not isinstance(method.rewind, KeepWeights):
         raise WinsomeError(f"{method.rewind} does not keep the weights: write a rewind that also rewinds normalisation")
-    citations = tuple(dict.fromkeys((*method.citations, "gadhikar2024masks")))
-    return replace(method, rewind=KeepWeightsRewindNorms(step), citations=citations)
+    return replace(method, rewind=KeepWeightsRewindNorms(step))
 
 
 METHODS: dict[str, Callable[..., Method]] = {
     f.__name__: f for f in (imp, weight_rewinding, learning_rate_rewinding, lrr_with_norm_rewinding, aws, lrr_with_frozen_norms)
+}
+
+WHILE_TRAINING: dict[str, Callable[..., Any]] = {  # parts, and classes whose instances are
+    part.__name__: part for part in (plain, interpolated_norms, frozen_norms, fixed_signs, SignFlips)
 }

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 
+from winsome.about import described
 from winsome.errors import WinsomeError
 from winsome.signed_mask import SignedMask
 from winsome.while_training import Progress
@@ -50,6 +51,13 @@ def reset_norm_parameters(model: nn.Module) -> None:
             parameter.fill_(_initial(kind))
 
 
+@described(
+    "interpolated norms",
+    "Every training step uses normalisation parameters drawn at random between their own and their initial values.",
+    citations=("oh2025sign",),
+    needs=("norms",),
+    stacks=True,
+)
 @contextmanager
 def interpolated_norms(model: nn.Module, seed: int | Sequence[int], _mask: SignedMask | None = None) -> Iterator[Progress]:
     """AWS: every training forward pass uses psi_used = alpha * psi + (1 - alpha) * psi_init (arXiv:2504.05357, section 4).
@@ -107,6 +115,13 @@ def interpolated_norms(model: nn.Module, seed: int | Sequence[int], _mask: Signe
             handle.remove()
 
 
+@described(
+    "frozen norms",
+    "Normalisation parameters stay at gamma = 1, beta = 0.",
+    citations=("oh2025sign",),
+    needs=("norms",),
+    stacks=True,
+)
 @contextmanager
 def frozen_norms(model: nn.Module, _seed: int | Sequence[int] = 0, _mask: SignedMask | None = None) -> Iterator[Progress]:
     """Train with psi fixed at psi_init: the control that every study of AWS should carry.

@@ -11,12 +11,20 @@ import torch
 from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
+from winsome.about import described
 from winsome.errors import WinsomeError
 from winsome.seeding import generator
 from winsome.signed_mask import SignedMask, matching_parameters
 from winsome.while_training import Progress
 
 
+@described(
+    "sign flips",
+    "At some training steps every surviving weight's sign flips with a probability.",
+    citations=("gadhikar2024masks",),
+    example={"probability": 0.3, "at": (1,)},
+    stacks=True,
+)
 @dataclass(frozen=True)
 class SignFlips:
     """At some training steps, every surviving weight's sign flips with a probability, independently (arXiv:2402.19262).
@@ -86,6 +94,12 @@ def flip_steps(*, every: int, epochs: int, steps_per_epoch: int) -> tuple[int, .
     return steps
 
 
+@described(
+    "fixed signs",
+    "No prunable weight may change its sign: one that would is put back to the other side of zero after every step.",
+    citations=("gadhikar2024masks",),
+    stacks=True,
+)
 @contextmanager
 def fixed_signs(model: nn.Module, _seed: int | Sequence[int], mask: SignedMask) -> Iterator[Progress]:
     """Train under fixed signs: after every optimizer step w <- |w| * s, with s the signed mask (arXiv:2402.19262).

@@ -9,6 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from winsome.about import described
 from winsome.errors import WinsomeError
 from winsome.state import State
 
@@ -52,6 +53,12 @@ def _check_step(step: int) -> None:
         raise WinsomeError(f"a network is rewound to step 0 or later, got {step}")
 
 
+@described(
+    "rewinding",
+    "All weights go back to their values before an early training step; the learning-rate schedule goes on from there.",
+    citations=("frankle2019lottery",),
+    example={"step": 2},
+)
 @dataclass(frozen=True)
 class RewindTo:
     """Everything goes back to its value before training step `step`; the schedule goes on from there.
@@ -71,6 +78,7 @@ class RewindTo:
         return dict(early), self.step
 
 
+@described("LRR", "Weights stay as trained, the learning-rate schedule restarts.", citations=("renda2020comparing",))
 @dataclass(frozen=True)
 class KeepWeights:
     """Weights stay as trained, only the learning-rate schedule restarts (arXiv:2003.02389)."""
@@ -83,6 +91,12 @@ class KeepWeights:
         return dict(trained), 0
 
 
+@described(
+    "LRR, norms rewound",
+    "Weights stay as trained, normalisation goes back to an early step.",
+    citations=("renda2020comparing", "gadhikar2024masks"),
+    example={"step": 2},
+)
 @dataclass(frozen=True)
 class KeepWeightsRewindNorms:
     """Weights stay as trained; normalisation parameters and running statistics go back to `step` (arXiv:2402.19262)."""
@@ -97,6 +111,12 @@ class KeepWeightsRewindNorms:
         return {name: early[name] if name in restart.norm_names else value for name, value in trained.items()}, 0
 
 
+@described(
+    "trained signs",
+    "Prunable weights keep their trained signs, magnitudes and everything else go back to an early step.",
+    citations=("gadhikar2024masks", "zhou2019deconstructing"),
+    example={"step": 2},
+)
 @dataclass(frozen=True)
 class KeepSigns:
     """Sign transplant (i): magnitudes and everything else go back to `step`, prunable weights keep their trained signs.
@@ -114,6 +134,12 @@ class KeepSigns:
         return {name: _signed(value, trained[name]) if name in restart.kept else value for name, value in early.items()}, 0
 
 
+@described(
+    "early signs",
+    "Prunable weights take their signs of an early step, magnitudes and everything else stay as trained.",
+    citations=("gadhikar2024masks", "zhou2019deconstructing"),
+    example={"step": 2},
+)
 @dataclass(frozen=True)
 class RewindSigns:
     """Sign transplant (ii): magnitudes and everything else stay as trained, prunable weights take their signs of `step`."""
@@ -128,6 +154,11 @@ class RewindSigns:
         return {name: _signed(value, early[name]) if name in restart.kept else value for name, value in trained.items()}, 0
 
 
+@described(
+    "shuffled magnitudes",
+    "Magnitudes of a layer's kept weights change places at random, signs stay where they are.",
+    citations=("gadhikar2024masks", "frankle2020early"),
+)
 @dataclass(frozen=True)
 class ShuffleMagnitudes:
     """Sign transplant (iii): the magnitudes of a layer's kept weights change places at random, signs stay where they are."""
@@ -150,3 +181,8 @@ class ShuffleMagnitudes:
 def _signed(magnitudes: Tensor, signs: Tensor) -> Tensor:
     magnitudes = magnitudes.abs()
     return torch.where(signs < 0, -magnitudes, magnitudes)
+
+
+REWINDS: dict[str, type[Rewind]] = {
+    kind.__name__: kind for kind in (RewindTo, KeepWeights, KeepWeightsRewindNorms, KeepSigns, RewindSigns, ShuffleMagnitudes)
+}

@@ -8,34 +8,58 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from winsome.about import described
 from winsome.errors import WinsomeError
+from winsome.identity import identity
+from winsome.state import state_digest
 
 Scores = dict[str, Tensor]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Probe:
-    """One batch and a loss, for scores that look at data.
+    """Batches and a loss, for scores that look at data.
+
+    A search calls a score with the network in the probe's mode and without gradients; the network's own mode, gradients and
+    running statistics are given back.
 
     Attributes:
         inputs: what the network is called with, on its device.
         labels: what the loss compares its output with.
         loss: `loss(outputs, labels)`, a scalar.
+        more: further batches, each (inputs, labels); `batches` has all of them.
+        training: whether the network is in training mode, in which BatchNorm takes the batch's statistics and dropout is on.
     """
 
     inputs: Tensor
     labels: Tensor
     loss: Callable[[Tensor, Tensor], Tensor] = nn.functional.cross_entropy
+    more: tuple[tuple[Tensor, Tensor], ...] = ()
+    training: bool = True
+
+    @property
+    def batches(self) -> tuple[tuple[Tensor, Tensor], ...]:
+        """All batches, each (inputs, labels)."""
+        return ((self.inputs, self.labels), *self.more)
+
+    def record(self) -> dict[str, object]:
+        """What scores follow from, as JSON values: a run folder refuses another probe."""
+        tensors = {f"{number}/{kind}": t for number, batch in enumerate(self.batches) for kind, t in enumerate(batch)}
+        digest = state_digest({name: tensor.detach().to("cpu") for name, tensor in tensors.items()})
+        made = {"batches": len(self.batches), "examples": sum(len(labels) for _, labels in self.batches), "digest": digest[:16]}
+        return {**made, "training": self.training, "loss": identity(self.loss)}
 
 
 Score = Callable[[Mapping[str, nn.Parameter], nn.Module, Probe | None, torch.Generator], Scores]
 
 
+@described("magnitude", "The smallest weights go first.", citations=("han2015learning",))
 def magnitude(weights: Mapping[str, nn.Parameter], _model: nn.Module, _probe: Probe | None, _random: torch.Generator) -> Scores:
     """|w|: the smallest weights go first (Han et al., arXiv:1506.02626)."""
     return {name: weight.detach().abs() for name, weight in weights.items()}
 
 
+@described("random", "Which weights go is chance alone.", citations=("gadhikar2023random",))
 def random(weights: Mapping[str, nn.Parameter], _model: nn.Module, _probe: Probe | None, random: torch.Generator) -> Scores:
     """Uniform in [0, 1): which weights go is chance alone; the control of every criterion."""
     return {name: torch.rand(weight.shape, generator=random, dtype=torch.float64) for name, weight in weights.items()}

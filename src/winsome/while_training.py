@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
 from torch import Tensor, nn
 
+from winsome.about import described
 from winsome.errors import WinsomeError
+from winsome.identity import name_of
 from winsome.signed_mask import SignedMask
 
 Progress = dict[str, Tensor]  # what a resumed level restores in place, beside weights and optimizer
@@ -29,12 +31,14 @@ class WhileTraining(Protocol):
         ...
 
 
+@described("plain", "Levels train as they are.", stacks=True)
 @contextmanager
 def plain(_model: nn.Module, _seed: int | Sequence[int] = 0, _mask: SignedMask | None = None) -> Iterator[Progress]:
     """Train as is."""
     yield {}
 
 
+@described("several at once", "Several parts hold while a level trains.", stacks=True)
 @dataclass(frozen=True)
 class AllOf:
     """Several of them at once, entered in order: `AllOf((interpolated_norms, SignFlips(0.3, at=(100,))))`."""
@@ -45,10 +49,11 @@ class AllOf:
     def __call__(self, model: nn.Module, seed: int | Sequence[int], mask: SignedMask) -> Iterator[Progress]:
         """Enter every part; the progress of each is kept under its place."""
         with ExitStack() as stack:
-            entered = [stack.enter_context(part(model, seed, mask)) for part in self.parts]
+            entered = [stack.enter_context(entering(part, model, seed, mask)) for part in self.parts]
             yield {f"{place}.{key}": value for place, progress in enumerate(entered) for key, value in progress.items()}
 
 
+@described("on some levels", "A part holds on some levels of a search only.", stacks=True)
 @dataclass(frozen=True)
 class OnLevels:
     """One of them on some levels of a search only; the other levels train as is, or as `otherwise` says.
@@ -65,15 +70,49 @@ class OnLevels:
         if not self.levels or min(self.levels) < 0:
             raise WinsomeError(f"levels are numbers from 0 upwards, at least one; got {list(self.levels)}")
 
+    @property
+    def parts(self) -> tuple[WhileTraining, ...]:
+        """What it is made of."""
+        return (self.part, self.otherwise)
+
     @contextmanager
     def __call__(self, model: nn.Module, seed: int | Sequence[int], mask: SignedMask) -> Iterator[Progress]:
         """The part itself, for a training that is no level of a search."""
-        with self.part(model, seed, mask) as progress:
+        with entering(self.part, model, seed, mask) as progress:
             yield progress
 
     def at(self, level: int) -> WhileTraining:
         """What holds on this level."""
         return self.part if level in self.levels else self.otherwise
+
+
+@contextmanager
+def entering(part: WhileTraining, model: nn.Module, seed: int | Sequence[int], mask: SignedMask) -> Iterator[Progress]:
+    """Enter a part, checked: what it yields is a mapping of tensors, or nothing.
+
+    Raises:
+        WinsomeError: it is no context manager, or yields something else; names the part.
+    """
+    context: object = part(model, seed, mask)
+    if not isinstance(context, AbstractContextManager):
+        raise WinsomeError(
+            f"{name_of(part)!r} (while_training) gives a {type(context).__name__} and no context manager: "
+            "write it with `yield` under @contextlib.contextmanager"
+        )
+    with context as progress:
+        named = {} if progress is None else progress
+        if not isinstance(named, Mapping) or not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in named.items()):
+            raise WinsomeError(
+                f"{name_of(part)!r} (while_training) yields {_kinds(named)}; what a checkpoint is to restore are tensors by "
+                "name, or nothing: `yield {}`"
+            )
+        yield dict(named)
+
+
+def _kinds(progress: object) -> str:
+    if not isinstance(progress, Mapping):
+        return f"a {type(progress).__name__}"
+    return ", ".join(f"{key!r}: {type(value).__name__}" for key, value in progress.items())
 
 
 def on_level(part: WhileTraining, level: int) -> WhileTraining:

@@ -14,9 +14,9 @@ from winsome.cli.variations import AS_IT_IS, Variations
 from winsome.data.batches import steps_per_epoch
 from winsome.data.image_store import OnCorrupt
 from winsome.errors import WinsomeError
+from winsome.level import Level
 from winsome.norms import norm_parameters
 from winsome.prunable import format_plan, plan
-from winsome.search import Level
 from winsome.stacking import can_stack, one_thread
 from winsome.study.conditions import conditions_of
 from winsome.study.design import DataSpec, NetworkSpec, Study

@@ -13,9 +13,9 @@ from tyro.conf import Positional
 from winsome.errors import WinsomeError
 
 if TYPE_CHECKING:
-    from winsome.sweep.file import GridFile
     from winsome.sweep.plan import Step
     from winsome.tasks.graph import Runner
+    from winsome.user_code import UserFile
 
 
 def sweep(
@@ -82,7 +82,7 @@ def sweep(
     print_end(ended, display, page)
 
 
-def _without_ray(steps: tuple[Step, ...], workers: int, grid_file: GridFile) -> AbstractContextManager[Runner]:
+def _without_ray(steps: tuple[Step, ...], workers: int, grid_file: UserFile) -> AbstractContextManager[Runner]:
     from winsome.sweep.plan import refuse_unpicklable
     from winsome.tasks.processes import processes, this_process
 

@@ -73,12 +73,27 @@ def _holds(whole: Any, part: Any) -> bool:
 
 def _differences(place: str, there: Any, here: Any) -> list[str]:
     if isinstance(there, dict) and isinstance(here, dict):
+        if {"name", "code"} <= there.keys() & here.keys() and there["name"] == here["name"]:
+            return _code_differences(place, there, here)
         keys = [*there, *(key for key in here if key not in there)]
         return [
             line for key in keys for line in _differences(f"{place}.{key}" if place else key, there.get(key), here.get(key))
         ]
     say = _shortly if _shortly(there) != _shortly(here) else json.dumps  # a difference in what is left out is one, too
     return [] if there == here else [f"{place} was {say(there)}, is now {say(here)}"]
+
+
+def _code_differences(place: str, there: dict[str, Any], here: dict[str, Any]) -> list[str]:
+    """Which functions of a part of the user's changed (`winsome.identity`), in place of two digests."""
+    before, now, part = there["code"], here["code"], f"{here['name']!r} ({place})"
+    lines = []
+    for name in [*before, *(name for name in now if name not in before)]:
+        whose = part if name in (here["name"], f"{here['name']}.__call__") else f"{name!r}, which {part} uses,"
+        if name not in now or name not in before:
+            lines.append(f"{part} {'no longer uses' if name in before else 'now uses'} {name!r}")
+        elif before[name] != now[name]:
+            lines.append(f"the code of {whose} changed since the folder was made")
+    return lines + _differences(place, there.get("values", {}), here.get("values", {}))
 
 
 def _shortly(value: Any) -> str:

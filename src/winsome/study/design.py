@@ -13,8 +13,9 @@ from winsome import data as data_sets
 from winsome.data.image_store import OnCorrupt
 from winsome.data.images import ImageData, subset, with_validation
 from winsome.errors import WinsomeError
+from winsome.identity import name_of
 from winsome.mask_swap import Borrow, same_masks
-from winsome.methods import Method, name_of
+from winsome.methods import Method
 from winsome.study.arms import CLAIMS, Arm, Claim, Network, Planted
 from winsome.training.settings import Training
 

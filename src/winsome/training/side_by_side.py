@@ -14,10 +14,11 @@ from torch.optim import Optimizer
 
 from winsome import distributed
 from winsome.data.batches import steps_per_epoch
+from winsome.level import Level
 from winsome.methods import Method
 from winsome.runs import checkpoint
 from winsome.runs.search_folder import read_checkpoint, write_checkpoint
-from winsome.search import Level, Search
+from winsome.search import Search
 from winsome.seeding import seeded, stream_seed
 from winsome.signed_mask import SignedMask, stack_masks
 from winsome.stacking import stack, unstack

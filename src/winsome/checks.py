@@ -1,0 +1,161 @@
+"""What parts return, checked where a search or a study takes it: each error names the part and the parameter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from winsome.allocation import Kept
+from winsome.errors import WinsomeError
+from winsome.identity import name_of
+from winsome.scores import Scores
+from winsome.signed_mask import SignedMask
+from winsome.state import State
+
+Part = Callable[..., object]
+
+
+def checked_scores(scores: object, weights: Mapping[str, Tensor], kept: Mapping[str, Tensor], part: Part) -> Scores:
+    """The scores in the order of the weights: one finite number for every weight that is kept.
+
+    Integers are taken as floating-point numbers of the same order.
+
+    Raises:
+        WinsomeError: a name is missing or surplus, or scores are of another shape or type, NaN or infinite.
+    """
+    who = f"the score {name_of(part)!r}"
+    given = _tensors(scores, weights, who, "for every prunable weight one number; higher means keep")
+    checked: Scores = {}
+    for name, weight in weights.items():
+        score = given[name].detach()
+        if score.shape != weight.shape:
+            raise WinsomeError(
+                f"{who} gives {_shape(score)} numbers for {name!r}, whose weights are {_shape(weight)}: every weight takes "
+                "one; where several share a number, say so: score.expand_as(weight)"
+            )
+        if score.is_meta or score.layout != torch.strided:
+            raise WinsomeError(f"{who} gives {'no values' if score.is_meta else f'a {score.layout} tensor'} for {name!r}")
+        if not score.is_floating_point():
+            score = _as_floats(score, name, who)
+        bad = ~torch.isfinite(score if score.dtype.itemsize > 1 else score.float()).cpu() & kept[name]
+        if count := int(torch.count_nonzero(bad)):
+            raise WinsomeError(
+                f"{who} gives NaN or infinity for {count} kept weights of {name!r}: they cannot be ordered; "
+                "scores are finite, those of weights to go first are just lower"
+            )
+        checked[name] = score
+    return checked
+
+
+def checked_kept(allocated: object, density: float, kept: Mapping[str, Tensor], part: Part) -> Kept:
+    """Which weights an allocation keeps, on the CPU: exactly round(density * total), all kept before.
+
+    Raises:
+        WinsomeError: a name is missing or surplus, a tensor is not bool or of another shape, a weight comes back, or the count
+            is another one.
+    """
+    who = f"the allocation {name_of(part)!r}"
+    given = _tensors(allocated, kept, who, "for every prunable weight whether it is kept")
+    checked: Kept = {}
+    for name, before in kept.items():
+        keep = given[name]
+        if keep.dtype != torch.bool or keep.shape != before.shape:
+            raise WinsomeError(
+                f"{who} gives {_shape(keep)} {_type(keep)} for {name!r}; {_shape(before)} bool is wanted, True where kept"
+            )
+        keep = keep.detach().cpu()
+        if bool((keep & ~before).any()):
+            raise WinsomeError(f"{who} brings back weights of {name!r} that are pruned already: masks are nested (keep & kept)")
+        checked[name] = keep
+    count, total = (sum(int(f(keep)) for keep in checked.values()) for f in (torch.count_nonzero, torch.numel))
+    if count != round(density * total):
+        raise WinsomeError(
+            f"{who} keeps {count} of {total} weights, but density {density:g} means round(density * total) = "
+            f"{round(density * total)}; winsome.allocation.keep_in_layers and `shares` count exactly"
+        )
+    return checked
+
+
+def checked_restart(restart: object, trained: Mapping[str, Tensor], part: Part) -> tuple[State, int]:
+    """The state a level starts from, in the order of the trained one, and the step of its schedule.
+
+    Raises:
+        WinsomeError: it is no pair, a name is missing or surplus, a value has another shape or type or is not finite, or the
+            step is no whole number from 0 up.
+    """
+    who = f"the rewind {name_of(part)!r}"
+    if not isinstance(restart, tuple) or len(restart) != 2:
+        raise WinsomeError(f"{who} gives a {type(restart).__name__}; (state, first step) is wanted")
+    given = _tensors(restart[0], trained, who, "a whole state_dict")
+    for name, value in trained.items():
+        new = given[name]
+        if new.shape != value.shape or new.dtype != value.dtype:
+            raise WinsomeError(
+                f"{who} gives {_shape(new)} {_type(new)} for {name!r}, which is {_shape(value)} {_type(value)} in the network"
+            )
+        if not bool(torch.isfinite(new).all()) and bool(torch.isfinite(value).all()):
+            raise WinsomeError(f"{who} gives NaN or infinity for {name!r}")
+    step: Any = restart[1]
+    if isinstance(step, bool) or not isinstance(step, int) or step < 0:
+        raise WinsomeError(f"{who} starts the schedule at step {step!r}; a whole number from 0 up is wanted")
+    return {name: given[name].detach() for name in trained}, step
+
+
+def checked_transplant(mask: object, weights: Mapping[str, Tensor], part: Part) -> SignedMask:
+    """The signed mask that a transplant gives to train under, if it fits the network's prunable weights.
+
+    Raises:
+        WinsomeError: it is no signed mask, or its names or shapes are not the prunable weights'; or a weight is not finite.
+    """
+    who = f"the transplant {name_of(part)!r}"
+    if not isinstance(mask, SignedMask):
+        raise WinsomeError(f"{who} gives a {type(mask).__name__}; a SignedMask to train under is wanted, as plant() returns it")
+    _same_names(mask, weights, who, "a mask of every prunable weight")
+    for name, weight in weights.items():
+        if (kept := mask.kept(name)).shape != weight.shape:
+            raise WinsomeError(f"{who} gives a mask of {_shape(kept)} for {name!r}, whose weights are {_shape(weight)}")
+        if not bool(torch.isfinite(weight).all()):
+            raise WinsomeError(f"{who} left NaN or infinity in the weights of {name!r}")
+    return mask
+
+
+def _tensors(given: object, wanted: Iterable[str], who: str, what: str) -> dict[str, Tensor]:
+    if not isinstance(given, Mapping):
+        raise WinsomeError(f"{who} gives a {type(given).__name__}; a dict by parameter name is wanted: {what}")
+    _same_names(given, wanted, who, what)
+    for name, value in given.items():
+        if not isinstance(value, Tensor):
+            raise WinsomeError(f"{who} gives a {type(value).__name__} for {name!r}; a tensor is wanted: {what}")
+    return dict(given)
+
+
+def _same_names(given: Iterable[str], wanted: Iterable[str], who: str, what: str) -> None:
+    there, needed = list(given), list(wanted)
+    missing = [name for name in needed if name not in there]
+    surplus = [name for name in there if name not in needed]
+    if missing or surplus:
+        problems = [f"gives nothing for {', '.join(map(repr, missing))}"] if missing else []
+        problems += [f"gives {', '.join(map(repr, surplus))}, which it was not asked for"] if surplus else []
+        raise WinsomeError(f"{who} {' and '.join(problems)}; wanted is {what}")
+
+
+def _as_floats(score: Tensor, name: str, who: str) -> Tensor:
+    if score.is_complex():
+        raise WinsomeError(f"{who} gives complex numbers for {name!r}; they have no order")
+    exact = score.to(torch.float64)
+    if score.dtype != torch.bool and not torch.equal(exact.to(score.dtype), score):
+        raise WinsomeError(
+            f"{who} gives integers beyond 2^53 for {name!r}, which are not told apart; give floating-point numbers"
+        )
+    return exact
+
+
+def _shape(tensor: Tensor) -> str:
+    return "x".join(map(str, tensor.shape)) or "0-dimensional"
+
+
+def _type(tensor: Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")

@@ -1,0 +1,129 @@
+"""One round of a search: handed to the loop that trains it, and handed out with its ticket when it is trained."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import nn
+from torch.optim import Optimizer
+
+from winsome import distributed
+from winsome.errors import WinsomeError
+from winsome.methods import Method
+from winsome.own_names import OwnNames, holding
+from winsome.runs import checkpoint
+from winsome.runs.search_folder import RunFolder
+from winsome.seeding import seeded, stream_seed
+from winsome.signed_mask import SignedMask
+from winsome.state import State, full_state
+from winsome.ticket import Ticket
+from winsome.while_training import Progress, on_level
+
+log = logging.getLogger("winsome")
+
+Metrics = Mapping[str, Any]  # JSON values
+
+
+@dataclass(eq=False)
+class Level:
+    """One train-prune round: handed to `train`, and handed out when it is finished.
+
+    Attributes:
+        number: 0 for the first.
+        density: fraction of prunable weights kept while this level trains, in (0, 1].
+        mask: which weights are kept, with the signs that they start the level with.
+        first_step: the step of the schedule at which training starts; above 0 where a method rewinds to a later step.
+        seed: of this level's training; data order and augmentation should follow from it.
+        method: how the search prunes and restarts.
+        state: the trained network's state_dict on the CPU; empty while it trains.
+        metrics: what `train` returned; empty while it trains.
+        seconds: how long training took; 0 while it trains.
+        finished: whether the level is trained, and so has a ticket.
+        early: the network that later levels rewind to, once training has reached it.
+    """
+
+    number: int
+    density: float
+    mask: SignedMask
+    first_step: int
+    seed: int
+    method: Method
+    _model: nn.Module = field(repr=False)
+    _folder: RunFolder | None = field(repr=False)
+    state: State = field(default_factory=dict, repr=False)
+    metrics: Metrics = field(default_factory=dict)
+    seconds: float = 0.0
+    finished: bool = False
+    early: State = field(default_factory=dict, repr=False)
+    _ticket: Ticket | None = field(default=None, repr=False)
+    _progress: Progress = field(default_factory=dict, repr=False)
+    _own: OwnNames | None = field(default=None, repr=False)
+
+    @property
+    def ticket(self) -> Ticket:
+        """What the level found.
+
+        Raises:
+            WinsomeError: it is training still.
+        """
+        if self._ticket is None:
+            raise WinsomeError(
+                f"level {self.number} has no ticket while it trains, only the mask that it started with (level.mask); "
+                "a level that find_tickets hands out has one"
+            )
+        return self._ticket
+
+    def finish(self, ticket: Ticket, state: State, metrics: Metrics, seconds: float) -> None:
+        """The level is trained, now or in an earlier process."""
+        self._ticket, self.state, self.metrics, self.seconds, self.finished = ticket, state, metrics, seconds, True
+
+    def steps(self, total: int, *, optimizer: Optimizer | None = None, save_every: int = 0) -> Iterator[int]:
+        """The training steps of this level: `for step in level.steps(2000): ...` with one optimizer step in each.
+
+        Hand over the optimizer and the level goes on inside itself after a kill: its state, the network's and the random
+        streams' are kept every `save_every` steps. Without it, a killed level starts over. A learning-rate schedule must
+        follow from `step`: a scheduler object's own count is not kept.
+
+        Args:
+            total: steps of a full level; a method that rewinds to step k starts at k.
+            optimizer: what steps the network.
+            save_every: steps between two checkpoints; 0 for none.
+
+        Raises:
+            WinsomeError: no step is left to train.
+        """
+        if total <= self.first_step:
+            raise WinsomeError(f"a level of {total} steps that starts at step {self.first_step} trains nothing")
+        first, extra = self.first_step, self._progress
+        if optimizer is not None and self._folder is not None:
+            first = checkpoint.restore(self._folder.read_checkpoint(self.number), self._model, optimizer, extra, default=first)
+            if first > self.first_step:
+                log.info("level %d goes on at step %d", self.number, first)
+        for step in range(first, total):
+            if self.number == 0 and step == self.method.rewind.step and not self.early:
+                distributed.share_buffers(self._model)
+                self.keep_early(self._own.state() if self._own is not None else full_state(self._model))
+            if optimizer is not None and self._folder is not None and save_every and step > first and step % save_every == 0:
+                self._folder.write_checkpoint(*checkpoint.take(self._model, optimizer, extra, step=step, level=self.number))
+            yield step
+
+    def keep_early(self, state: State) -> None:
+        """Keep the network that later levels rewind to."""
+        if not self.early:
+            self.early = state
+            if self._folder is not None and self.method.rewind.step:
+                self._folder.write_named("early", state)
+
+    @contextmanager
+    def training(self) -> Iterator[None]:
+        """Everything that holds while this level trains: pruned weights stay zero, random streams are the level's own."""
+        with ExitStack() as stack:
+            stack.enter_context(seeded(self.seed, distributed.by_rank("training")))
+            stack.enter_context(self.mask.enforced_on(self._model))
+            part, seed = on_level(self.method.while_training, self.number), stream_seed(self.seed, "interpolation")
+            self._own, self._progress = stack.enter_context(holding(part, self._model, seed, self.mask))
+            yield
