@@ -45,7 +45,7 @@ from winsome.norms import interpolated_norms
 from winsome.study import presets
 from winsome.study.design import DataSpec
 from winsome.study.run import run
-from winsome.training.loop import train
+from winsome.training.loop import Networks, train
 from winsome.training.precision import FP32, default_device, fast_precision
 from winsome.training.settings import SGD, Constant, Training
 
@@ -163,7 +163,7 @@ def epoch_figures(batch: int, sizes: Sizes) -> list[Figure]:
         stack.enter_context(random_mask(network).enforced_on(network))
         stack.enter_context(interpolated_norms(network, 0))
         optimizer = training.optimizer(network.parameters())
-        go = partial(train, network, data, training, optimizer, seeds=[0], precision=precision)
+        go = partial(train, Networks(network, [0]), data, training, optimizer, precision=precision)
         go(range(sizes.epochs * per_epoch), on_epoch=on_epoch)
         waited = _waits(go, per_epoch) if ON_GPU else []
     epochs = tuple(b - a for a, b in pairwise(ends))
@@ -200,7 +200,7 @@ def study_figures(sizes: Sizes) -> list[Figure]:
         study = replace(
             whole,
             data=DataSpec(str(folder)),
-            methods=(("lrr", learning_rate_rewinding(sizes.study_levels)), ("aws", aws(sizes.study_levels))),
+            searches=(("lrr", learning_rate_rewinding(sizes.study_levels)), ("aws", aws(sizes.study_levels))),
             search_training=replace(whole.search_training, epochs=sizes.study_epochs, batch_size=min(128, sizes.images)),
             warmup_epochs=0,
             training=replace(whole.training, epochs=sizes.study_epochs, batch_size=min(128, sizes.images)),

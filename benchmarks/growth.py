@@ -44,7 +44,7 @@ def study_of(axis: str, units: int, *, epochs: int, network: str = "residual_mlp
         whole,
         data=DataSpec("digits", train_images=train_images),
         network=NetworkSpec("small_conv" if axis == "width, convolutions" else network, width),
-        methods=(("aws", aws(levels, 0.2)),),
+        searches=(("aws", aws(levels, 0.2)),),
         search_training=replace(whole.search_training, epochs=epochs),
         warmup_epochs=0,
         training=replace(whole.training, epochs=4 * epochs),

@@ -24,7 +24,7 @@ from winsome import Level, aws, find_tickets, models
 from winsome.data import ImageData, steps_per_epoch
 from winsome.search import Search
 from winsome.training.conditions import Conditions
-from winsome.training.loop import train
+from winsome.training.loop import Networks, train
 from winsome.training.precision import fast_precision
 from winsome.training.settings import SGD, Constant, Training
 from winsome.training.side_by_side import search_together
@@ -39,7 +39,7 @@ def plain(network: nn.Module, conditions: Conditions, training: Training, _folde
     """The training loop alone."""
     optimizer = training.optimizer(network.parameters())
     for _ in range(1 + LEVELS):
-        train(network, conditions.data, training, optimizer, range(STEPS), seeds=[0], precision=conditions.precision)
+        train(Networks(network, [0]), conditions.data, training, optimizer, range(STEPS), precision=conditions.precision)
 
 
 def by_find_tickets(network: nn.Module, conditions: Conditions, training: Training, folder: Path) -> None:
@@ -48,7 +48,7 @@ def by_find_tickets(network: nn.Module, conditions: Conditions, training: Traini
     def train_level(model: nn.Module, level: Level) -> None:
         optimizer = training.optimizer(model.parameters())
         steps = level.steps(STEPS, optimizer=optimizer, save_every=2)
-        train(model, conditions.data, training, optimizer, steps, seeds=[level.seed], precision=conditions.precision)
+        train(Networks(model, [level.seed]), conditions.data, training, optimizer, steps, precision=conditions.precision)
 
     for _ in find_tickets(network, aws(levels=LEVELS), train_level, save_to=folder):
         pass

@@ -16,7 +16,7 @@ from measuring import Figure, interleaved, one_thread, print_figures, print_mach
 from winsome import models
 from winsome.data import ImageData, load
 from winsome.stacking import stack
-from winsome.training.loop import train
+from winsome.training.loop import Networks, train
 from winsome.training.settings import SGD, Training
 
 
@@ -26,13 +26,11 @@ def member_steps_per_second(data: ImageData, steps: int, network: nn.Module, mem
     start = time.perf_counter()
     seeds = list(range(members))
     train(
-        network,
+        Networks(network, seeds, stacked=stacked),
         data,
         training,
         training.optimizer(network.parameters(), stacked=stacked),
         range(steps),
-        seeds=seeds,
-        stacked=stacked,
     )
     return members * steps / (time.perf_counter() - start)
 

@@ -104,7 +104,7 @@ def small_study(folder: Path, images: int, scratch_epochs: int, *, seeds: int = 
         name="share",
         data=DataSpec(str(noise_folder(folder / "images", images, images // 5))),
         network=NetworkSpec(network),
-        methods=(("aws", aws(LEVELS)),),
+        searches=(("aws", aws(LEVELS)),),
         training=replace(whole.training, epochs=scratch_epochs),
         arms=arms,
         levels=(LEVELS,),

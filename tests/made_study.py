@@ -38,7 +38,7 @@ def study(
         "name": "made",
         "data": {"name": data, "train_images": 300, "test_images": 60, "validation": False},
         "network": {"name": "residual_mlp", "options": options},
-        "methods": {method: {"densities": [0.5**k for k in range(level + 1)]} for method in ("lrr", "aws")},
+        "searches": {method: {"densities": [0.5**k for k in range(level + 1)]} for method in ("lrr", "aws")},
         "arms": list(arms),
         "levels": [level],
         "search_seeds": list(range(seeds)),

@@ -101,15 +101,10 @@ def test_a_training_from_scratch_goes_on_with_its_curve(
         )
         with stopped_after(stop_after):
             (metrics,) = members.train_from_scratch(
-                [network],
-                [mask],
-                [5],
+                [members.FreshStart(network, mask, 5, "it", file)],
                 Conditions(digits, precision, statistics_images=64),
                 Training(4, 32, SGD(0.05), StepDecay()),
-                called=["it"],
                 curve_at=(1, 2, 3),
-                on_fraction=lambda _: None,
-                kept_in=[file],
             )
         return network.state_dict(), metrics
 

@@ -18,7 +18,7 @@ from winsome.data import ImageData, load, steps_per_epoch, subset
 from winsome.files import read_json
 from winsome.signed_mask import stack_masks
 from winsome.stacking import stack
-from winsome.training.loop import train
+from winsome.training.loop import Networks, train
 from winsome.training.precision import FP32, Precision, precision_for
 from winsome.training.settings import SGD, Constant, Training
 
@@ -61,13 +61,11 @@ def trained(make: Callable[[], nn.Module], digits: ImageData, precision: Precisi
     seeds = [1] if members is None else list(range(members))
     with mask.enforced_on(network), interpolated_norms(network, 5 if members is None else seeds):
         train(
-            network,
+            Networks(network, seeds, stacked=members is not None),
             digits,
             training,
             training.optimizer(network.parameters(), stacked=members is not None),
             range(2 * steps_per_epoch(digits, 64)),
-            seeds=seeds,
-            stacked=members is not None,
             precision=precision,
         )
     for name in weights:
@@ -114,7 +112,7 @@ def test_the_tenth_training_of_a_network_is_compiled_too(digits: ImageData, grap
     for number in range(10):
         with interpolated_norms(network, number):
             optimizer = training.optimizer(network.parameters())
-            train(network, digits, training, optimizer, range(2), seeds=[number], precision=COMPILED)
+            train(Networks(network, [number]), digits, training, optimizer, range(2), precision=COMPILED)
         assert graphs() == number + 1
 
 

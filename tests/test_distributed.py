@@ -40,9 +40,9 @@ from winsome.data.images import Augmentation, ImageSet, image_data
 from winsome.errors import RankLost, WinsomeError
 from winsome.search import Search
 from winsome.training.conditions import Conditions
-from winsome.training.side_by_side import judge, search_together, train_from_scratch
+from winsome.training.side_by_side import FreshStart, judge, search_together, train_from_scratch
 from winsome.training.evaluation import evaluate
-from winsome.training.loop import train
+from winsome.training.loop import Networks, train
 from winsome.training.precision import FP32, Precision
 from winsome.training.settings import SGD, Adam, Constant, Training
 
@@ -103,7 +103,7 @@ def a_loss_and_gradients(folder):
     for parameter in net.parameters():
         optimizer.state[parameter]["momentum_buffer"] = torch.ones_like(parameter)
     with mask.enforced_on(net):
-        loss = train(net, conditions().data, settings, optimizer, range(3), seeds=[7])
+        loss = train(Networks(net, [7]), conditions().data, settings, optimizer, range(3))
     gradients = {name: parameter.grad for name, parameter in net.named_parameters()}
     return {"loss": loss, "weights": net.state_dict(), "gradients": gradients, "kept": kept}
 
@@ -115,7 +115,7 @@ def planted(folder):
     kept = {name: weights[name].abs() > weights[name].abs().median() for name in names}
     mask = winsome.SignedMask.of({name: weights[name] for name in names}, kept)
     (metrics,) = train_from_scratch(
-        [net], [mask], [5], conditions(), Training(2, 32, SGD(0.05)), called=["it"], curve_at=(1,), on_fraction=lambda _: None
+        [FreshStart(net, mask, 5, "it")], conditions(), Training(2, 32, SGD(0.05)), curve_at=(1,)
     )
     return {"metrics": metrics, "weights": net.state_dict()}
 
@@ -208,7 +208,7 @@ def one_rank_diverges(folder):
         net.register_forward_hook(lambda _module, _inputs, output: output * float("nan"))
     settings = Training(1, 32, SGD(0.05))
     try:
-        train(net, conditions().data, settings, settings.optimizer(net.parameters()), range(3), seeds=[7])
+        train(Networks(net, [7]), conditions().data, settings, settings.optimizer(net.parameters()), range(3))
     except Diverged as error:
         return {"error": str(error)}
 
@@ -221,13 +221,13 @@ def of_another_configuration(folder):
 def uneven(folder):
     settings = Training(1, 33)
     net = network("none")
-    return train(net, conditions().data, settings, settings.optimizer(net.parameters()), range(1), seeds=[0])
+    return train(Networks(net, [0]), conditions().data, settings, settings.optimizer(net.parameters()), range(1))
 
 
 def running_statistics(folder):
     """After training with BatchNorms that are each rank's own: what a network is judged with, in parts, on all ranks."""
     net, settings = network("batch"), Training(1, 32, SGD(0.05))
-    train(net, conditions().data, settings, settings.optimizer(net.parameters()), range(3), seeds=[7])
+    train(Networks(net, [7]), conditions().data, settings, settings.optimizer(net.parameters()), range(3))
     return {"state": net.state_dict(), "before": network("batch").state_dict()}
 
 
@@ -271,7 +271,7 @@ def slow_compiler(folder):
     distributed._prompt.cache_clear()
     distributed._STEP_TIMEOUT, torch.compile = datetime.timedelta(seconds=2), slowly
     try:
-        train(net, conditions().data, settings, settings.optimizer(net.parameters()), range(3), seeds=[7],
+        train(Networks(net, [7]), conditions().data, settings, settings.optimizer(net.parameters()), range(3),
               precision=Precision(compiled=True))
     finally:
         distributed._STEP_TIMEOUT, torch.compile = before, compile_of_torch

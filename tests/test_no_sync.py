@@ -18,7 +18,7 @@ from winsome.data import ImageData, load, steps_per_epoch, subset
 from winsome.signed_mask import stack_masks
 from winsome.stacking import stack
 from winsome.training.evaluation import evaluate, re_estimate_statistics
-from winsome.training.loop import train
+from winsome.training.loop import Networks, train
 from winsome.training.precision import FP32, Precision
 from winsome.training.settings import SGD, Adam, StepDecay, Training
 
@@ -93,7 +93,7 @@ def waits_by_epoch(
                     seen.append(waits.count + reads.count)
 
         precision = Precision(bf16=bf16, channels_last=bf16)
-        train(model, data, training, stepper, steps(), seeds=seeds, stacked=members > 0, precision=precision)
+        train(Networks(model, seeds, stacked=members > 0), data, training, stepper, steps(), precision=precision)
         seen.append(waits.count + reads.count)
     return seen
 
@@ -151,12 +151,11 @@ def test_a_compiled_network_trains_alike_in_one_graph_whatever_alpha_and_rate(di
     for trained, forward in ((eager, eager), (model, compiled)):
         with half_mask(trained).enforced_on(trained), interpolated_norms(trained, 5):
             train(
-                forward,
+                Networks(forward, [1]),
                 digits,
                 training,
                 training.optimizer(trained.parameters()),
                 range(3 * steps_per_epoch(digits, 64)),
-                seeds=[1],
                 precision=FP32,
                 on_epoch=lambda *_: graphs.append(counters["stats"]["unique_graphs"]),
             )

@@ -22,7 +22,7 @@ from winsome.recipes.recipe import Evidence, Recipe
 from winsome.recipes.run import run_recipe
 from winsome.recipes.set_ups import set_ups
 from winsome.rewinding import RewindTo
-from winsome.study.arms import CLAIMS, Network
+from winsome.study.arms import CLAIMS, FoundNetwork, kind_of
 from winsome.study.design import DataSpec, NetworkSpec, SearchSpec, Study
 from winsome.study.jobs import ArmJob, Job, SearchJob, run_job
 from winsome.study.reuse import Places
@@ -53,7 +53,7 @@ def shrunk(study: Study) -> Study:
         study,
         data=DataSpec("digits", train_images=260, test_images=100),
         network=network,
-        methods=tuple((name, plan(one)) for name, one in study.plans.items()),
+        searches=tuple((name, plan(one)) for name, one in study.search_specs.items()),
         search_training=training(study.search_training),
         training=training(study.training),
         warmup_epochs=0,
@@ -148,8 +148,8 @@ def test_what_studies_and_recipes_share_is_done_once(tmp_path: Path, monkeypatch
     run_recipe("frozen_norms", recipe, tmp_path / "shared", done=done, **settings)
     searches = [job for job in ran if isinstance(job, SearchJob)]
     assert len(searches) == len(set(searches)) == len(recipe.studies[first].needed_searches()), "once for both studies"
-    n_arms = sum(isinstance(job, ArmJob) and not isinstance(job.arm, Network) for job in ran)
-    assert n_arms == sum(arm.kind != "network" for study in recipe.studies.values() for arm in study.arms), "each its own"
+    n_arms = sum(isinstance(job, ArmJob) and not isinstance(job.arm, FoundNetwork) for job in ran)
+    assert n_arms == sum(kind_of(arm) != "network" for study in recipe.studies.values() for arm in study.arms), "each its own"
     ran.clear()
     run_recipe("other", recipe, tmp_path / "other", done=done, **settings)
     assert not ran, "all of it was done by the recipe before"
@@ -190,7 +190,7 @@ def test_the_papers_set_ups_are_the_papers() -> None:
         rates = [training.rate(step, 195) for step in (195 * 10 - 1, 195 * 60 - 1, 195 * 60, 195 * 120 - 1, 195 * 120)]
         assert rates == pytest.approx([0.1, 0.1, 0.01, 0.01, 0.001])
         assert set_up.warmup_steps == 1950
-    plans = RECIPES["lrr_mask_swap"]("paper").studies["resnet20-cifar10"].plans
+    plans = RECIPES["lrr_mask_swap"]("paper").studies["resnet20-cifar10"].search_specs
     assert plans["imp"].method.rewind == RewindTo(1950)
     assert plans["imp"].method.densities == pytest.approx([0.8**k for k in range(16)])
 

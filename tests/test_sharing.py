@@ -12,7 +12,7 @@ from test_sweep import tiny
 from winsome.mask_swap import permuted_masks
 from winsome.methods import aws, learning_rate_rewinding
 from winsome.scores import random
-from winsome.study.arms import ARMS, Arm, Planted
+from winsome.study.arms import ARMS, Arm, Planted, kind_of
 from winsome.study.design import DataSpec, NetworkSpec, SearchSpec, Study
 from winsome.study.jobs import ArmJob, SearchJob, jobs_of
 from winsome.study.reuse import _files, adopt, results_of
@@ -41,12 +41,12 @@ CHANGES: list[tuple[str, Any, tuple[str, ...]]] = [
     ("data", dataclasses.replace(DATA, test_images=99), ()),
     ("data", dataclasses.replace(DATA, validation=True), ()),
     ("network", NetworkSpec("residual_mlp", (("blocks", 2), ("width", 8))), ()),
-    ("methods", (("lrr", learning_rate_rewinding(2, 0.4)), ("aws", aws(2, 0.4))), ("dense",)),
-    ("methods", (LRR, ("aws", dataclasses.replace(aws(2, 0.5), score=random))), ("lrr", "dense", "network")),
-    ("methods", (LRR, ("aws", learning_rate_rewinding(2, 0.5))), ("lrr", "dense", "network")),
-    ("methods", (LRR, ("aws", SearchSpec(aws(2, 0.5), masks_of="lrr"))), ("lrr", "dense", "network")),
-    ("methods", (LRR, ("aws", SearchSpec(aws(2, 0.5), "lrr", permuted_masks))), ("lrr", "dense", "network")),
-    ("methods", (LRR, ("aws", SearchSpec(aws(2, 0.5), training=Training(2, 64)))), ("lrr", "dense", "network")),
+    ("searches", (("lrr", learning_rate_rewinding(2, 0.4)), ("aws", aws(2, 0.4))), ("dense",)),
+    ("searches", (LRR, ("aws", dataclasses.replace(aws(2, 0.5), score=random))), ("lrr", "dense", "network")),
+    ("searches", (LRR, ("aws", learning_rate_rewinding(2, 0.5))), ("lrr", "dense", "network")),
+    ("searches", (LRR, ("aws", SearchSpec(aws(2, 0.5), masks_of="lrr"))), ("lrr", "dense", "network")),
+    ("searches", (LRR, ("aws", SearchSpec(aws(2, 0.5), "lrr", permuted_masks))), ("lrr", "dense", "network")),
+    ("searches", (LRR, ("aws", SearchSpec(aws(2, 0.5), training=Training(2, 64)))), ("lrr", "dense", "network")),
     ("search_training", Training(2, 64, SGD(0.1), Constant()), ("dense",)),
     ("search_training", Training(1, 65, SGD(0.1), Constant()), ("dense",)),
     ("search_training", Training(1, 64, SGD(0.2), Constant()), ("dense",)),
@@ -79,7 +79,7 @@ def identities(study: Study) -> dict[str, set[Any]]:
     """The identities of what seed 0 (and start 0) give, by kind of result."""
     found: dict[str, set[Any]] = {kind: set() for kind in KINDS}
     for job in jobs_of(study, at_once=1):
-        kind = job.search if isinstance(job, SearchJob) else job.arm.kind
+        kind = job.search if isinstance(job, SearchJob) else kind_of(job.arm)
         if isinstance(job, ArmJob) and (job.arm.name == "mask_only" or job.level not in (0, study.deepest)):
             continue
         found[kind] |= {identity for identity in results_of(job, study, Path()) if _seed(identity) in (0, (0, 0))}
@@ -110,8 +110,8 @@ def test_masks_that_are_borrowed_belong_to_what_is_found_in_them() -> None:
     """A search in borrowed masks follows from the lender's settings, and knows as many masks as the study is deep."""
     borrowed = (LRR, ("aws", SearchSpec(aws(2, 0.5), masks_of="lrr")))
     other_lender = (("lrr", dataclasses.replace(LRR[1], score=random)), borrowed[1])
-    study = tiny(methods=borrowed)
-    for change in ({"methods": other_lender}, {"levels": (1,)}):
+    study = tiny(searches=borrowed)
+    for change in ({"searches": other_lender}, {"levels": (1,)}):
         changed = dataclasses.replace(study, **change)
         for kind in ("aws", "planted"):
             assert not identities(study)[kind] & identities(changed)[kind]

@@ -13,7 +13,7 @@ from winsome import models, stacking
 from winsome.data import ImageData, load
 from winsome.errors import WinsomeError
 from winsome.stacking import can_stack, stack, unstack
-from winsome.training.loop import train
+from winsome.training.loop import Networks, train
 from winsome.training.settings import SGD, Training
 
 DIGITS = (1, 8, 8)
@@ -38,7 +38,7 @@ def trained_together(seeds: list[int], data: ImageData, steps: int) -> list[dict
     training = Training(5, 128, SGD(0.1, 0.9, 1e-3))
     # Not fused: a fused optimizer rounds a tensor's last elements otherwise, and a stack of another size ends elsewhere.
     optimizer = torch.optim.SGD(together.parameters(), lr=0.1, momentum=0.9, weight_decay=1e-3, foreach=True)
-    train(together, data, training, optimizer, range(steps), seeds=seeds, stacked=True)
+    train(Networks(together, seeds, stacked=True), data, training, optimizer, range(steps))
     unstack(together, members)
     return [member.state_dict() for member in members]
 

@@ -22,7 +22,7 @@ from winsome.methods import aws, learning_rate_rewinding, lrr_with_frozen_norms
 from winsome.seeding import generator
 from winsome.signed_mask import SignedMask
 from winsome.study import jobs as study_jobs
-from winsome.study.arms import ARMS
+from winsome.study.arms import ARMS, is_reported, kind_of
 from winsome.study.conditions import conditions_of, fresh_network
 from winsome.study.design import DataSpec, NetworkSpec, Study
 from winsome.study.jobs import SearchJob, jobs_of, needs
@@ -30,7 +30,7 @@ from winsome.study.run import Progress, run
 from winsome.study.transplants import Found, plant_random_mask
 from winsome.ticket import ticket_of
 from winsome.training.settings import SGD, Constant, Training
-from winsome.training.side_by_side import train_from_scratch
+from winsome.training.side_by_side import FreshStart, train_from_scratch
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -42,7 +42,7 @@ def tiny() -> Study:
         title="A tiny study",
         data=DataSpec("digits", train_images=260, test_images=100),
         network=NetworkSpec("residual_mlp", (("blocks", 2), ("width", 16))),
-        methods=(
+        searches=(
             ("lrr", learning_rate_rewinding(2, 0.5)),
             ("aws", aws(2, 0.5)),
             ("frozen", lrr_with_frozen_norms(2, 0.5)),
@@ -73,10 +73,10 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
 def test_every_arm_runs(expected: list[dict[str, Any]]) -> None:
     study = tiny()
     n_dense = 4
-    n_networks = sum(arm.kind == "network" for arm in study.arms) * 2 * 2
-    n_planted = sum(arm.kind == "planted" for arm in study.arms) * 2 * 4
+    n_networks = sum(kind_of(arm) == "network" for arm in study.arms) * 2 * 2
+    n_planted = sum(kind_of(arm) == "planted" and is_reported(arm) for arm in study.arms) * 2 * 4
     assert len(expected) == n_dense + n_networks + n_planted
-    assert {row["arm"] for row in expected} == {arm.name for arm in study.arms if arm.kind != "repeat"}
+    assert {row["arm"] for row in expected} == {arm.name for arm in study.arms if is_reported(arm)}
     assert {row["density"] for row in expected} == {1.0, 0.5, 0.25}
     for row in expected:
         assert 0 <= row["accuracy"] <= 1
@@ -192,7 +192,7 @@ def test_shared_work_is_done_once_and_before_what_needs_it(at_once: int) -> None
     jobs = jobs_of(study, at_once=at_once)
     searched = [(job.search, seed) for job in jobs if isinstance(job, SearchJob) for seed in job.seeds]
     assert sorted(searched) == sorted((method, seed) for method in ("lrr", "aws", "frozen") for seed in (0, 1))
-    runs = [(job.arm.name, job.level, m) for job in jobs if not isinstance(job, SearchJob) for m in job.members]
+    runs = [(job.arm.name, job.level, m) for job in jobs if not isinstance(job, SearchJob) for m in job.runs]
     assert len(runs) == len(set(runs))
     assert sum(name == "dense" for name, _, _ in runs) == 4
     for place, job in enumerate(jobs):
@@ -200,7 +200,7 @@ def test_shared_work_is_done_once_and_before_what_needs_it(at_once: int) -> None
             assert jobs.index(other) < place
         if not isinstance(job, SearchJob) and job.arm.search is not None:
             found = {seed for other in needs(job, jobs, study) if isinstance(other, SearchJob) for seed in other.seeds}
-            assert {seed for seed, _ in job.members} <= found
+            assert {seed for seed, _ in job.runs} <= found
 
 
 @pytest.mark.parametrize("n_networks", [1, 3])
@@ -214,16 +214,10 @@ def test_pruned_weights_stay_zero(n_networks: int) -> None:
         kept = {n: torch.rand(w.shape, generator=generator(seed, n)) < 0.3 for n, w in weights.items()}
         masks.append(SignedMask.of(weights, kept))
     before = [network.get_parameter("1.weight").detach().clone() for network in networks]
-    train_from_scratch(
-        networks,
-        masks,
-        list(range(n_networks)),
-        conditions,
-        study.training,
-        called=["a network"] * n_networks,
-        curve_at=(),
-        on_fraction=lambda _: None,
-    )
+    starts = [
+        FreshStart(network, mask, seed, "a network") for seed, (network, mask) in enumerate(zip(networks, masks, strict=True))
+    ]
+    train_from_scratch(starts, conditions, study.training)
     for network, mask, start in zip(networks, masks, before, strict=True):
         for name in mask:
             assert torch.equal(network.get_parameter(name) != 0, mask.kept(name))
@@ -265,11 +259,11 @@ def test_the_record_is_json(tmp_path: Path) -> None:
         ({"statistics_images": 0}, "1 image or more, got statistics_images=0"),
         ({"arms": (ARMS["dense"], dataclasses.replace(ARMS["mask_only"], name="dense"))}, "two of the study's arm names are"),
         ({"arms": (dataclasses.replace(ARMS["mask_only"], name="../up"),)}, r"the arm '\.\./up' cannot name a folder"),
-        ({"methods": (*tiny().methods, ("lrr", aws(2, 0.5)))}, "two of the study's search names are 'lrr'"),
-        ({"methods": (*tiny().methods, ("a/b", aws(2, 0.5)))}, "the search 'a/b' cannot name a folder"),
+        ({"searches": (*tiny().searches, ("lrr", aws(2, 0.5)))}, "two of the study's search names are 'lrr'"),
+        ({"searches": (*tiny().searches, ("a/b", aws(2, 0.5)))}, "the search 'a/b' cannot name a folder"),
         ({"warmup_epochs": -1}, "warm-up epochs must be 0 or more"),
-        ({"methods": (("lrr", learning_rate_rewinding(2)),)}, "needs a search 'aws'"),
-        ({"methods": (("lrr", learning_rate_rewinding(2)), ("aws", aws(3)), ("frozen", aws(2)))}, "the same densities"),
+        ({"searches": (("lrr", learning_rate_rewinding(2)),)}, "needs a search 'aws'"),
+        ({"searches": (("lrr", learning_rate_rewinding(2)), ("aws", aws(3)), ("frozen", aws(2)))}, "the same densities"),
     ],
 )
 def test_impossible_studies(change: dict[str, Any], sentence: str) -> None:
@@ -280,7 +274,7 @@ def test_impossible_studies(change: dict[str, Any], sentence: str) -> None:
 def test_a_study_made_of_lists_is_the_same_study() -> None:
     study = tiny()
     network = NetworkSpec("residual_mlp", {"blocks": 2, "width": 16})  # type: ignore[arg-type]
-    fields = ("methods", "arms", "levels", "search_seeds", "starts", "curve_at", "claims")
+    fields = ("searches", "arms", "levels", "search_seeds", "starts", "curve_at", "claims")
     lists: dict[str, Any] = {field: list(getattr(study, field)) for field in fields}
     listed = dataclasses.replace(study, network=network, **lists)
     assert listed == study

@@ -13,7 +13,7 @@ from winsome.errors import WinsomeError
 from winsome.evidence.gather import collect
 from winsome.files import read_json, write_json
 from winsome.methods import imp, learning_rate_rewinding
-from winsome.study.arms import ARMS, Network, Planted
+from winsome.study.arms import ARMS, FoundNetwork, Planted
 from winsome.study.conditions import conditions_of
 from winsome.study.design import DataSpec, SearchSpec
 from winsome.study.jobs import Job
@@ -63,13 +63,13 @@ def test_an_arm_does_not_become_another_of_its_name(tmp_path: Path) -> None:
     study = dataclasses.replace(tiny(), arms=(Planted("mine", "mine", "", "lrr"),), levels=(1,), starts=(0,), curve_at=())
     run(study, tmp_path, workers=1)
     for changed, sentence in (
-        (Planted("mine", "mine", "", "aws"), r"arm_settings\.mine\.method was \"lrr\", is now \"aws\""),
+        (Planted("mine", "mine", "", "aws"), r"arm_settings\.mine\.search was \"lrr\", is now \"aws\""),
         (Planted("mine", "mine", "", "lrr", plant_mask), r"transplant was \"plant_signs\", is now \"plant_mask\""),
         (Planted("mine", "mine", "", "lrr", order=1), r"order was 0, is now 1"),
-        (Network("mine", "mine", "", "lrr"), r"arm_settings\.mine\.transplant was"),
+        (FoundNetwork("mine", "mine", "", "lrr"), r"arm_settings\.mine\.transplant was"),
     ):
         with pytest.raises(WinsomeError, match=sentence):
-            run(dataclasses.replace(study, arms=(changed,), methods=tiny().methods), tmp_path, workers=1)
+            run(dataclasses.replace(study, arms=(changed,), searches=tiny().searches), tmp_path, workers=1)
     run(dataclasses.replace(study, arms=(*study.arms, Planted("more", "more", "", "lrr", plant_mask))), tmp_path, workers=1)
 
 
@@ -97,8 +97,8 @@ def test_a_study_does_not_go_on_with_other_images(tmp_path: Path, monkeypatch: p
 
 def test_a_study_with_borrowed_masks_grows_by_arms_but_not_by_levels(tmp_path: Path) -> None:
     methods = (("lrr", learning_rate_rewinding(2, 0.5)), ("imp", SearchSpec(imp(2, 0.5), "lrr")))
-    arms = (Network("imp", "imp", "", "imp"), Network("lrr", "lrr", "", "lrr"))
-    study = dataclasses.replace(tiny(), methods=methods, arms=arms[:1], levels=(1,), starts=(0,), curve_at=())
+    arms = (FoundNetwork("imp", "imp", "", "imp"), FoundNetwork("lrr", "lrr", "", "lrr"))
+    study = dataclasses.replace(tiny(), searches=methods, arms=arms[:1], levels=(1,), starts=(0,), curve_at=())
     run(study, tmp_path, workers=1)
     run(dataclasses.replace(study, arms=arms), tmp_path, workers=1)
     with pytest.raises(WinsomeError, match=r"levels was \[1\], is now \[1, 2\]"):

@@ -14,7 +14,7 @@ from winsome.files import read_json, read_state
 from winsome.mask_swap import permuted_masks, random_masks_of_the_same_counts
 from winsome.methods import imp, learning_rate_rewinding, weight_rewinding
 from winsome.state import State
-from winsome.study.arms import ARMS, Network, Planted
+from winsome.study.arms import ARMS, FoundNetwork, Planted
 from winsome.study.conditions import conditions_of, fresh_network
 from winsome.study.design import SearchSpec, Study
 from winsome.study.jobs import SearchJob, found_by, jobs_of, needs
@@ -34,8 +34,8 @@ def swapping(**changes: object) -> Study:
         ("random", SearchSpec(learning_rate_rewinding(2, 0.5), "lrr", random_masks_of_the_same_counts)),
         ("again", SearchSpec(learning_rate_rewinding(2, 0.5), "permuted")),
     )
-    arms = tuple(Network(name, name, f"The {name} network.", name) for name, _ in methods)
-    settings: dict[str, object] = {"methods": methods, "arms": arms, "prune_classifier": True, "starts": (0,), "curve_at": ()}
+    arms = tuple(FoundNetwork(name, name, f"The {name} network.", name) for name, _ in methods)
+    settings: dict[str, object] = {"searches": methods, "arms": arms, "prune_classifier": True, "starts": (0,), "curve_at": ()}
     return dataclasses.replace(tiny(), **{**settings, **changes})  # type: ignore[arg-type]
 
 
@@ -91,22 +91,22 @@ def test_borrowers_wait_for_lenders_however_many_run_at_once(swapped: Path, tmp_
     for place, job in enumerate(jobs):
         if isinstance(job, SearchJob):
             lenders = [other.search for other in needs(job, jobs, study) if isinstance(other, SearchJob)]
-            assert lenders == ([study.plans[job.search].masks_of] if study.plans[job.search].masks_of else [])
+            assert lenders == ([study.search_specs[job.search].masks_of] if study.search_specs[job.search].masks_of else [])
             assert all(jobs.index(other) < place for other in needs(job, jobs, study))
     run(study, tmp_path, workers=2)
     assert rows_of(study, tmp_path) == rows_of(study, swapped)
 
 
 def test_only_what_arms_need_is_searched_lenders_included() -> None:
-    study = swapping(arms=(Network("again", "again", "", "again"),))
+    study = swapping(arms=(FoundNetwork("again", "again", "", "again"),))
     assert set(study.needed_searches()) == {"again", "permuted", "lrr"}
 
 
 def test_a_search_may_train_as_only_it_does(tmp_path: Path) -> None:
     own = Training(2, 64, SGD(0.05), Constant(), warmup_epochs=1)
     methods = (("lrr", learning_rate_rewinding(1, 0.5)), ("warm", SearchSpec(learning_rate_rewinding(1, 0.5), training=own)))
-    arms = tuple(Network(name, name, "", name) for name in ("lrr", "warm"))
-    study = dataclasses.replace(tiny(), methods=methods, arms=arms, levels=(1,), starts=(0,), curve_at=())
+    arms = tuple(FoundNetwork(name, name, "", name) for name in ("lrr", "warm"))
+    study = dataclasses.replace(tiny(), searches=methods, arms=arms, levels=(1,), starts=(0,), curve_at=())
     assert [study.level_training("warm", k).epochs for k in (0, 1)] == [3, 2]
     assert study.level_training("lrr", 1) == study.search_training
     run(study, tmp_path, workers=1)
@@ -118,7 +118,7 @@ def test_a_search_may_train_as_only_it_does(tmp_path: Path) -> None:
 def test_searches_that_rewind_to_a_later_step_train_as_a_stack_too(tmp_path: Path) -> None:
     """Level 1 starts from each member's own network of step 3, and trains the rest of the schedule from there."""
     study = dataclasses.replace(
-        tiny(), methods=(("wr", weight_rewinding(1, 0.5, step=3)),), arms=(Network("wr", "wr", "", "wr"),), levels=(1,)
+        tiny(), searches=(("wr", weight_rewinding(1, 0.5, step=3)),), arms=(FoundNetwork("wr", "wr", "", "wr"),), levels=(1,)
     )
     assert conditions_of(study).stacked
     run(study, tmp_path, workers=1)
@@ -145,9 +145,9 @@ def test_searches_that_rewind_to_a_later_step_train_as_a_stack_too(tmp_path: Pat
 def test_circles_and_unknown_lenders_are_refused() -> None:
     plan = learning_rate_rewinding(2, 0.5)
     with pytest.raises(WinsomeError, match=r"'a' borrows the masks of 'c'; the study has a, b"):
-        swapping(methods=(("a", SearchSpec(plan, "c")), ("b", plan)), arms=(ARMS["dense"],))
+        swapping(searches=(("a", SearchSpec(plan, "c")), ("b", plan)), arms=(ARMS["dense"],))
     with pytest.raises(WinsomeError, match="borrow each other's masks in a circle"):
-        swapping(methods=(("a", SearchSpec(plan, "b")), ("b", SearchSpec(plan, "a"))), arms=(ARMS["dense"],))
+        swapping(searches=(("a", SearchSpec(plan, "b")), ("b", SearchSpec(plan, "a"))), arms=(ARMS["dense"],))
 
 
 def test_trained_networks_are_kept_and_a_repeat_differs_in_data_order_only(tmp_path: Path) -> None:

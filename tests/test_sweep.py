@@ -51,7 +51,7 @@ def tiny(**changes: Any) -> Study:
         title="A tiny study",
         data=DataSpec("digits", train_images=260, test_images=100),
         network=NetworkSpec("residual_mlp", (("blocks", 2), ("width", 16))),
-        methods=(("lrr", learning_rate_rewinding(2, 0.5)), ("aws", aws(2, 0.5))),
+        searches=(("lrr", learning_rate_rewinding(2, 0.5)), ("aws", aws(2, 0.5))),
         search_training=Training(1, 64, SGD(0.1), Constant()),
         warmup_epochs=1,
         training=Training(2, 64, SGD(0.1)),
@@ -266,12 +266,12 @@ def test_a_grid_is_the_product_under_names_of_their_own(
     assert len(made) == methods * networks * data * seeds * levels * variants
     assert len({study.name for study in made}) == len(made)
     varied = {
-        (study.methods, study.network, study.data, study.search_seeds, study.levels, study.training.epochs) for study in made
+        (study.searches, study.network, study.data, study.search_seeds, study.levels, study.training.epochs) for study in made
     }
     assert len(varied) == len(made)
     for study in made:
         assert re.fullmatch(r"[\w.+-]+", study.name)
-        assert [arm.search for arm in study.arms] == [None, *[study.methods[0][0]] * 3]
+        assert [arm.search for arm in study.arms] == [None, *[study.searches[0][0]] * 3]
 
 
 def test_what_is_not_given_stays_and_names_say_what_varies() -> None:
@@ -349,7 +349,7 @@ def test_what_is_wrong_with_a_grid_file_is_said_with_its_line(tmp_path: Path, te
 
 def test_functions_that_a_pool_cannot_send_are_refused_before_work(tmp_path: Path) -> None:
     borrowed = dataclasses.replace(aws(2, 0.5), score=lambda *_: {})
-    study = tiny(methods=(("lrr", learning_rate_rewinding(2, 0.5)), ("aws", borrowed)))
+    study = tiny(searches=(("lrr", learning_rate_rewinding(2, 0.5)), ("aws", borrowed)))
     with pytest.raises(WinsomeError, match=r"'tiny' cannot be sent to other processes .* define its functions by name"):
         refuse_unpicklable(plan_sweep([study], tmp_path, command="test"))
 
@@ -416,10 +416,10 @@ def test_searches_in_borrowed_masks_are_shared_with_those_they_borrow_from(tmp_p
     arms = (ARMS["planted_aws"],)
     plain = (("lrr", learning_rate_rewinding(2, 0.5)), ("aws", aws(2, 0.5)))
     studies = [
-        tiny(name="borrowed", methods=methods, arms=arms),
-        tiny(name="again", methods=methods, arms=arms, training=Training(1, 64, SGD(0.1))),
-        tiny(name="own", methods=plain, arms=(ARMS["planted_aws"], ARMS["network_lrr"])),
-        tiny(name="shallower", methods=methods, arms=arms, levels=(1,)),  # knows fewer masks: a search of its own
+        tiny(name="borrowed", searches=methods, arms=arms),
+        tiny(name="again", searches=methods, arms=arms, training=Training(1, 64, SGD(0.1))),
+        tiny(name="own", searches=plain, arms=(ARMS["planted_aws"], ARMS["network_lrr"])),
+        tiny(name="shallower", searches=methods, arms=arms, levels=(1,)),  # knows fewer masks: a search of its own
     ]
     ended = swept(studies, tmp_path)
     assert ended.failures == ()
@@ -621,7 +621,7 @@ def test_ray_hands_on_errors_and_refuses_what_has_no_room(tmp_path: Path, capsys
             raise KeyError("a bug of the user's")
 
         score = replace(aws(2, 0.5), score=broken)
-        studies = [tiny(name="broken", methods=(("lrr", learning_rate_rewinding(2, 0.5)), ("aws", score))), tiny(name="fine")]
+        studies = [tiny(name="broken", searches=(("lrr", learning_rate_rewinding(2, 0.5)), ("aws", score))), tiny(name="fine")]
         """,
     )
     command = ["sweep", str(path), "--workers", "1", "--save-to", str(tmp_path / "run")]
@@ -658,7 +658,7 @@ class Locked:
 
 def study(name, score):
     arms = (tiny().arms[1],)
-    return tiny(name=name, methods=(("aws", replace(aws(1, 0.5), score=score)),), arms=arms, levels=(1,), warmup_epochs=0)
+    return tiny(name=name, searches=(("aws", replace(aws(1, 0.5), score=score)),), arms=arms, levels=(1,), warmup_epochs=0)
 
 studies = [
     study("locked", Locked()),

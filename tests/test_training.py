@@ -17,7 +17,7 @@ from winsome.data import ImageData, load, statistics_batches, steps_per_epoch, s
 from winsome.errors import Diverged, WinsomeError
 from winsome.stacking import stack
 from winsome.training.evaluation import evaluate, re_estimate_statistics
-from winsome.training.loop import train
+from winsome.training.loop import Networks, train
 from winsome.training.precision import FP32, Precision, fast_precision
 from winsome.training.settings import SGD, Adam, Constant, Cosine, StepDecay, Training
 
@@ -67,7 +67,7 @@ def test_the_loop_is_the_plain_pytorch_loop(digits: ImageData, optimizer: SGD | 
     training = Training(4, 64, optimizer, StepDecay((0.5, 0.75), 0.1), warmup_epochs=1)
     per_epoch = steps_per_epoch(digits, 64)
     ours, plain = network(), network()
-    mean_loss = train(ours, digits, training, optimizer(ours.parameters()), range(4 * per_epoch), seeds=[3])
+    mean_loss = train(Networks(ours, [3]), digits, training, optimizer(ours.parameters()), range(4 * per_epoch))
 
     if isinstance(optimizer, SGD):
         stepper: torch.optim.Optimizer = torch.optim.SGD(
@@ -96,14 +96,14 @@ def test_the_loop_is_the_plain_pytorch_loop(digits: ImageData, optimizer: SGD | 
 def test_resumed_in_the_middle_is_run_through(digits: ImageData, cut: int) -> None:
     training = Training(3, 64, SGD(0.1, 0.9, 1e-3), Cosine())
     whole, first = network(), network()
-    train(whole, digits, training, training.optimizer(whole.parameters()), range(18), seeds=[3])
+    train(Networks(whole, [3]), digits, training, training.optimizer(whole.parameters()), range(18))
     optimizer = training.optimizer(first.parameters())
-    train(first, digits, training, optimizer, range(cut), seeds=[3])
+    train(Networks(first, [3]), digits, training, optimizer, range(cut))
     second = network(9)
     second.load_state_dict(first.state_dict())
     resumed = training.optimizer(second.parameters())
     resumed.load_state_dict(copy.deepcopy(optimizer.state_dict()))
-    train(second, digits, training, resumed, range(cut, 18), seeds=[3])
+    train(Networks(second, [3]), digits, training, resumed, range(cut, 18))
     assert all(torch.equal(value, second.state_dict()[key]) for key, value in whole.state_dict().items())
 
 
@@ -116,7 +116,7 @@ def test_the_loss_of_a_resumed_epoch_is_the_mean_since(digits: ImageData) -> Non
             losses.append(float(F.cross_entropy(model(inputs), labels)))
     for first in (0, 2, 5):
         model = network()
-        loss = train(model, digits, training, training.optimizer(model.parameters()), range(first, 6), seeds=[3])
+        loss = train(Networks(model, [3]), digits, training, training.optimizer(model.parameters()), range(first, 6))
         assert loss.tolist() == pytest.approx([sum(losses[first:]) / (6 - first)], rel=1e-5)
 
 
@@ -130,7 +130,7 @@ def test_losses_that_are_large_and_finite_are_no_divergence(digits: ImageData) -
             return 1e38 * self.weight * torch.eye(10)[0].expand(len(inputs), 10)
 
     model, training = Large(), Training(1, 2, SGD(1.0), Constant())
-    losses = train(model, digits, training, torch.optim.SGD(model.parameters(), lr=0.0), _without_steps(model), seeds=[3])
+    losses = train(Networks(model, [3]), digits, training, torch.optim.SGD(model.parameters(), lr=0.0), _without_steps(model))
     assert not bool(torch.isnan(losses).any())
 
 
@@ -147,19 +147,12 @@ def test_a_diverging_loss_is_said(digits: ImageData, stacked: bool) -> None:
     model = stack([network(0), network(1)]) if stacked else network()
     seeds = [70, 71][: 1 + stacked]
     with pytest.raises(Diverged, match=r"^seed 7[01]: the loss became (nan|inf) at step \d+ \(learning rate 1e\+09\); try"):
-        train(model, digits, training, training.optimizer(model.parameters()), range(12), seeds=seeds, stacked=stacked)
+        train(Networks(model, seeds, stacked=stacked), digits, training, training.optimizer(model.parameters()), range(12))
     model = stack([network(0), network(1)]) if stacked else network()
     called = ["level 2", "level 2"][: len(seeds)]
     with pytest.raises(Diverged, match=r"^level 2: the loss"):
         train(
-            model,
-            digits,
-            training,
-            training.optimizer(model.parameters()),
-            range(12),
-            seeds=seeds,
-            called=called,
-            stacked=stacked,
+            Networks(model, seeds, called, stacked=stacked), digits, training, training.optimizer(model.parameters()), range(12)
         )
 
 

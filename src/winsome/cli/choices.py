@@ -49,6 +49,3 @@ def network_options(pairs: Sequence[str]) -> tuple[tuple[str, Any], ...]:
         except (ValueError, SyntaxError):
             options[key.replace("-", "_")] = value
     return tuple(sorted(options.items()))
-
-
-METHOD_NAMES = ", ".join([*METHODS, *(f"{short} ({name})" for short, name in SHORT.items())])

@@ -86,7 +86,7 @@ class Display:
         return time_left(gained, spent, progress.total - progress.done)
 
     def _add(self, job: ArmJob) -> list[float]:
-        files = [result_file(self.folder, job, member) for member in job.members]
+        files = [result_file(self.folder, job, run) for run in job.runs]
         rows = [read_json(path) for path in files]
         self.rows += rows
         return [row["accuracy"] for row in rows]

@@ -102,7 +102,7 @@ def find(
         title=f"search by {method} on {data}",
         data=DataSpec(data, data_dir, train_images, test_images, image_size=image_size, on_corrupt=on_corrupt),
         network=NetworkSpec(network or default, options),
-        methods=((method, chosen),),
+        searches=((method, chosen),),
         search_training=Training(
             level_epochs,
             batch_size,
@@ -122,7 +122,7 @@ def find(
     )
     per_epoch = steps_per_epoch(conditions_of(study).data, batch_size) if vary.flip_signs else 0
     varied = vary.of(chosen, seed=seed, rewind_step=rewind_step, epochs=level_epochs, steps_per_epoch=per_epoch)
-    study = replace(study, methods=((method, varied),))
+    study = replace(study, searches=((method, varied),))
     folder = save_to or Path("runs") / f"{Path(data).name}-{study.network.name}-{method}-seed-{seed}"
     _search(study, folder, method, seed)
 

@@ -28,7 +28,7 @@ from winsome.ticket import Ticket
 from winsome.training.conditions import Conditions
 from winsome.training.precision import default_device, precision_for
 from winsome.training.settings import SGD, StepDecay, Training
-from winsome.training.side_by_side import train_from_scratch
+from winsome.training.side_by_side import FreshStart, train_from_scratch
 from winsome.transfer import KEEPS
 from winsome.transfer import plant as plant_ticket
 
@@ -172,15 +172,10 @@ def _plant_one(
     order = stream_seed(seed, "scratch order")
     with console.status(f"seed {seed}") as status:
         metrics = train_from_scratch(
-            [network],
-            [mask],
-            [order],
+            [FreshStart(network, mask, order, f"seed {seed}", checkpoint)],
             conditions,
             training,
-            called=[f"seed {seed}"],
-            curve_at=(),
             on_fraction=lambda fraction: status.update(f"seed {seed}: {fraction:.0%}"),
-            kept_in=[checkpoint],
         )[0]
 
     def write() -> None:

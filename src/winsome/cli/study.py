@@ -157,8 +157,8 @@ def _with_methods(base: Study, levels: int | None, rate: float | None) -> Study:
     old_rate = 1 - base.all_densities[1] if len(base.all_densities) > 1 else 0.2
     makers = {"lrr": learning_rate_rewinding, "aws": aws, "frozen": lrr_with_frozen_norms}
     share = old_rate if rate is None else rate
-    methods: tuple[tuple[str, Method], ...] = tuple((name, makers[name](deepest, share)) for name, _ in base.methods)
-    return dataclasses.replace(base, methods=methods, levels=(deepest,))
+    searches: tuple[tuple[str, Method], ...] = tuple((name, makers[name](deepest, share)) for name, _ in base.searches)
+    return dataclasses.replace(base, searches=searches, levels=(deepest,))
 
 
 def _levels_at(base: Study, deepest: int) -> tuple[int, ...]:

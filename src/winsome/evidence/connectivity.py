@@ -130,7 +130,7 @@ def study_connectivity(
         "format": FORMAT,
         "title": record["name"],
         "level": at,
-        "density": next(iter(record["methods"].values()))["densities"][at],
+        "density": next(iter(record["searches"].values()))["densities"][at],
         "settings": settings.record(),
         "precision": instrument.precision.label,
         "pairs": [{"name": p.name, "label": p.label, "explanation": p.explanation} for p in PAIRS if p.name in present],

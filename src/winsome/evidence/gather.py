@@ -17,7 +17,7 @@ import torch
 from winsome.evidence.intervals import comparison, table, verdict
 from winsome.files import read_json, write_json
 from winsome.runs.search_folder import RunFolder
-from winsome.study.arms import Arm, Network
+from winsome.study.arms import Arm, FoundNetwork, is_reported, kind_of
 from winsome.study.conditions import conditions_of
 from winsome.study.design import Study
 from winsome.study.jobs import ArmJob, jobs_of, result_file, search_folder
@@ -79,7 +79,7 @@ def finished_rows(study: Study, folder: Path) -> list[dict[str, Any]]:
     order = {arm.name: place for place, arm in enumerate(_reported(study))}
     jobs = [job for job in jobs_of(study, at_once=1) if isinstance(job, ArmJob) and job.arm.name in order]
     for job in sorted(jobs, key=lambda job: (order[job.arm.name], -study.all_densities[job.level])):
-        rows += [read_json(path) for member in job.members if (path := result_file(folder, job, member)).exists()]
+        rows += [read_json(path) for run in job.runs if (path := result_file(folder, job, run)).exists()]
     return rows
 
 
@@ -93,7 +93,7 @@ def _seconds(study: Study, folder: Path, rows: Sequence[Mapping[str, Any]]) -> d
         for seed in study.search_seeds:
             levels = (search_folder(folder, method, seed) / f"level-{n:02d}.json" for n in range(study.deepest + 1))
             spent["searches"] += sum(read_json(path)["seconds"] for path in levels)
-    kinds = {arm.name: arm.kind for arm in study.arms}
+    kinds = {arm.name: kind_of(arm) for arm in study.arms}
     for row in rows:
         spent[kinds[row["arm"]]] += row["seconds"]
     total = time_spent(folder)
@@ -101,7 +101,7 @@ def _seconds(study: Study, folder: Path, rows: Sequence[Mapping[str, Any]]) -> d
 
 
 def _reported(study: Study) -> tuple[Arm, ...]:
-    return tuple(arm for arm in study.arms if arm.kind != "repeat")
+    return tuple(arm for arm in study.arms if is_reported(arm))
 
 
 def environment(study: Study, command: str) -> dict[str, Any]:
@@ -143,9 +143,9 @@ def _data(study: Study) -> dict[str, Any]:
 
 def _study(study: Study) -> dict[str, Any]:
     record = study.record()
-    citations = {key for plan in study.needed_searches().values() for key in plan.method.citations}
+    citations = {key for spec in study.needed_searches().values() for key in spec.method.citations}
     arms = [
-        {"name": arm.name, "label": arm.label, "kind": arm.kind, "explanation": arm.explanation, "method": arm.search}
+        {"name": arm.name, "label": arm.label, "kind": kind_of(arm), "explanation": arm.explanation, "method": arm.search}
         for arm in _reported(study)
     ]
     return {
@@ -156,7 +156,7 @@ def _study(study: Study) -> dict[str, Any]:
         "search_seeds": list(study.search_seeds),
         "starts": list(study.starts),
         "arms": arms,
-        "methods": record["methods"],
+        "searches": record["searches"],
         "search_training": record["search_training"],
         "training": record["training"],
         "citations": ["oh2025sign", *sorted(citations - {"oh2025sign"})],
@@ -200,6 +200,6 @@ def _notes(study: Study) -> list[str]:
         if not study.data.validation
         else "Judged on a validation part of the train split: a tuning run, not a result.",
     ]
-    if any(isinstance(arm, Network) for arm in study.arms):
+    if any(isinstance(arm, FoundNetwork) for arm in study.arms):
         notes.append("Networks of a search are judged as they ended; planted and dense networks are trained from scratch.")
     return notes

@@ -22,7 +22,7 @@ from winsome.runs.configuration import take_folder
 from winsome.study.conditions import conditions_of
 from winsome.study.design import Study
 from winsome.study.reuse import Places, adopt, all_results_of
-from winsome.study.run import Watch, claim, run, time_spent
+from winsome.study.run import Watch, run, take, time_spent
 
 FORMAT = 1
 FILE_NAME = "recipe.json"
@@ -64,7 +64,7 @@ def run_recipe(
     for label, study in recipe.studies.items():
         place = folder / label
         results_here = all_results_of(study, place)  # data and network are refused before anything is written
-        claim(study, place)
+        take(study, place)
         adopt(results_here, done)
         with watching(study, place) as watch:
             run(study, place, workers=workers, watch=watch)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from winsome.methods import Method, learning_rate_rewinding, weight_rewinding
 from winsome.recipes.recipe import Scale
-from winsome.study.arms import Claim, Network
+from winsome.study.arms import Claim, FoundNetwork
 from winsome.study.design import DataSpec, NetworkSpec, SearchSpec, Study
 from winsome.training.settings import SGD, Constant, StepDecay, Training
 
@@ -146,11 +146,11 @@ def _study(set_up: SetUp, title: str, searches: Searches, claims: tuple[Claim, .
         title=title,
         data=set_up.data,
         network=set_up.network,
-        methods=tuple((name, plan) for name, (plan, _, _) in searches.items()),
+        searches=tuple((name, plan) for name, (plan, _, _) in searches.items()),
         search_training=set_up.training,
         warmup_epochs=0,
         training=set_up.training,
-        arms=tuple(Network(name, label, words, name) for name, (_, label, words) in searches.items()),
+        arms=tuple(FoundNetwork(name, label, words, name) for name, (_, label, words) in searches.items()),
         levels=set_up.judged,
         search_seeds=tuple(range(set_up.seeds)),
         prune_classifier=True,

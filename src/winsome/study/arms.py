@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from winsome.study.transplants import (
     Transplant,
@@ -23,11 +24,10 @@ class Dense:
     label: str = "dense"
     explanation: str = "The dense network trained from scratch: what tickets are measured against."
     search: None = None
-    kind: str = "dense"
 
 
 @dataclass(frozen=True)
-class Network:
+class FoundNetwork:
     """The trained network of a search itself, judged as it is or with psi set back to psi_init."""
 
     name: str
@@ -35,15 +35,14 @@ class Network:
     explanation: str
     search: str  # name of the search in the study
     reset_norms: bool = False
-    kind: str = "network"
 
 
 @dataclass(frozen=True)
 class Planted:
     """A transplant from a search to a fresh start, trained from scratch.
 
-    An arm of another `order` sees the data in another order, from the same start: together with the arm it repeats it
-    shows SGD noise. Of kind "repeat" it is run at the deepest level only, and its accuracy is not reported by itself.
+    An arm of another `order` sees the data in another order, from the same start: together with the arm that it repeats it
+    shows SGD noise. A `repeat` is run at the deepest level only, and its accuracy is not reported by itself.
     """
 
     name: str
@@ -51,11 +50,28 @@ class Planted:
     explanation: str
     search: str  # name of the search in the study
     transplant: Transplant = plant_signs
-    kind: str = "planted"
     order: int = 0  # which data order: 0 is the one that all other arms of a start share
+    repeat: bool = False
 
 
-Arm = Dense | Network | Planted
+Arm = Dense | FoundNetwork | Planted
+Kind = Literal["dense", "network", "planted"]
+
+
+def kind_of(arm: Arm) -> Kind:
+    """What an arm is, for results, figures and reports."""
+    match arm:
+        case Dense():
+            return "dense"
+        case FoundNetwork():
+            return "network"
+        case Planted():
+            return "planted"
+
+
+def is_reported(arm: Arm) -> bool:
+    """Whether the arm's accuracy is reported: all but repeats."""
+    return not (isinstance(arm, Planted) and arm.repeat)
 
 
 @dataclass(frozen=True)
@@ -77,10 +93,10 @@ class Claim:
 
 PAPER_A_ARMS: tuple[Arm, ...] = (
     Dense(),
-    Network("network_lrr", "LRR network", "The sparse network at the end of the LRR search.", "lrr"),
-    Network("network_aws", "AWS network", "The sparse network at the end of the AWS search.", "aws"),
-    Network("network_lrr_psi", "LRR network, ψ := ψ_init", "The LRR network, γ = 1 and β = 0 put back.", "lrr", True),
-    Network("network_aws_psi", "AWS network, ψ := ψ_init", "The AWS network, γ = 1 and β = 0 put back.", "aws", True),
+    FoundNetwork("network_lrr", "LRR network", "The sparse network at the end of the LRR search.", "lrr"),
+    FoundNetwork("network_aws", "AWS network", "The sparse network at the end of the AWS search.", "aws"),
+    FoundNetwork("network_lrr_psi", "LRR network, ψ := ψ_init", "The LRR network, γ = 1 and β = 0 put back.", "lrr", True),
+    FoundNetwork("network_aws_psi", "AWS network, ψ := ψ_init", "The AWS network, γ = 1 and β = 0 put back.", "aws", True),
     Planted("planted_aws", "|θ₀|·s_AWS", "AWS's signed mask on a fresh start, trained from scratch.", "aws"),
     Planted("planted_lrr", "|θ₀|·s_LRR", "LRR's signed mask on a fresh start, trained from scratch.", "lrr"),
     Planted("mask_only", "θ₀·m (mask only)", "AWS's mask with the fresh start's own signs.", "aws", plant_mask),
@@ -105,8 +121,8 @@ REPEATS: tuple[Arm, ...] = tuple(
         f"|θ₀|·s_{name.upper()}, another data order",
         f"The same start as planted_{name}, trained on the data in another order: SGD noise.",
         name,
-        kind="repeat",
         order=1,
+        repeat=True,
     )
     for name in ("aws", "lrr")
 )

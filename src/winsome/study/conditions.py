@@ -37,8 +37,8 @@ def _refuse_what_cannot_run(study: Study, data: ImageData, network: nn.Module) -
     steps_per_epoch(data, study.training.batch_size)
     if study.arms:
         distributed.refuse_uneven(study.training.batch_size)
-    for name, plan in study.plans.items():
-        training, step = plan.training or study.search_training, plan.method.rewind.step
+    for name, spec in study.search_specs.items():
+        training, step = spec.training or study.search_training, spec.method.rewind.step
         distributed.refuse_uneven(training.batch_size)
         steps = training.epochs * steps_per_epoch(data, training.batch_size)
         if step >= steps:

@@ -16,7 +16,7 @@ from winsome.errors import WinsomeError
 from winsome.identity import name_of
 from winsome.mask_swap import Borrow, same_masks
 from winsome.methods import Method
-from winsome.study.arms import CLAIMS, Arm, Claim, Network, Planted
+from winsome.study.arms import CLAIMS, Arm, Claim, FoundNetwork, Planted
 from winsome.training.settings import Training
 
 log = logging.getLogger("winsome")
@@ -74,7 +74,7 @@ class SearchSpec:
     training: Training | None = None
 
     def record(self) -> dict[str, Any]:
-        """The plan as JSON values; a plain method's is the method's own."""
+        """The spec as JSON values; a plain method's is the method's own."""
         record: dict[str, Any] = self.method.record()
         if self.masks_of is not None:
             record["masks"] = {"of": self.masks_of, "borrow": name_of(self.borrow)}
@@ -86,8 +86,8 @@ class Study:
     """A comparison of arms.
 
     Attributes:
-        methods: the searches that arms come from, by name; all have the same densities.
-        search_training: of every level of a search, where its plan does not say otherwise.
+        searches: what is searched that arms come from, by name; all have the same densities.
+        search_training: of every level of a search, where its spec does not say otherwise.
         warmup_epochs: trained before level 0's own epochs, at the same constant rate.
         training: of dense and planted networks, from scratch.
         levels: at which levels of the searches the arms are judged.
@@ -105,7 +105,7 @@ class Study:
     title: str
     data: DataSpec
     network: NetworkSpec
-    methods: tuple[tuple[str, Method | SearchSpec], ...]
+    searches: tuple[tuple[str, Method | SearchSpec], ...]
     search_training: Training
     warmup_epochs: int
     training: Training
@@ -123,28 +123,28 @@ class Study:
     reference: str | None = "planted_aws"
 
     def __post_init__(self) -> None:
-        for axis in ("methods", "arms", "levels", "search_seeds", "starts", "curve_at", "claims"):
+        for axis in ("searches", "arms", "levels", "search_seeds", "starts", "curve_at", "claims"):
             object.__setattr__(
                 self, axis, tuple(getattr(self, axis))
             )  # by its value a study is known again: lists have no hash
-        _refuse_odd_names("search", [name for name, _ in self.methods])
+        _refuse_odd_names("search", [name for name, _ in self.searches])
         _refuse_odd_names("arm", [arm.name for arm in self.arms])
         for kind in ("levels", "search_seeds", "starts", "curve_at"):
             _refuse_odd_numbers(kind, getattr(self, kind))
         if self.statistics_images < 1:
             raise WinsomeError(f"BatchNorm statistics need 1 image or more, got statistics_images={self.statistics_images}")
-        methods = dict(self.methods)
+        searches = dict(self.searches)
         if not self.search_seeds or not self.starts:
             raise WinsomeError("a study needs at least one search seed and one start")
         for arm in self.arms:
-            if arm.search is not None and arm.search not in methods:
-                raise WinsomeError(f"the arm {arm.name!r} needs a search {arm.search!r}; the study has {', '.join(methods)}")
-        for name, plan in self.plans.items():
-            if plan.masks_of is not None and (plan.masks_of not in methods or plan.masks_of == name):
-                raise WinsomeError(f"{name!r} borrows the masks of {plan.masks_of!r}; the study has {', '.join(methods)}")
-        for name in self.plans:
+            if arm.search is not None and arm.search not in searches:
+                raise WinsomeError(f"the arm {arm.name!r} needs a search {arm.search!r}; the study has {', '.join(searches)}")
+        for name, spec in self.search_specs.items():
+            if spec.masks_of is not None and (spec.masks_of not in searches or spec.masks_of == name):
+                raise WinsomeError(f"{name!r} borrows the masks of {spec.masks_of!r}; the study has {', '.join(searches)}")
+        for name in self.search_specs:
             self.sources(name)
-        if len({plan.method.densities for plan in self.plans.values()}) > 1:
+        if len({spec.method.densities for spec in self.search_specs.values()}) > 1:
             raise WinsomeError("the searches of a study must have the same densities")
         if self.warmup_epochs < 0:
             raise WinsomeError(f"warm-up epochs must be 0 or more, got {self.warmup_epochs}")
@@ -158,7 +158,7 @@ class Study:
     @property
     def all_densities(self) -> tuple[float, ...]:
         """The densities of all levels of the searches."""
-        return next(iter(self.plans.values())).method.densities if self.methods else (1.0,)
+        return next(iter(self.search_specs.values())).method.densities if self.searches else (1.0,)
 
     @property
     def densities(self) -> tuple[float, ...]:
@@ -171,9 +171,9 @@ class Study:
         return max(self.levels)
 
     @property
-    def plans(self) -> dict[str, SearchSpec]:
+    def search_specs(self) -> dict[str, SearchSpec]:
         """The searches by name."""
-        return {name: plan if isinstance(plan, SearchSpec) else SearchSpec(plan) for name, plan in self.methods}
+        return {name: spec if isinstance(spec, SearchSpec) else SearchSpec(spec) for name, spec in self.searches}
 
     def sources(self, name: str) -> tuple[str, ...]:
         """The searches whose masks a search needs, nearest first: its source, that one's source, and so on.
@@ -182,25 +182,25 @@ class Study:
             WinsomeError: searches borrow from each other in a circle.
         """
         chain: list[str] = []
-        source = self.plans[name].masks_of
+        source = self.search_specs[name].masks_of
         while source is not None:
             if source in (name, *chain):
                 raise WinsomeError(f"the searches {', '.join([name, *chain])} borrow each other's masks in a circle")
             chain.append(source)
-            source = self.plans[source].masks_of
+            source = self.search_specs[source].masks_of
         return tuple(chain)
 
     def level_training(self, search: str, number: int) -> Training:
         """The training of a search's level: level 0 has the warm-up epochs before its own."""
-        training = self.plans[search].training or self.search_training
+        training = self.search_specs[search].training or self.search_training
         extra = self.warmup_epochs if number == 0 else 0
         return replace(training, epochs=training.epochs + extra)
 
     def needed_searches(self) -> dict[str, SearchSpec]:
         """The searches that the study's arms need, and those whose masks these borrow."""
-        wanted = {arm.search for arm in self.arms if isinstance(arm, Network | Planted)}
+        wanted = {arm.search for arm in self.arms if isinstance(arm, FoundNetwork | Planted)}
         wanted |= {source for name in wanted for source in self.sources(name)}
-        return {name: plan for name, plan in self.plans.items() if name in wanted}
+        return {name: spec for name, spec in self.search_specs.items() if name in wanted}
 
     def record(self) -> dict[str, Any]:
         """Everything that identifies the study, as JSON values."""
@@ -212,7 +212,7 @@ class Study:
             "name": self.name,
             "data": data,
             "network": {"name": self.network.name, "options": dict(self.network.options)},
-            "methods": {name: plan.record() for name, plan in self.needed_searches().items()},
+            "searches": {name: spec.record() for name, spec in self.needed_searches().items()},
             "search_training": self.search_training.record() | {"warmup_epochs_before_level_0": self.warmup_epochs},
             "training": self.training.record(),
             "arms": [arm.name for arm in self.arms],
@@ -232,11 +232,11 @@ class Study:
 def _settings(arm: Arm) -> dict[str, Any]:
     """What an arm's results follow from beside its name, as JSON values."""
     match arm:
-        case Network():
-            return {"method": arm.search, "reset_norms": arm.reset_norms}
+        case FoundNetwork():
+            return {"search": arm.search, "reset_norms": arm.reset_norms}
         case Planted():
             transplant = name_of(arm.transplant)
-            return {"method": arm.search, "transplant": transplant, "order": arm.order, "kind": arm.kind}
+            return {"search": arm.search, "transplant": transplant, "order": arm.order, "repeat": arm.repeat}
         case _:
             return {}
 

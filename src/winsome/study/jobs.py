@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import nn
@@ -21,12 +22,27 @@ from winsome.seeding import generator, stream_seed
 from winsome.signed_mask import SignedMask
 from winsome.stacking import one_thread
 from winsome.state import State, full_state
-from winsome.study.arms import Dense, Network, Planted
+from winsome.study.arms import Dense, FoundNetwork, Planted
 from winsome.study.conditions import conditions_of, fresh_network
 from winsome.study.design import Study
 from winsome.study.transplants import Found
 from winsome.training.conditions import Conditions
-from winsome.training.side_by_side import SAVE_EVERY, Metrics, OnFraction, judge, search_together, train_from_scratch
+from winsome.training.side_by_side import (
+    SAVE_EVERY,
+    FreshStart,
+    Metrics,
+    OnFraction,
+    judge,
+    search_together,
+    train_from_scratch,
+)
+
+
+class Run(NamedTuple):
+    """What one training of an arm follows from: an independent search, and a fresh start."""
+
+    search_seed: int
+    start: int
 
 
 @dataclass(frozen=True)
@@ -44,17 +60,17 @@ class SearchJob:
 
 @dataclass(frozen=True)
 class ArmJob:
-    """One arm at one level over some (search seed, start) pairs."""
+    """One arm at one level over some search seeds and starts."""
 
-    arm: Dense | Network | Planted
+    arm: Dense | FoundNetwork | Planted
     level: int
-    members: tuple[tuple[int, int], ...]
+    runs: tuple[Run, ...]
 
     @property
     def label(self) -> str:
         """For progress and errors."""
         where = "" if isinstance(self.arm, Dense) else f" at level {self.level}"
-        return f"{self.arm.name}{where}, {_seeds(sorted({seed for seed, _ in self.members}))}"
+        return f"{self.arm.name}{where}, {_seeds(sorted({run.search_seed for run in self.runs}))}"
 
 
 Job = SearchJob | ArmJob
@@ -72,8 +88,8 @@ def jobs_of(study: Study, *, at_once: int) -> tuple[Job, ...]:
         at_once: networks trained together in one job; where they cannot be stacked, one.
     """
     seeds = [study.search_seeds[i : i + at_once] for i in range(0, len(study.search_seeds), at_once)]
-    members = [(seed, start) for seed in study.search_seeds for start in study.starts]
-    groups = [tuple(members[i : i + at_once]) for i in range(0, len(members), at_once)]
+    runs = [Run(seed, start) for seed in study.search_seeds for start in study.starts]
+    groups = [tuple(runs[i : i + at_once]) for i in range(0, len(runs), at_once)]
     by_need = sorted(study.needed_searches(), key=lambda name: len(study.sources(name)))  # lenders before borrowers
     searches: list[Job] = [SearchJob(method, part) for method in by_need for part in seeds]
     dense: list[Job] = [ArmJob(arm, 0, group) for arm in study.arms if isinstance(arm, Dense) for group in groups]
@@ -81,14 +97,14 @@ def jobs_of(study: Study, *, at_once: int) -> tuple[Job, ...]:
         ArmJob(arm, level, group)
         for level in sorted(study.levels, reverse=True)
         for arm in study.arms
-        if isinstance(arm, Planted) and (arm.kind != "repeat" or level == study.deepest)
+        if isinstance(arm, Planted) and (not arm.repeat or level == study.deepest)
         for group in groups
     ]
     networks: list[Job] = [
-        ArmJob(arm, level, tuple((seed, 0) for seed in study.search_seeds))
+        ArmJob(arm, level, tuple(Run(seed, 0) for seed in study.search_seeds))
         for level in study.levels
         for arm in study.arms
-        if isinstance(arm, Network)
+        if isinstance(arm, FoundNetwork)
     ]
     return (*searches, *dense, *planted, *networks)
 
@@ -96,9 +112,9 @@ def jobs_of(study: Study, *, at_once: int) -> tuple[Job, ...]:
 def needs(job: Job, jobs: Sequence[Job], study: Study) -> tuple[Job, ...]:
     """The jobs that must be finished before this one: the search behind an arm, the search whose masks another borrows."""
     if isinstance(job, SearchJob):
-        source, seeds = study.plans[job.search].masks_of, {*job.seeds}
+        source, seeds = study.search_specs[job.search].masks_of, {*job.seeds}
     else:
-        source, seeds = job.arm.search, {seed for seed, _ in job.members}
+        source, seeds = job.arm.search, {run.search_seed for run in job.runs}
     return tuple(other for other in jobs if isinstance(other, SearchJob) and other.search == source and seeds & {*other.seeds})
 
 
@@ -106,9 +122,9 @@ def cost(job: Job, study: Study) -> float:
     """Epochs times networks: what the time left is estimated from."""
     if isinstance(job, SearchJob):
         return len(job.seeds) * sum(study.level_training(job.search, k).epochs for k in range(study.deepest + 1))
-    if isinstance(job.arm, Network):
-        return 0.3 * len(job.members)
-    return len(job.members) * study.training.epochs
+    if isinstance(job.arm, FoundNetwork):
+        return 0.3 * len(job.runs)
+    return len(job.runs) * study.training.epochs
 
 
 def search_folder(folder: Path, method: str, seed: int) -> Path:
@@ -116,14 +132,14 @@ def search_folder(folder: Path, method: str, seed: int) -> Path:
     return folder / "searches" / method / f"seed-{seed:02d}"
 
 
-def result_file(folder: Path, job: ArmJob, member: tuple[int, int]) -> Path:
+def result_file(folder: Path, job: ArmJob, run: Run) -> Path:
     """Where the result of one run of an arm lives."""
     place = "dense" if isinstance(job.arm, Dense) else f"level-{job.level:02d}"
-    return folder / "arms" / job.arm.name / place / f"seed-{member[0]:02d}-start-{member[1]}.json"
+    return folder / "arms" / job.arm.name / place / f"seed-{run.search_seed:02d}-start-{run.start}.json"
 
 
-def _checkpoint_file(folder: Path, job: ArmJob, member: tuple[int, int]) -> Path:
-    return result_file(folder, job, member).with_suffix(".checkpoint")
+def _checkpoint_file(folder: Path, job: ArmJob, run: Run) -> Path:
+    return result_file(folder, job, run).with_suffix(".checkpoint")
 
 
 def is_done(job: Job, study: Study, folder: Path) -> bool:
@@ -131,7 +147,7 @@ def is_done(job: Job, study: Study, folder: Path) -> bool:
     if isinstance(job, SearchJob):
         last = f"level-{study.deepest:02d}.json"
         return all((search_folder(folder, job.search, seed) / last).exists() for seed in job.seeds)
-    return all(result_file(folder, job, member).exists() for member in job.members)
+    return all(result_file(folder, job, run).exists() for run in job.runs)
 
 
 def run_job(job: Job, study: Study, folder: Path, on_fraction: OnFraction) -> float:
@@ -141,7 +157,7 @@ def run_job(job: Job, study: Study, folder: Path, on_fraction: OnFraction) -> fl
     with one_thread(on=conditions.stacked):
         if isinstance(job, SearchJob):
             _run_search(job, study, folder, conditions, on_fraction)
-        elif missing := distributed.from_main(lambda: [m for m in job.members if not result_file(folder, job, m).exists()]):
+        elif missing := distributed.from_main(lambda: [run for run in job.runs if not result_file(folder, job, run).exists()]):
             _run_arm(job, missing, study, folder, conditions, on_fraction)
     return time.perf_counter() - start
 
@@ -151,15 +167,15 @@ def search_of(
 ) -> Search:
     """The search of one name and seed, in its own folder. Every search of a seed starts from the same network.
 
-    `masks` are those that it borrows, one for each level, where its plan says so.
+    `masks` are those that it borrows, one for each level, where its spec says so.
     """
     network = fresh_network(study, conditions, seed=stream_seed(seed, "search network"))
     record = models.network_record(
         study.network.name, conditions.data.image_shape, conditions.data.n_classes, dict(study.network.options)
     )
-    plan = study.plans[name]
-    method = plan.method if plan.masks_of is None else plan.borrow(plan.method, masks, stream_seed(seed, "borrowed masks"))
-    training = plan.training or study.search_training
+    spec = study.search_specs[name]
+    method = spec.method if spec.masks_of is None else spec.borrow(spec.method, masks, stream_seed(seed, "borrowed masks"))
+    training = spec.training or study.search_training
     config = {
         "method_name": name,
         "network": record,
@@ -172,7 +188,7 @@ def search_of(
 
 
 def _run_search(job: SearchJob, study: Study, folder: Path, conditions: Conditions, on_fraction: OnFraction) -> None:
-    source = study.plans[job.search].masks_of
+    source = study.search_specs[job.search].masks_of
     searches = []
     for seed in job.seeds:
         masks = [found_by(folder, source, seed, k).ticket.mask for k in range(study.deepest + 1)] if source else []
@@ -198,55 +214,46 @@ def found_by(folder: Path, method: str, seed: int, level: int) -> Found:
 
 
 def _run_arm(
-    job: ArmJob, members: Sequence[tuple[int, int]], study: Study, folder: Path, conditions: Conditions, on_fraction: OnFraction
+    job: ArmJob, runs: Sequence[Run], study: Study, folder: Path, conditions: Conditions, on_fraction: OnFraction
 ) -> None:
     start = time.perf_counter()
     arm = job.arm
     states: list[State] = []
-    if isinstance(arm, Network):
-        metrics = [_judge_network(arm, job.level, seed, study, folder, conditions) for seed, _ in members]
+    if isinstance(arm, FoundNetwork):
+        metrics = [_judge_network(arm, job.level, run.search_seed, study, folder, conditions) for run in runs]
     else:
-        networks, masks = [], []
-        for seed, fresh_start in members:
-            network = fresh_network(study, conditions, seed=stream_seed(seed, "fresh start", fresh_start))
-            if isinstance(arm, Dense):
-                mask = _everything(network)
-            else:
-                found = found_by(folder, arm.search, seed, job.level)
-                mask = arm.transplant(found, network, generator(seed, "transplant", fresh_start))
-            networks.append(network)
-            masks.append(mask)
-        # The same data order for every arm of a start: differences between arms are paired in all but the transplant.
-        order = "scratch order" if isinstance(arm, Dense) or not arm.order else f"scratch order {arm.order}"
-        seeds = [stream_seed(seed, order, fresh_start) for seed, fresh_start in members]
-        called = [f"{arm.name}, search seed {seed}, start {fresh_start}" for seed, fresh_start in members]
-        metrics = train_from_scratch(
-            networks,
-            masks,
-            seeds,
-            conditions,
-            study.training,
-            called=called,
-            curve_at=study.curve_at,
-            on_fraction=on_fraction,
-            kept_in=[_checkpoint_file(folder, job, member) for member in members],
-        )
-        states = [full_state(network) for network in networks]
+        networks = [_fresh_start(arm, job, run, study, folder, conditions) for run in runs]
+        metrics = train_from_scratch(networks, conditions, study.training, curve_at=study.curve_at, on_fraction=on_fraction)
+        states = [full_state(network.module) for network in networks]
     density = 1.0 if isinstance(arm, Dense) else study.all_densities[job.level]
-    seconds = (time.perf_counter() - start) / len(members)
+    seconds = (time.perf_counter() - start) / len(runs)
 
     def write() -> None:
-        for member, state in zip(members, states, strict=False):  # a search's own network is kept in its folder
-            write_state(result_file(folder, job, member).with_suffix(".safetensors"), state)
-        for member, result in zip(members, metrics, strict=True):
-            row = {"arm": arm.name, "density": density, "search_seed": member[0], "start": member[1]}
-            write_json(result_file(folder, job, member), {**row, "curve": [], **result, "seconds": seconds})
-            _checkpoint_file(folder, job, member).unlink(missing_ok=True)
+        for run, state in zip(runs, states, strict=False):  # a search's own network is kept in its folder
+            write_state(result_file(folder, job, run).with_suffix(".safetensors"), state)
+        for run, result in zip(runs, metrics, strict=True):
+            row = {"arm": arm.name, "density": density, "search_seed": run.search_seed, "start": run.start}
+            write_json(result_file(folder, job, run), {**row, "curve": [], **result, "seconds": seconds})
+            _checkpoint_file(folder, job, run).unlink(missing_ok=True)
 
     distributed.from_main(write)
 
 
-def _judge_network(arm: Network, level: int, seed: int, study: Study, folder: Path, conditions: Conditions) -> Metrics:
+def _fresh_start(arm: Dense | Planted, job: ArmJob, run: Run, study: Study, folder: Path, conditions: Conditions) -> FreshStart:
+    seed, start = run
+    network = fresh_network(study, conditions, seed=stream_seed(seed, "fresh start", start))
+    if isinstance(arm, Dense):
+        mask = _everything(network)
+    else:
+        found = found_by(folder, arm.search, seed, job.level)
+        mask = arm.transplant(found, network, generator(seed, "transplant", start))
+    # The same data order for every arm of a start: differences between arms are paired in all but the transplant.
+    order = "scratch order" if isinstance(arm, Dense) or not arm.order else f"scratch order {arm.order}"
+    name = f"{arm.name}, search seed {seed}, start {start}"
+    return FreshStart(network, mask, stream_seed(seed, order, start), name, _checkpoint_file(folder, job, run))
+
+
+def _judge_network(arm: FoundNetwork, level: int, seed: int, study: Study, folder: Path, conditions: Conditions) -> Metrics:
     network = fresh_network(study, conditions, seed=0)
     network.load_state_dict(found_by(folder, arm.search, seed, level).state)
     if arm.reset_norms:

@@ -16,7 +16,7 @@ def digits() -> Study:
         title="Signed masks on handwritten digits",
         data=DataSpec("digits"),
         network=NetworkSpec("residual_mlp"),
-        methods=(
+        searches=(
             ("lrr", learning_rate_rewinding(levels, rate)),
             ("aws", aws(levels, rate)),
             ("frozen", lrr_with_frozen_norms(levels, rate)),
@@ -41,7 +41,7 @@ def digits_conv() -> Study:
         title="Signed masks on handwritten digits, small convolutional network",
         data=DataSpec("digits"),
         network=NetworkSpec("small_conv"),
-        methods=(
+        searches=(
             ("lrr", learning_rate_rewinding(levels, rate)),
             ("aws", aws(levels, rate)),
             ("frozen", lrr_with_frozen_norms(levels, rate)),
@@ -65,7 +65,7 @@ def images(name: str) -> Study:
         title=f"Signed masks on {name}",
         data=DataSpec(name),
         network=NetworkSpec("resnet20"),
-        methods=(
+        searches=(
             ("lrr", learning_rate_rewinding(levels, rate)),
             ("aws", aws(levels, rate)),
             ("frozen", lrr_with_frozen_norms(levels, rate)),
@@ -98,7 +98,7 @@ def imagenet(network: str = "resnet50") -> Study:
         title="Signed masks on ImageNet",
         data=DataSpec("imagenet"),
         network=NetworkSpec(network),
-        methods=(
+        searches=(
             ("lrr", learning_rate_rewinding(levels, rate)),
             ("aws", aws(levels, rate)),
             ("frozen", lrr_with_frozen_norms(levels, rate)),

@@ -30,7 +30,7 @@ def results_of(job: Job, study: Study, folder: Path) -> Places:
         search = _search_identity(study, job.search)
         return {(search, seed): search_folder(folder, job.search, seed) for seed in job.seeds}
     arm = _arm_identity(study, job)
-    return {(arm, job.arm, job.level, member): result_file(folder, job, member) for member in job.members}
+    return {(arm, job.arm, job.level, run): result_file(folder, job, run) for run in job.runs}
 
 
 def all_results_of(study: Study, folder: Path) -> Places:
@@ -69,7 +69,7 @@ def _without_words(study: Study, searches: Sequence[str]) -> Study:
         study,
         name="",
         title="",
-        methods=tuple(entry for entry in study.methods if entry[0] in searches),
+        searches=tuple(entry for entry in study.searches if entry[0] in searches),
         arms=(),
         claims=(),
         reference=None,

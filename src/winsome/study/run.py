@@ -64,7 +64,7 @@ def run(study: Study, folder: Path, *, workers: int = 0, watch: Watch = lambda _
         )
     start = time.perf_counter()
     conditions_of(study)  # data and network are refused before anything is written
-    claim(study, folder)
+    take(study, folder)
     tasks = tasks_of(study, folder)
     left = [job for job, task in tasks.items() if not task.is_done()]
     if not left:
@@ -88,7 +88,7 @@ def time_spent(folder: Path) -> float:
     return float(read_json(folder / TIME)["seconds"]) if (folder / TIME).exists() else 0.0
 
 
-def claim(study: Study, folder: Path, *, write: bool = True) -> None:
+def take(study: Study, folder: Path, *, write: bool = True) -> None:
     """Take a folder for a study. One that was made for less of the same study grows: arms, levels, seeds and starts.
 
     Without `write` nothing is written: only refused.
@@ -102,11 +102,11 @@ def claim(study: Study, folder: Path, *, write: bool = True) -> None:
     # A single network is not trained as a stack, and rounds otherwise: it does not belong to a study of several.
     members = () if alone else ("search_seeds", "starts")
     # A borrower's own folder knows the masks of all levels that it borrows: it cannot go deeper.
-    levels = () if any(plan.masks_of for plan in study.plans.values()) else ("levels",)
+    levels = () if any(spec.masks_of for spec in study.search_specs.values()) else ("levels",)
     config = {**study.record(), "data_digest": conditions_of(study).data.digest()}
     if before:  # a folder of before these were written down says nothing of them
         config = {key: value for key, value in config.items() if key in before or key not in ("arm_settings", "data_digest")}
-    take_folder(folder, config, may_grow=("arms", "arm_settings", "methods", *levels, *members), write=write)
+    take_folder(folder, config, may_grow=("arms", "arm_settings", "searches", *levels, *members), write=write)
 
 
 def tasks_of(study: Study, folder: Path, *, first: int = 0) -> Mapping[Job, Task]:

@@ -60,8 +60,3 @@ def plant_absorbed_signs(found: Found, network: nn.Module, random: torch.Generat
     absorb_norm_signs(trained)
     kept = {name: found.ticket.mask.kept(name) for name in found.ticket.mask}
     return plant(ticket_of(trained, list(kept), kept), network)
-
-
-TRANSPLANTS: dict[str, Transplant] = {
-    f.__name__: f for f in (plant_signs, plant_mask, plant_random_mask, plant_phi, plant_absorbed_signs)
-}

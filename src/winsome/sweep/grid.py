@@ -10,7 +10,7 @@ from typing import Any
 
 from winsome.errors import WinsomeError
 from winsome.methods import Method
-from winsome.study.arms import Arm, Claim, Dense, Network, Planted
+from winsome.study.arms import Arm, Claim, Dense, FoundNetwork, Planted
 from winsome.study.design import DataSpec, NetworkSpec, SearchSpec, Study
 from winsome.study.transplants import plant_mask
 
@@ -84,7 +84,7 @@ def arms_of(method: str) -> tuple[Arm, ...]:
     """
     return (
         Dense(),
-        Network("network", "network", "The sparse network at the end of the search.", method),
+        FoundNetwork("network", "network", "The sparse network at the end of the search.", method),
         Planted("planted", "|θ₀|·s (signed mask)", "The search's signed mask on a fresh start, trained from scratch.", method),
         Planted("mask_only", "θ₀·m (mask only)", "The search's mask with the fresh start's own signs.", method, plant_mask),
     )
@@ -107,7 +107,7 @@ CLAIMS: tuple[Claim, ...] = (
 
 
 def _one_search(name: str, method: Method | SearchSpec) -> Change:
-    return {"methods": ((name, method),), "arms": arms_of(name), "claims": CLAIMS, "reference": "planted"}
+    return {"searches": ((name, method),), "arms": arms_of(name), "claims": CLAIMS, "reference": "planted"}
 
 
 def studies_of(studies: Iterable[Any]) -> tuple[Study, ...]:

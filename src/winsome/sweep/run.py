@@ -11,7 +11,7 @@ from pathlib import Path
 from winsome.errors import Diverged, WinsomeError
 from winsome.files import write_json
 from winsome.study.design import Study
-from winsome.study.run import claim
+from winsome.study.run import take
 from winsome.sweep.plan import Step
 from winsome.tasks.graph import Event, Outcome, Runner, run_graph
 
@@ -59,10 +59,10 @@ def run_sweep(
     """
     studies = list(dict.fromkeys(step.study for step in steps))
     for study in studies:  # all before any is taken: one that had grown could not shrink again when another is refused
-        claim(study, folder / study.name, write=False)
+        take(study, folder / study.name, write=False)
     with runner as opened:  # before anything is written: there may be no cluster
         for study in studies:
-            claim(study, folder / study.name)
+            take(study, folder / study.name)
         _write(folder, studies, Ended(0.0, (), ()))
         so_far = Outcome()
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -21,33 +22,54 @@ from winsome.training.batch_norm import batch_norms_of_all_ranks
 from winsome.training.precision import FP32, Precision
 from winsome.training.settings import Training
 
+
+@dataclass(frozen=True, eq=False)
+class Networks:
+    """One network, or several of one shape that train together.
+
+    Attributes:
+        module: the network, or the stack of them (inputs [S, B, ...], logits [S, B, K]), on the data's device.
+        seeds: one for each; order and augmentation of the data follow from it.
+        names: of each, for errors; "seed N" if not given.
+        stacked: whether the module is a stack, even of one.
+    """
+
+    module: nn.Module
+    seeds: Sequence[int]
+    names: Sequence[str] = ()
+    stacked: bool = False
+
+    @property
+    def members(self) -> int | None:
+        """The size of the stack; None for a network that is none."""
+        return len(self.seeds) if self.stacked else None
+
+    def name(self, place: int) -> str:
+        """What the network at a place is called in an error."""
+        return self.names[place] if self.names else f"seed {self.seeds[place]}"
+
+
 OnEpoch = Callable[[int, Tensor], None]  # (epochs done, mean loss of the last one, by member)
 
 
 def train(
-    network: nn.Module,
+    networks: Networks,
     data: ImageData,
     training: Training,
     optimizer: Optimizer,
     steps: Iterable[int],
     *,
-    seeds: Sequence[int],
-    called: Sequence[str] = (),
-    stacked: bool = False,
     precision: Precision = FP32,
     on_epoch: OnEpoch | None = None,
 ) -> Tensor:
-    """Train a network on the given steps; the host waits for the device once an epoch.
+    """Train a network, or a stack of them, on the given steps; the host waits for the device once an epoch.
 
     Args:
-        network: a network, or a stack of them (inputs [S, B, ...], logits [S, B, K]), on the data's device.
+        networks: what trains, with a seed for each.
         data: on the device.
         training: the settings; the optimizer is its own argument, for a checkpoint may have to restore it.
-        optimizer: over the network's parameters.
+        optimizer: over the parameters of the module.
         steps: global step numbers, consecutive; a resumed training starts above 0 and sees the same batches.
-        seeds: one for each member; order and augmentation follow from it.
-        called: what each member is called in an error; "seed N" if not given.
-        stacked: whether the network is a stack, even of one.
         precision: bf16, channels_last, compiled; or none of these.
         on_epoch: called after every epoch.
 
@@ -55,11 +77,12 @@ def train(
         The mean training loss of the last whole epoch by member, [S]; of one that was resumed, over the steps since.
 
     Raises:
-        Diverged: the loss became NaN or infinite; names the member, the step and the learning rate.
+        Diverged: the loss became NaN or infinite; names the network, the step and the learning rate.
     """
     per_epoch = steps_per_epoch(data, training.batch_size)
     last = training.epochs * per_epoch
     device = data.train.labels.device
+    network, seeds, stacked = networks.module, networks.seeds, networks.stacked
     losses = torch.zeros(per_epoch, len(seeds), device=device)
     mean_loss = losses[0]
     batches, begun = None, 0
@@ -69,7 +92,7 @@ def train(
         for step in steps:
             if batches is None:
                 begun = step % per_epoch
-                batches = _batches(data, seeds, training, precision, stacked=stacked, first_step=step, last_step=last)
+                batches = _batches(networks, data, training, precision, first_step=step, last_step=last)
             inputs, labels = next(batches)
             for group in optimizer.param_groups:
                 group["lr"] = training.rate(step, per_epoch)
@@ -88,41 +111,34 @@ def train(
                 of_all = distributed.mean_over_ranks(losses)
                 mean_loss = of_all[begun:].mean(0)  # a training that goes on in the midst of an epoch knows the rest of it
                 begun = 0
-                _refuse_nan(of_all, step + 1 - per_epoch, called or [f"seed {seed}" for seed in seeds], training, per_epoch)
+                _refuse_nan(of_all, step + 1 - per_epoch, networks, training, per_epoch)
                 if on_epoch is not None:
                     on_epoch((step + 1) // per_epoch, mean_loss)
     return mean_loss
 
 
 def _batches(
-    data: ImageData,
-    seeds: Sequence[int],
-    training: Training,
-    precision: Precision,
-    *,
-    stacked: bool,
-    first_step: int,
-    last_step: int,
+    networks: Networks, data: ImageData, training: Training, precision: Precision, *, first_step: int, last_step: int
 ) -> Batches:
     distributed.refuse_uneven(training.batch_size)
     batches = stacked_batches(
         data,
-        seeds,
+        networks.seeds,
         batch_size=training.batch_size,
         first_step=first_step,
         last_step=last_step,
         channels_last=precision.channels_last,
         share=distributed.share_of(training.batch_size),
     )
-    return batches if stacked else only_member(batches)
+    return batches if networks.stacked else only_member(batches)
 
 
-def _refuse_nan(losses: Tensor, first_step: int, called: Sequence[str], training: Training, per_epoch: int) -> None:
+def _refuse_nan(losses: Tensor, first_step: int, networks: Networks, training: Training, per_epoch: int) -> None:
     if math.isfinite(float(losses.double().sum())):  # large losses that are finite do not add up to infinity
         return
     step, member = (~torch.isfinite(losses)).nonzero()[0].tolist()
     rate = training.rate(first_step + step, per_epoch)
     raise Diverged(
-        f"{called[member]}: the loss became {float(losses[step, member])} at step {first_step + step} "
+        f"{networks.name(member)}: the loss became {float(losses[step, member])} at step {first_step + step} "
         f"(learning rate {rate:g}); try a lower learning rate, warm-up epochs, or training without bf16 (--no-fast)"
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from winsome.stacking import stack, unstack
 from winsome.state import full_state
 from winsome.training.conditions import Conditions
 from winsome.training.evaluation import evaluate, re_estimate_statistics
-from winsome.training.loop import train
+from winsome.training.loop import Networks, train
 from winsome.training.settings import Training
 from winsome.while_training import on_level
 
@@ -104,14 +105,11 @@ def _stacked_level(
     while_training = on_level(method.while_training, pairs[0][1].number)
     with seeded(seeds[0], "training"), mask.enforced_on(together), while_training(together, interpolation, mask):
         train(
-            together,
+            Networks(together, seeds, [_name(search, level) for search, level in pairs], stacked=True),
             conditions.data,
             training,
             training.optimizer(together.parameters(), stacked=True),
             _stacked_steps(pairs, together, training.epochs * steps_per_epoch(conditions.data, training.batch_size)),
-            seeds=seeds,
-            called=[f"search seed {search.seed}, level {level.number}" for search, level in pairs],
-            stacked=True,
             precision=conditions.precision,
             on_epoch=lambda epoch, _: on_epoch(epoch),
         )
@@ -120,6 +118,10 @@ def _stacked_level(
     seconds = (time.perf_counter() - start) / len(pairs)
     for (search, level), member in zip(pairs, metrics, strict=True):
         search.close(level, member, seconds)
+
+
+def _name(search: Search, level: Level) -> str:
+    return f"search seed {search.seed}, level {level.number}"
 
 
 def _stacked_steps(pairs: Sequence[tuple[Search, Level]], together: nn.Module, total: int) -> Iterator[int]:
@@ -148,13 +150,11 @@ def _single_level(
         optimizer = training.optimizer(network.parameters())
         total = training.epochs * steps_per_epoch(conditions.data, training.batch_size)
         train(
-            network,
+            Networks(network, [level.seed], [_name(search, level)]),
             conditions.data,
             training,
             optimizer,
             level.steps(total, optimizer=optimizer, save_every=save_every),
-            seeds=[level.seed],
-            called=[f"search seed {search.seed}, level {level.number}"],
             precision=conditions.precision,
             on_epoch=lambda epoch, _: on_epoch(epoch),
         )
@@ -168,89 +168,91 @@ def _search_metrics(network: nn.Module, conditions: Conditions, *, members: int 
     return [{**member, "stored_accuracy": value} for member, value in zip(judged, stored.tolist(), strict=True)]
 
 
-def train_from_scratch(
-    networks: Sequence[nn.Module],
-    masks: Sequence[SignedMask],
-    seeds: Sequence[int],
-    conditions: Conditions,
-    training: Training,
-    *,
-    called: Sequence[str],
-    curve_at: Sequence[int],
-    on_fraction: OnFraction,
-    kept_in: Sequence[Path | None] = (),
-) -> list[Metrics]:
-    """Train fresh networks under their masks, in place, and judge them: accuracy, loss and learning curve of each.
+@dataclass(frozen=True, eq=False)
+class FreshStart:
+    """A fresh network with its mask, about to be trained from scratch.
 
-    `called` is what an error calls each network. `kept_in` are files for checkpoints, one for each network, from which a
-    training that was killed goes on; stacks are short and keep none. The caller removes them when the results are written.
+    Attributes:
+        module: trained in place.
+        mask: what trains, with the signs that it starts with.
+        seed: of order and augmentation of the data.
+        name: for errors.
+        checkpoint_file: from which a training that was killed goes on; None for none. The caller removes it when the results
+            are written. Stacks are short and keep none.
     """
-    if not conditions.stacked:
-        metrics = []
-        files = kept_in or [None] * len(networks)
-        for index, (network, mask, seed, file) in enumerate(zip(networks, masks, seeds, files, strict=True)):
 
-            def part(fraction: float, done: int = index) -> None:
-                on_fraction((done + fraction) / len(networks))
-
-            metrics += _train_one(
-                network,
-                mask,
-                [seed],
-                called[index : index + 1],
-                conditions,
-                training,
-                curve_at,
-                part,
-                members=None,
-                kept_in=file,
-            )
-        return metrics
-    together = stack(networks).to(conditions.device)
-    mask = stack_masks(masks)
-    result = _train_one(together, mask, seeds, called, conditions, training, curve_at, on_fraction, members=len(networks))
-    unstack(together, networks)
-    return result
+    module: nn.Module
+    mask: SignedMask
+    seed: int
+    name: str
+    checkpoint_file: Path | None = None
 
 
-def _train_one(
-    network: nn.Module,
-    mask: SignedMask,
-    seeds: Sequence[int],
-    called: Sequence[str],
+def train_from_scratch(
+    starts: Sequence[FreshStart],
     conditions: Conditions,
     training: Training,
-    curve_at: Sequence[int],
-    on_fraction: OnFraction,
     *,
-    members: int | None,
-    kept_in: Path | None = None,
+    curve_at: Sequence[int] = (),
+    on_fraction: OnFraction = lambda _: None,
 ) -> list[Metrics]:
-    curves: list[list[tuple[int, float]]] = [[] for _ in seeds]
-    distributed.agree(f"{called[0]}: the signed mask", mask.digest, "all ranks must read the same ticket")
+    """Train fresh networks of one shape under their masks, in place, and judge them: accuracy, loss and learning curve of each.
+
+    Args:
+        starts: the networks.
+        conditions: what they train on.
+        training: its settings.
+        curve_at: epochs after which a learning curve is taken.
+        on_fraction: told how much of the training is done.
+    """
+    settings = _Scratch(conditions, training, curve_at)
+    seeds, names = [start.seed for start in starts], [start.name for start in starts]
+    if conditions.stacked:
+        modules = [start.module for start in starts]
+        together = stack(modules).to(conditions.device)
+        networks = Networks(together, seeds, names, stacked=True)
+        metrics = _train_from_scratch(networks, stack_masks([start.mask for start in starts]), settings, on_fraction)
+        unstack(together, modules)
+        return metrics
+    metrics = []
+    for place, start in enumerate(starts):
+
+        def part(fraction: float, done: int = place) -> None:
+            on_fraction((done + fraction) / len(starts))
+
+        networks = Networks(start.module, [start.seed], [start.name])
+        metrics += _train_from_scratch(networks, start.mask, settings, part, start.checkpoint_file)
+    return metrics
+
+
+@dataclass(frozen=True)
+class _Scratch:
+    """How networks are trained from scratch."""
+
+    conditions: Conditions
+    training: Training
+    curve_at: Sequence[int]
+
+
+def _train_from_scratch(
+    networks: Networks, mask: SignedMask, settings: _Scratch, on_fraction: OnFraction, checkpoint_file: Path | None = None
+) -> list[Metrics]:
+    network, conditions, training, curve_at = networks.module, settings.conditions, settings.training, settings.curve_at
+    curves: list[list[tuple[int, float]]] = [[] for _ in networks.seeds]
+    distributed.agree(f"{networks.name(0)}: the signed mask", mask.digest, "all ranks must read the same ticket")
 
     def on_epoch(epoch: int, _loss: torch.Tensor) -> None:
         on_fraction(epoch / training.epochs)
         if epoch in curve_at and epoch < training.epochs:
-            for curve, member in zip(curves, judge(network, conditions, members=members), strict=True):
+            for curve, member in zip(curves, judge(network, conditions, members=networks.members), strict=True):
                 curve.append((epoch, member["accuracy"]))
 
-    with seeded(seeds[0], distributed.by_rank("training")), mask.enforced_on(network):
-        optimizer = training.optimizer(network.parameters(), stacked=members is not None)
+    with seeded(networks.seeds[0], distributed.by_rank("training")), mask.enforced_on(network):
+        optimizer = training.optimizer(network.parameters(), stacked=networks.stacked)
         total = training.epochs * steps_per_epoch(conditions.data, training.batch_size)
-        train(
-            network,
-            conditions.data,
-            training,
-            optimizer,
-            range(total) if kept_in is None else _kept_steps(kept_in, total, network, optimizer, curves[0]),
-            seeds=seeds,
-            called=called,
-            stacked=members is not None,
-            precision=conditions.precision,
-            on_epoch=on_epoch,
-        )
-    judged = judge(network, conditions, members=members)
+        steps = range(total) if checkpoint_file is None else _kept_steps(checkpoint_file, total, network, optimizer, curves[0])
+        train(networks, conditions.data, training, optimizer, steps, precision=conditions.precision, on_epoch=on_epoch)
+    judged = judge(network, conditions, members=networks.members)
     for curve, member in zip(curves, judged, strict=True):
         if curve_at:
             curve.append((training.epochs, member["accuracy"]))
