@@ -1,6 +1,7 @@
 """Made-up study results of any size, for tests of figures and reports.
 
-Only the runs are invented; the table, the comparisons and the claims are computed from them as a study would.
+Only the runs are invented: the table, the comparisons and the verdicts are computed from them as a study does, and all of it
+is in the producer's own types.
 """
 
 from __future__ import annotations
@@ -8,13 +9,24 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from statistics import fmean, stdev
-from typing import cast
 
 import numpy as np
-from scipy.stats import t as student
 
-from winsome.evidence.results import Arm, Claim, Comparison, Entry, Results, Run, Search, SearchLevel
+from winsome.evidence.intervals import comparison, table
+from winsome.evidence.results import (
+    FILE_NAME,
+    FORMAT,
+    ArmRecord,
+    LayerRow,
+    LevelRow,
+    Results,
+    RunRow,
+    SearchRecord,
+    SearchRow,
+)
+from winsome.evidence.verdicts import verdict
+from winsome.study.arms import Claim
+from winsome.training.settings import SGD, Constant, StepDecay, Training
 
 PLANTED: dict[str, tuple[str, str | None, float]] = {  # name -> (label, method, points lost at 5 % density)
     "planted_aws": ("|θ₀|·s_AWS", "aws", 2.0),
@@ -33,6 +45,24 @@ NETWORKS: dict[str, tuple[str, str, float]] = {
 }
 
 
+SEARCHES = {
+    "aws": ("AWS", "LRR in which every training step uses ψ drawn at random between the trained and the initial one."),
+    "lrr": ("LRR", "Train, prune the smallest weights, keep the rest, restart the schedule."),
+    "frozen": ("LRR, frozen norms", "LRR with ψ held at γ = 1, β = 0 through the whole search."),
+    "imp": ("IMP", ""),
+}
+CLAIMS = tuple(
+    Claim(text, "arXiv:2504.05357", {first: 1, second: -1}, f"{first} minus {second}")
+    for first, second, text in (
+        ("planted_aws", "planted_lrr", "AWS's signed mask trains better from a fresh start than LRR's."),
+        ("planted_aws", "mask_only", "The signs carry it: AWS's signed mask trains better than its mask alone."),
+        ("mask_only", "random_mask", "A found mask trains better than a random one of the same layer densities."),
+        ("network_lrr", "network_lrr_psi_init", "LRR's network leans on its normalisation parameters ψ."),
+        ("network_aws_psi_init", "network_aws", "AWS's network gains when ψ is set back to ψ_init."),
+    )
+)
+
+
 def results(
     *,
     densities: tuple[float, ...] = (0.0563,),
@@ -48,20 +78,34 @@ def results(
     generator = np.random.default_rng(random_seed)
     records = [_arm(name) for name in arms]
     rows = _rows(records, densities, seeds, starts, curves=curves, generator=generator)
-    methods = list(dict.fromkeys(arm["method"] for arm in records if arm["method"]))
-    made = {
-        "format": 1,
+    searches = list(dict.fromkeys(arm["search"] for arm in records if arm["search"]))
+    others = [name for name in arms if name != "planted_aws"] if "planted_aws" in arms else []
+    compared = [comparison(rows, "planted_aws", other, density) for density in densities for other in others]
+    judged = [verdict(rows, claim, min(densities)) for claim in CLAIMS]
+    return {
+        "format": FORMAT,
         "study": {
             "name": "digits",
             "title": "Signs of winning tickets on handwritten digits",
-            "network": {"name": "residual_mlp", "width": 64, "blocks": 5, "prunable_weights": 24576},
-            "data": {"name": "digits", "train_images": 1297, "test_images": 500, "image_shape": [1, 8, 8], "classes": 10},
+            "network": {"name": "residual_mlp", "options": {"width": 64, "blocks": 5}},
+            "parameters": 25866,
+            "prunable": 24576,
+            "data": {
+                "name": "digits",
+                "train_images": 1297,
+                "test_images": 500,
+                "image_shape": [1, 8, 8],
+                "classes": 10,
+                "validation": False,
+            },
             "densities": list(densities),
             "search_seeds": list(range(seeds)),
             "starts": list(range(starts)),
             "arms": records,
-            "search_training": {"epochs": 8, "warm_up_epochs": 10, "lr": 0.1, "momentum": 0.9, "weight_decay": 0.001},
-            "training": {"epochs": 40, "lr": 0.05, "milestones": [20, 30], "momentum": 0.9, "weight_decay": 0.001},
+            "searches": [_search_record(name, min(densities), levels) for name in searches],
+            "search_training": Training(8, 128, SGD(0.1, 0.9, 1e-3), Constant()).record()
+            | {"warmup_epochs_before_level_0": 10},
+            "training": json.loads(json.dumps(Training(40, 128, SGD(0.05, 0.9, 1e-3), StepDecay()).record())),
             "citations": ["oh2025sign", "gadhikar2024masks", "renda2020comparing"],
         },
         "environment": {
@@ -74,27 +118,25 @@ def results(
             "command": "winsome study",
             "precision": "fp32",
         },
-        "seconds": {"total": 100.1, "training": 95.0, "dense": 10.0, "search": 40.0, "planted": 45.0},
+        "seconds": {"total": 100.1, "jobs": 95.0, "searches": 40.0, "dense": 10.0, "network": 0.0, "planted": 45.0},
         "rows": rows,
-        "searches": [
-            _search(method, seed, densities, (levels, layers), generator) for method in methods for seed in range(seeds)
-        ],
-        "table": _table(rows),
-        "comparisons": _comparisons(rows, records, densities),
-        "claims": _claims(rows, records, min(densities)),
+        "searches": [_search(name, seed, densities, (levels, layers), generator) for name in searches for seed in range(seeds)],
+        "table": table(rows),
+        "comparisons": [entry for entry in compared if entry is not None],
+        "verdicts": [entry for entry in judged if entry is not None],
         "notes": [
             "BatchNorm statistics were re-estimated on 1,000 training images before any network of a search was evaluated.",
-            "The test split chose nothing: every setting was tuned on a validation part of the train split.",
+            "The search seed is the unit of every interval.",
         ],
         "warnings": ["aws, search seed 3, level 10: layer blocks.4 lost all its weights"] if layers > 20 else [],
+        "missing": [],
     }
-    return cast(Results, made)
 
 
 def write(folder: Path, content: Results) -> Path:
     """Put the results where a study would; returns the folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "results.json").write_text(json.dumps(content), encoding="utf-8")
+    (folder / FILE_NAME).write_text(json.dumps(content), encoding="utf-8")
     return folder
 
 
@@ -137,15 +179,15 @@ CASES = {
 }
 
 
-def _arm(name: str) -> Arm:
+def _arm(name: str) -> ArmRecord:
     if name == "dense":
-        return Arm(name=name, label="dense", kind="dense", explanation="All weights, from θ₀.", method=None)
+        return ArmRecord(name=name, label="dense", kind="dense", explanation="All weights, from θ₀.", search=None)
     if name in PLANTED:
         label, method, _ = PLANTED[name]
         sentence = f"Trained from scratch, starting at {label}."
-        return Arm(name=name, label=label, kind="planted", explanation=sentence, method=method)
+        return ArmRecord(name=name, label=label, kind="planted", explanation=sentence, search=method)
     label, method, _ = NETWORKS[name]
-    return Arm(name=name, label=label, kind="network", explanation=f"What the {method} search ends with.", method=method)
+    return ArmRecord(name=name, label=label, kind="network", explanation=f"What the {method} search ends with.", search=method)
 
 
 def _points_lost(name: str) -> float:
@@ -153,9 +195,15 @@ def _points_lost(name: str) -> float:
 
 
 def _rows(
-    arms: list[Arm], densities: tuple[float, ...], seeds: int, starts: int, *, curves: bool, generator: np.random.Generator
-) -> list[Run]:
-    rows: list[Run] = []
+    arms: list[ArmRecord],
+    densities: tuple[float, ...],
+    seeds: int,
+    starts: int,
+    *,
+    curves: bool,
+    generator: np.random.Generator,
+) -> list[RunRow]:
+    rows: list[RunRow] = []
     for seed in range(seeds):
         of_seed = {arm["name"]: generator.normal(0, 0.9) for arm in arms}
         for arm in arms:
@@ -165,7 +213,7 @@ def _rows(
                     lost = _points_lost(arm["name"]) * depth**2 + of_seed[arm["name"]] * (0.2 + depth)
                     accuracy = float(np.clip((91 - lost + generator.normal(0, 0.4)) / 100, 0.1, 1))
                     rows.append(
-                        Run(
+                        RunRow(
                             arm=arm["name"],
                             density=density,
                             search_seed=seed,
@@ -173,126 +221,63 @@ def _rows(
                             accuracy=accuracy,
                             loss=-math.log(accuracy),
                             curve=_curve(accuracy, arm) if curves else [],
+                            seconds=1.0,
                         )
                     )
     return rows
 
 
-def _curve(accuracy: float, arm: Arm) -> list[tuple[float, float]]:
+def _curve(accuracy: float, arm: ArmRecord) -> list[list[float]]:
     if arm["kind"] == "network":
         return []
     speed = 4 + 0.5 * _points_lost(arm["name"])
-    return [(epoch, accuracy * (1 - 0.9 * math.exp(-epoch / speed))) for epoch in (1, 2, 3, 5, 8, 12, 16, 20, 25, 30, 40)]
+    return [[epoch, accuracy * (1 - 0.9 * math.exp(-epoch / speed))] for epoch in (1, 2, 3, 5, 8, 12, 16, 20, 25, 30, 40)]
 
 
 def _search(
     method: str, seed: int, densities: tuple[float, ...], sizes: tuple[int, int], generator: np.random.Generator
-) -> Search:
+) -> SearchRow:
     levels, layers = sizes
     rate = min(densities) ** (1 / (levels - 1))
     walked = sorted({*densities, *(rate**k for k in range(levels))}, reverse=True)
     unique = [d for index, d in enumerate(walked) if index == 0 or d / walked[index - 1] < 0.995]
-    found: list[SearchLevel] = []
+    found: list[LevelRow] = []
     for number, density in enumerate(unique):
         accuracy = 0.93 - 0.03 * (math.log(density) / math.log(0.05)) ** 2 + generator.normal(0, 0.006)
         stored = 0.1 + abs(generator.normal(0, 0.03)) if method == "aws" else accuracy - abs(generator.normal(0.04, 0.03))
-        counts = {}
+        counts: dict[str, LayerRow] = {}
         for layer in range(layers):
             kept_share = density ** (1 + 0.5 * math.sin(layer) * (1.3 if method == "aws" else 0.8))
             kept = round(4096 * min(1.0, kept_share * math.exp(generator.normal(0, 0.04))))
             kept = 0 if layers > 20 and layer == 4 and method == "aws" and density == unique[-1] else kept
             counts[f"blocks.{layer}.weight"] = {"kept": kept, "total": 4096, "positive": kept // 2}
         found.append(
-            cast(
-                SearchLevel,
-                {
-                    "number": number,
-                    "density": density,
-                    "accuracy": accuracy,
-                    "stored_accuracy": stored,
-                    "loss": 0.3,
-                    "seconds": 1.0,
-                    "layers": counts,
-                    "warnings": [],
-                },
-            )
+            {
+                "number": number,
+                "density": density,
+                "accuracy": accuracy,
+                "stored_accuracy": stored,
+                "loss": 0.3,
+                "seconds": 1.0,
+                "layers": counts,
+                "warnings": [],
+            }
         )
-    return Search(method=method, search_seed=seed, levels=found)
+    return {"search": method, "search_seed": seed, "levels": found}
 
 
-def _by_seed(rows: list[Run], arm: str, density: float) -> dict[int, float]:
-    found: dict[int, list[float]] = {}
-    for row in rows:
-        if row["arm"] == arm and (arm == "dense" or row["density"] == density) and row["search_seed"] is not None:
-            found.setdefault(row["search_seed"], []).append(row["accuracy"])
-    return {seed: fmean(accuracies) for seed, accuracies in found.items()}
-
-
-def _table(rows: list[Run]) -> list[Entry]:
-    entries = []
-    for arm, density in dict.fromkeys((row["arm"], row["density"]) for row in rows):
-        seeds = list(_by_seed(rows, arm, density).values())
-        entries.append(
-            Entry(
-                arm=arm,
-                density=density,
-                mean=fmean(seeds),
-                std=stdev(seeds) if len(seeds) > 1 else None,
-                n_search_seeds=len(seeds),
-                n_runs=sum((row["arm"], row["density"]) == (arm, density) for row in rows),
-            )
-        )
-    return entries
-
-
-def _comparisons(rows: list[Run], arms: list[Arm], densities: tuple[float, ...]) -> list[Comparison]:
-    names = [arm["name"] for arm in arms]
-    others = [name for name in names if name != "planted_aws"] if "planted_aws" in names else []
-    return [_compare(rows, "planted_aws", other, density) for density in densities for other in others]
-
-
-def _compare(rows: list[Run], first: str, second: str, density: float) -> Comparison:
-    one, two = _by_seed(rows, first, density), _by_seed(rows, second, density)
-    differences = [one[seed] - two[seed] for seed in one]
-    centre, low, high = _interval(differences)
-    return Comparison(
-        density=density,
-        first=first,
-        second=second,
-        difference=centre,
-        low=low,
-        high=high,
-        n=len(differences),
-        wins=sum(difference > 0 for difference in differences),
-    )
-
-
-def _interval(values: list[float]) -> tuple[float, float | None, float | None]:
-    count, centre = len(values), fmean(values)
-    if count < 2:
-        return centre, None, None
-    half = float(student.ppf(0.975, count - 1)) * stdev(values) / math.sqrt(count)
-    return centre, centre - half, centre + half
-
-
-def _claims(rows: list[Run], arms: list[Arm], density: float) -> list[Claim]:
-    names = {arm["name"] for arm in arms}
-    claims = []
-    for first, second, text in (
-        ("planted_aws", "planted_lrr", "AWS's signed mask trains better from a fresh start than LRR's."),
-        ("planted_aws", "mask_only", "The signs carry it: AWS's signed mask trains better than its mask alone."),
-        ("mask_only", "random_mask", "A found mask trains better than a random one of the same layer densities."),
-        ("network_lrr", "network_lrr_psi_init", "LRR's network leans on its normalisation parameters ψ."),
-        ("network_aws_psi_init", "network_aws", "AWS's network gains when ψ is set back to ψ_init."),
-    ):
-        if {first, second} <= names:
-            one, two = _by_seed(rows, first, density), _by_seed(rows, second, density)
-            centre, low, high = _interval([one[seed] - two[seed] for seed in one])
-            shown = None if low is None else low > 0
-            words = {None: "not judged (one search seed)", True: "shown here", False: "not shown here (within the spread)"}
-            spread = "1 search seed: no interval"
-            if low is not None and high is not None:
-                spread = f"95 % interval {100 * low:+.1f} to {100 * high:+.1f}, {len(one)} search seeds"
-            sentence = f"{words[shown]} at density {density:.3g}: {first} minus {second}: {100 * centre:+.1f} points ({spread})"
-            claims.append(Claim(claim=text, source="arXiv:2504.05357", shown=shown, sentence=sentence, density=density))
-    return claims
+def _search_record(name: str, lowest: float, levels: int) -> SearchRecord:
+    label, sentence = SEARCHES[name]
+    return {
+        "name": name,
+        "label": label,
+        "sentence": sentence,
+        "citations": ["renda2020comparing"],
+        "score": "magnitude",
+        "allocation": "globally",
+        "rewinding": "KeepWeights",
+        "while_training": "plain",
+        "masks": "",
+        "densities": [lowest ** (k / (levels - 1)) for k in range(levels)],
+        "training": None,
+    }

@@ -25,22 +25,15 @@ from scipy.optimize import minimize
 import synthetic_study
 from winsome import figures
 from winsome.errors import WinsomeError
-from winsome.evidence.results import (
-    Results,
-    deviation,
-    extremes_and_middle,
-    mean_by_seed,
-    method_label,
-    percent,
-    same_density,
-)
+from winsome.evidence.intervals import by_seed
+from winsome.evidence.results import Results, extremes_and_middle, read, same_density
 from winsome.figures.files import PAGE_COLOURS
 from winsome.figures.labels import elide, fit, spread, typeset, wrap
 from winsome.figures.layers import summaries
-from winsome.figures.pairs import interval, reference, seed_differences, signed
+from winsome.figures.pairs import interval_words, reference, seed_differences
 from winsome.figures.rows import swarm
 from winsome.figures.scales import density_scale
-from winsome.figures.styles import arm_styles, method_styles, styles_of
+from winsome.figures.styles import arm_styles, search_styles, styles_of
 from winsome.figures.theme import INK, NARROW, ON_DARK, PALETTE, PAPER, WIDE, look
 from winsome.study.arms import ARMS, is_reported, kind_of
 
@@ -99,7 +92,7 @@ def test_at_one_density_every_arm_is_a_row_with_a_dot_per_seed() -> None:
     colour = arm_styles(results)["planted_lrr"].colour
     lines = [line for line in figure.axes[0].get_lines() if line.get_color() == colour]
     drawn = sorted(sorted(np.asarray(line.get_xdata(), float).tolist()) for line in lines)
-    seeds = sorted(100 * value for value in mean_by_seed(results, "planted_lrr", 0.0563).values())
+    seeds = sorted(100 * value for value in by_seed(results["rows"], "planted_lrr", 0.0563).values())
     assert entry["std"] is not None
     mean, std = 100 * entry["mean"], 100 * entry["std"]
     assert len(seeds) == 16
@@ -154,7 +147,7 @@ def test_layers_are_means_over_seeds_of_exact_counts() -> None:
         counts = [
             level["layers"][layer.name]
             for search in results["searches"]
-            if search["method"] == "aws"
+            if search["search"] == "aws"
             for level in search["levels"]
             if abs(level["density"] - 0.0281) < 1e-9
         ]
@@ -174,10 +167,10 @@ def test_a_collapsed_layer_is_a_cross() -> None:
 def test_search_progress_is_the_mean_over_seeds() -> None:
     results = synthetic_study.several()
     figure = figures.search_progress(results)
-    colour = method_styles(results)["aws"].colour
+    colour = search_styles(results)["aws"].colour
     for title, key in (("re-estimated", "accuracy"), ("stored", "stored_accuracy")):
         drawn = points(panel(figure, title), colour=colour, least=3)
-        searches = [search for search in results["searches"] if search["method"] == "aws"]
+        searches = [search for search in results["searches"] if search["search"] == "aws"]
         levels = zip(*(search["levels"] for search in searches), strict=True)
         expected = [100 * fmean(cast(float, level[key]) for level in same) for same in levels]
         assert [y for _, y in drawn] == pytest.approx(expected)
@@ -212,8 +205,8 @@ def test_remaining_weights_fall_to_the_right_on_a_log_scale() -> None:
 
 
 def test_axes_say_their_units(case: Results) -> None:
-    for plate in figures.possible_plates(case):
-        words = " ".join(text.get_text() for text in plate.draw(case).findobj(Text))
+    for plot in figures.study_plots(case):
+        words = " ".join(text.get_text() for text in plot.draw().findobj(Text))
         assert "(%)" in words or "percentage points" in words
 
 
@@ -223,8 +216,8 @@ def test_axes_say_their_units(case: Results) -> None:
 @pytest.mark.parametrize("width", [WIDE, NARROW])
 @pytest.mark.parametrize("on_page", [False, True])
 def test_no_text_overlaps_another_or_leaves_the_figure(case: Results, width: float, on_page: bool) -> None:
-    for plate in figures.possible_plates(case):
-        figure = plate.draw(case, width=width, on_page=on_page)
+    for plot in figures.study_plots(case):
+        figure = plot.draw(width=width, on_page=on_page)
         with look(on_page=on_page):
             FigureCanvasAgg(figure)  # a canvas that measures text
             figure.draw_without_rendering()
@@ -233,13 +226,13 @@ def test_no_text_overlaps_another_or_leaves_the_figure(case: Results, width: flo
             boxes = [(text.get_text(), text.get_window_extent()) for text in shown if not _outside_its_axis(text, figure)]
         for word, box in boxes:
             inside = box.x0 >= -1 and box.x1 <= figure.bbox.width + 1 and box.y0 >= -1 and box.y1 <= figure.bbox.height + 1
-            assert inside, f"{plate.name}: {word!r} leaves the figure"
+            assert inside, f"{plot.name}: {word!r} leaves the figure"
         for (word, box), (other, another) in itertools.combinations(boxes, 2):
             across = min(box.x1, another.x1) - max(box.x0, another.x0)
             along = min(box.y1, another.y1) - max(box.y0, another.y0)
             # Boxes include room for accents and descenders, which lines set tight may share.
             touches = across > 1 and along > 0.3 * min(box.height, another.height)
-            assert not touches, f"{plate.name}: {word!r} lies on {other!r}"
+            assert not touches, f"{plot.name}: {word!r} lies on {other!r}"
 
 
 def _outside_its_axis(text: Text, figure: Figure) -> bool:
@@ -388,16 +381,16 @@ def test_arms_can_be_told_apart() -> None:
     assert len({style.colour for style in planted}) == len(planted) == 7
     assert len({(style.colour, style.dash, style.hollow) for style in networks}) == len(networks) == 4
     assert styles["dense"].colour == INK
-    assert styles["planted_aws"].colour == styles["network_aws"].colour == method_styles(results)["aws"].colour
+    assert styles["planted_aws"].colour == styles["network_aws"].colour == search_styles(results)["aws"].colour
 
 
 @given(st.lists(st.sampled_from(sorted(ARMS)), unique=True, min_size=1))
 def test_an_arm_looks_alike_in_every_study(names: list[str]) -> None:
     arms = [ARMS[name] for name in names if is_reported(ARMS[name]) and kind_of(ARMS[name]) in ("planted", "network")]
-    records = [{"name": arm.name, "kind": kind_of(arm), "method": arm.search} for arm in arms]
+    records = [{"name": arm.name, "kind": kind_of(arm), "search": arm.search} for arm in arms]
     methods = list(dict.fromkeys(arm.search for arm in arms if arm.search))
-    searches = [{"method": method} for method in methods]
-    results: Any = {"study": {"arms": records}, "searches": searches}
+    searches = [{"name": method} for method in methods]
+    results: Any = {"study": {"arms": records, "searches": searches}}
     styles = arm_styles(results)
     planted = [styles[arm.name] for arm in arms if kind_of(arm) == "planted"]
     assert len({(style.colour, style.hollow) for style in planted}) == len(planted)
@@ -405,15 +398,15 @@ def test_an_arm_looks_alike_in_every_study(names: list[str]) -> None:
     for name in ("planted_aws", "planted_lrr", "mask_only", "random_mask"):
         assert name not in styles or styles[name] == whole[name]
     if "planted_lrr" in names or not any(kind_of(arm) == "planted" and arm.search == "lrr" for arm in arms):
-        assert method_styles(results).get("lrr", whole["planted_lrr"]).colour == whole["planted_lrr"].colour
+        assert search_styles(results).get("lrr", whole["planted_lrr"]).colour == whole["planted_lrr"].colour
 
 
 def test_searches_look_alike_with_and_without_arms() -> None:
     names = ("of_the_user", "imp", "lrr", "frozen")
-    networks = [{"name": f"network_{name}", "kind": "network", "method": name} for name in names]
-    results: Any = {"study": {"arms": networks}, "searches": [{"method": name} for name in names]}
+    networks = [{"name": f"network_{name}", "kind": "network", "search": name} for name in names]
+    results: Any = {"study": {"arms": networks, "searches": [{"name": name} for name in names]}}
     alone = styles_of(names)
-    assert method_styles(results) == alone
+    assert search_styles(results) == alone
     assert alone["lrr"].colour == arm_styles(synthetic_study.small())["planted_lrr"].colour
     assert len({style.colour for style in alone.values()}) == 4
     assert styles_of(["lrr", "imp"])["imp"] == alone["imp"], "whatever is beside it"
@@ -429,11 +422,13 @@ def test_drawing_leaves_matplotlib_as_it_was() -> None:
 # Files
 
 
-@pytest.mark.parametrize("plate", figures.PLATES, ids=lambda plate: plate.name)
-def test_files_are_the_same_at_every_run(plate: figures.Plate, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", figures.STUDY_PLOTS)
+def test_files_are_the_same_at_every_run(name: str, tmp_path: Path) -> None:
+    draw = figures.STUDY_PLOTS[name].draw
     written = []
     for number in (1, 2):
-        svg, pdf = figures.save(plate.draw(synthetic_study.two_seeds()), tmp_path / f"{plate.name}-{number}")
+        (tmp_path / str(number)).mkdir()
+        svg, pdf = figures.save(draw(synthetic_study.two_seeds()), tmp_path / str(number) / name)
         ElementTree.fromstring(svg.read_text(encoding="utf-8"))
         written.append((svg.read_bytes(), pdf.read_bytes()))
     assert written[0] == written[1]
@@ -445,12 +440,15 @@ def test_files_are_the_same_at_every_run(plate: figures.Plate, tmp_path: Path) -
     assert b"/Type3" not in pdf_bytes
 
 
-@pytest.mark.parametrize("plate", figures.PLATES, ids=lambda plate: plate.name)
-def test_figures_of_a_page_take_every_colour_from_the_page(plate: figures.Plate) -> None:
+@pytest.mark.parametrize("name", figures.STUDY_PLOTS)
+def test_figures_of_a_page_take_every_colour_from_the_page(name: str) -> None:
     results = synthetic_study.several()
-    svg = figures.inline_svg(plate.draw(results, on_page=True), "s1-fig", 'seen as "a" & <b>')
+    svg = figures.inline_svg(
+        figures.STUDY_PLOTS[name].draw(results, on_page=True), "s1-fig", 'seen as "a" & <b>', title="a & b"
+    )
     root = ElementTree.fromstring(svg)
     assert root.get("aria-label") == 'seen as "a" & <b>'
+    assert (root[0].tag.rpartition("}")[2], root[0].text) == ("title", "a & b")
     assert not re.search(r"#[0-9a-f]{6}\b|#[0-9a-f]{3}\b(?!-)", re.sub(r'(href="#|url\(#)[^")]*', "", svg), re.IGNORECASE)
     colours = set(re.findall(r"(?:fill|stroke): ([^;\"]+)", svg))
     assert colours <= {*PAGE_COLOURS.values(), "none"}
@@ -477,11 +475,11 @@ def test_any_label_can_be_drawn(tmp_path: Path) -> None:
     results = synthetic_study.several()
     for arm, label in zip(results["study"]["arms"], labels, strict=True):
         arm["label"] = label
-    for plate in figures.possible_plates(results):
+    for plot in figures.study_plots(results):
         for width in (WIDE, NARROW):
-            svg = figures.inline_svg(plate.draw(results, width=width, on_page=True), "x", labels[2])
+            svg = figures.inline_svg(plot.draw(width=width, on_page=True), "x", labels[2], title=labels[2])
             ElementTree.fromstring(svg)
-        figures.save(plate.draw(results), tmp_path / plate.name)
+        figures.save(plot.draw(), tmp_path / plot.name)
 
 
 # Reading, and what is missing
@@ -489,9 +487,9 @@ def test_any_label_can_be_drawn(tmp_path: Path) -> None:
 
 def test_reading_refuses_what_is_absent_damaged_or_of_another_format(tmp_path: Path) -> None:
     with pytest.raises(WinsomeError, match=r"holds no results\.json"):
-        figures.read(tmp_path)
+        read(tmp_path)
     folder = synthetic_study.write(tmp_path / "study", synthetic_study.small())
-    assert figures.read(folder)["study"]["name"] == "digits"
+    assert read(folder)["study"]["name"] == "digits"
     path = folder / "results.json"
     whole = path.read_text(encoding="utf-8")
     changes: list[tuple[Callable[[str], str], str]] = [
@@ -503,27 +501,21 @@ def test_reading_refuses_what_is_absent_damaged_or_of_another_format(tmp_path: P
     for change, message in changes:
         path.write_text(change(whole), encoding="utf-8")
         with pytest.raises(WinsomeError, match=message):
-            figures.read(folder)
+            read(folder)
 
 
-@pytest.mark.parametrize("plate", figures.PLATES, ids=lambda plate: plate.name)
-def test_a_figure_of_nothing_is_refused_and_not_offered(plate: figures.Plate) -> None:
+@pytest.mark.parametrize("name", figures.STUDY_PLOTS)
+def test_a_figure_of_nothing_is_refused_and_not_offered(name: str) -> None:
     results = synthetic_study.results(arms=("dense",), curves=False)
     results["comparisons"], results["searches"] = [], []
-    assert figures.possible_plates(results) == []
+    assert figures.study_plots(results) == []
     with pytest.raises(WinsomeError, match="the results hold no"):
-        plate.draw(results)
+        figures.STUDY_PLOTS[name].draw(results)
 
 
 def test_small_words() -> None:
-    comparison = synthetic_study.small()["comparisons"][0]
-    assert interval(comparison) == ""
-    assert (signed(2.54), signed(-0.46), signed(0.04), signed(-0.04)) == ("+2.5", "−0.5", "0.0", "0.0")
-    assert (percent(0.05631), percent(1.0), percent(0.0004)) == ("5.63\u00a0%", "100\u00a0%", "0.04\u00a0%")
-    assert (method_label("aws"), method_label("my_method")) == ("AWS", "my method")
+    assert interval_words(synthetic_study.small()["comparisons"][0]) == ""
     assert same_density(0.0563, 0.75**10)
     assert not same_density(0.8**5, 0.8**6)
     assert extremes_and_middle([9, 8, 7, 6, 5]) == [9, 7, 5]
     assert reference(synthetic_study.usual()) == "planted_aws"
-    assert deviation([3.0]) == 0
-    assert deviation([1.0, 2.0, 4.0]) == pytest.approx(np.std([1, 2, 4], ddof=1))

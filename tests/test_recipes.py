@@ -9,13 +9,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from winsome import report
 from winsome.densities import geometric
 from winsome.errors import WinsomeError
+from winsome.evidence.results import Status
 from winsome.recipes import estimate
 from winsome.recipes.catalogue import RECIPES
 from winsome.recipes.recipe import Evidence, Recipe
@@ -105,7 +106,7 @@ def test_every_recipe_runs_to_its_page(name: str, tmp_path: Path) -> None:
         assert rows[1:] == [["" if value is None else str(value) for value in row] for row in table["rows"]]
         assert rows[1:], "a table of nothing"
     for verdict in record["verdicts"]:
-        assert verdict["shown"] in (True, False, None)
+        assert verdict["status"] in get_args(Status)
     page = report.write(tmp_path).read_text()
     assert recipe.title.split("(")[0] in page.replace("&#39;", "'")
     assert page.count("<svg") == 2 * len(record["figures"])
@@ -211,10 +212,3 @@ def test_an_estimate_counts_every_epoch_once(monkeypatch: pytest.MonkeyPatch) ->
 def test_a_step_is_really_timed() -> None:
     study = RECIPES["lrr_mask_swap"]("small").studies["residual-mlp-digits"]
     assert 0 < estimate.seconds_per_step(study) < 60
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"), [(5, "5 seconds"), (119, "119 seconds"), (600, "10 minutes"), (9000, "2 hours"), (2e6, "23 days")]
-)
-def test_durations_to_plan_with(seconds: float, words: str) -> None:
-    assert estimate.duration(seconds) == words

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import shutil
 import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
+from matplotlib.text import Text
 
 import synthetic_study
 from winsome import figures, report
 from winsome.citation import bibtex
 from winsome.errors import WinsomeError
-from winsome.evidence.results import Results
+from winsome.evidence.results import Results, Verdict
+from winsome.report.markup import day, linked, settings, typeset, value
 from winsome.report.tables import accuracy_tables, layer_table
-from winsome.report.wording import counted, day, duration, listed, ranges, settings, typeset, value
 
 VOID = {"meta", "br", "wbr", "hr", "img", "input", "link", "path", "use"}
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -111,12 +114,15 @@ def test_the_page_loads_nothing_and_runs_nothing(case: tuple[Results, Page, Path
     assert "@import" not in html
     assert set(re.findall(r"url\(([^)]*)\)", html)) <= {f"#{name}" for name in page.ids}
     assert "http://" not in html
-    assert "https://" not in html
+    links = [href for tag, attributes in page.attributes if tag == "a" and (href := attributes.get("href"))]
+    assert html.count("https://") == sum(href.startswith("https://arxiv.org/abs/") for href in links)
+    for href in links:
+        assert href.startswith(("#", "https://arxiv.org/abs/")) or (folder / href).is_file(), href
 
 
 def test_every_figure_is_on_the_page_and_in_files(case: tuple[Results, Page, Path]) -> None:
     results, page, folder = case
-    names = [plate.name for plate in figures.possible_plates(results)]
+    names = [plot.name for plot in figures.study_plots(results)]
     shown = [name.removeprefix("fig-") for name in page.ids if name.startswith("fig-")]
     assert sorted(shown) == sorted(names)
     files = {path.name for path in (folder / "figures").iterdir()}
@@ -124,6 +130,8 @@ def test_every_figure_is_on_the_page_and_in_files(case: tuple[Results, Page, Pat
     drawings = [attributes for tag, attributes in page.attributes if tag == "svg"]
     assert len(drawings) == 2 * len(names)
     assert all(attributes["role"] == "img" and attributes["aria-label"] for attributes in drawings)
+    named = [data for tags, data in page.texts if tags[-2:] == ("svg", "title")]
+    assert named == [name.replace("_", " ") for name in shown for _ in range(2)]
 
 
 def test_every_arm_and_density_is_in_the_table_with_its_mean_and_deviation(case: tuple[Results, Page, Path]) -> None:
@@ -146,7 +154,7 @@ def test_every_arm_and_density_is_in_the_table_with_its_mean_and_deviation(case:
             assert shown[name, density].startswith(expected)
 
 
-def test_differences_in_the_table_are_those_of_the_study_turned_to_the_reference() -> None:
+def test_differences_point_one_way_in_tables_and_figures() -> None:
     results = synthetic_study.usual()
     (table,) = accuracy_tables(results)
     cells = {line.name: line.cells[1].difference for line in table.lines}
@@ -155,8 +163,22 @@ def test_differences_in_the_table_are_those_of_the_study_turned_to_the_reference
     assert comparison["high"] is not None
     difference, low, high = 100 * comparison["difference"], 100 * comparison["low"], 100 * comparison["high"]
     assert cells["planted_aws"] == "reference"
-    assert cells["mask_only"] == f"−{difference:.1f} [−{high:.1f}, −{low:.1f}]"
-    assert cells["dense"].startswith("+")
+    assert cells["mask_only"] == f"+{difference:.1f} [{low:.1f}, {high:.1f}]"
+    assert cells["dense"].startswith("−")
+    words = {text.get_text() for text in figures.paired_differences(results).findobj(Text)}
+    assert {cell for name, cell in cells.items() if name != "planted_aws"} <= words
+
+
+def test_a_table_turns_what_was_compared_the_other_way_round() -> None:
+    results = synthetic_study.results()
+    before = {line.name: line.cells[0].difference for line in accuracy_tables(results)[0].lines}
+    for comparison in results["comparisons"][:1]:
+        comparison["first"], comparison["second"] = comparison["second"], comparison["first"]
+        low, high = comparison["low"], comparison["high"]
+        assert low is not None
+        assert high is not None
+        comparison["difference"], comparison["low"], comparison["high"] = -comparison["difference"], -high, -low
+    assert {line.name: line.cells[0].difference for line in accuracy_tables(results)[0].lines} == before
 
 
 def test_all_comparisons_are_listed_as_numbers(case: tuple[Results, Page, Path]) -> None:
@@ -172,41 +194,54 @@ def test_every_claim_has_its_verdict(case: tuple[Results, Page, Path]) -> None:
     html = (folder / "report.html").read_text(encoding="utf-8")
     block = html[html.index('id="verdicts"') : html.index('id="fig-accuracy_over_density"')]
     words = re.findall(r'<p class="badge">([^<]*)</p>', block)
-    expected = {True: "Shown here", False: "Not shown here", None: "Not judged"}
-    assert len(words) == len(results["claims"])
-    for word, claim in zip(words, results["claims"], strict=True):
-        assert word.split(",")[0] == expected[claim["shown"]]
+    expected = {"shown": "Shown here", "not judged": "Not judged"}
+    assert len(words) == len(results["verdicts"])
+    for word, verdict in zip(words, results["verdicts"], strict=True):
+        assert word.split(",")[0] == expected.get(verdict["status"], "Not shown here")
     assert f"Of {len(words)} claim" in page.text
-    for claim in results["claims"]:
-        assert claim["claim"].replace("_", "") in page.text.replace("_", "")
-        number = re.search(r"[+-][\d.]+ points", claim["sentence"])
-        assert number is not None
-        assert number[0].replace("-", "−") in page.text
+    for verdict in results["verdicts"]:
+        assert verdict["claim"].replace("_", "") in page.text.replace("_", "")
+        assert verdict["value"] is not None
+        assert f"{100 * verdict['value']:+.1f} points".replace("-", "−") in page.text
 
 
 @pytest.mark.parametrize(
-    ("shown", "sentence", "badge", "finding"),
+    ("change", "badge", "finding"),
     [
-        (True, "shown here at density 0.0563: a minus b is +2.5 points", "Shown here", "A minus b is +2.5 points"),
-        (False, "not shown here (within the spread) at density 1e-05: x: -0.1", "Not shown here, within the spread", "X: −0.1"),
-        (False, "not shown here, the opposite is at density 0.5: x is -2", "Not shown here, the opposite is", "X is −2"),
-        (None, "not judged (one search seed) at density 0.05: 3 points", "Not judged, one search seed", "3 points"),
-        (True, "as clear as day", "Shown here", "As clear as day"),
+        ({"status": "shown"}, "Shown here", "A minus b is +2.5 points (95 % interval +2.0 to +3.0, 16 search seeds)"),
+        ({"status": "opposite", "value": -0.02}, "Not shown here, the opposite shows", "A minus b is −2.0 points (95 %"),
+        ({"status": "within the spread", "low": -0.02}, "Not shown here, within the spread", "(95 % interval −2.0 to +3.0, 16"),
+        ({"status": "not judged", "reason": "one search seed", "low": None}, "Not judged, one search seed", "no interval)"),
+        ({"status": "not judged", "reason": "no value", "value": None}, "Not judged, no value", "A minus b has no value"),
+        (
+            {"status": "not shown", "unit": "percent", "of": "start"},
+            "Not shown here",
+            "is 2.5 % (95 % interval 2.0 to 3.0, 16 starts)",
+        ),
     ],
 )
-def test_a_verdict_says_nothing_twice(tmp_path: Path, shown: bool | None, sentence: str, badge: str, finding: str) -> None:
+def test_a_verdict_says_nothing_twice(tmp_path: Path, change: Any, badge: str, finding: str) -> None:
     results = synthetic_study.results(arms=("dense",), curves=False)
-    results["claims"] = [{"claim": "It holds.", "source": "here", "shown": shown, "sentence": sentence, "density": 0.05}]
+    verdict: Verdict = {
+        "claim": "It holds.", "source": "here", "meaning": "a minus b", "where": "at density 0.05", "density": 0.05,
+        "status": "shown", "reason": "", "unit": "points", "value": 0.025, "low": 0.02, "high": 0.03, "n": 16,
+        "of": "search seed", "study": None, **change,
+    }  # fmt: skip
+    results["verdicts"] = [verdict]
     report.write(synthetic_study.write(tmp_path, results))
     html = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert f'<p class="badge">{badge}</p>' in html
-    assert f'<p class="finding">{finding}</p>' in html
+    (found,) = re.findall('<p class="finding">(.*)</p>', html)
+    assert finding in found
 
 
 def test_what_was_run_is_said(written: dict[str, Path]) -> None:
     text = page_of(written["usual"]).text
     for words in (
-        "11 arms of residual mlp on digits (1,297 training and 500 test images, 10 classes)",
+        "11 arms of residual mlp (25,866 parameters, 24,576 of them prunable) on digits",
+        "(1,297 training and 500 test images, 10 classes)",
+        "LRR magnitude globally KeepWeights plain 11, from 0 to 10 25\u00a0% a level",
+        "about 1.0 of them would still exclude zero",
         "at 23.7 % and 5.63 % of the weights, over 16 search seeds with 2 fresh starts each",
         "in 1 min 40 s",
         "AMD EPYC, 2 cores, without a GPU",
@@ -226,11 +261,29 @@ def test_warnings_stand_at_the_top_each_once(written: dict[str, Path]) -> None:
     assert "warnings" not in page_of(written["usual"]).ids
 
 
-def test_warnings_of_levels_are_told_even_where_the_study_forgot(tmp_path: Path) -> None:
-    results = synthetic_study.small()
-    results["searches"][0]["levels"][2]["warnings"] = ["level 2: blocks.1 has lost all its weights"]
+def test_what_is_missing_stands_first(tmp_path: Path) -> None:
+    results = synthetic_study.usual()
+    results["missing"] = ["search aws: not finished for search seed 3"]
     report.write(synthetic_study.write(tmp_path, results))
-    assert "level 2: blocks.1 has lost all its weights" in page_of(tmp_path).text
+    page = page_of(tmp_path)
+    assert "search aws: not finished for search seed 3" in page.text
+    assert page.ids.index("missing") < page.ids.index("verdicts")
+
+
+def test_nothing_is_said_of_how_settings_were_chosen(case: tuple[Results, Page, Path]) -> None:
+    assert "chose nothing" not in case[1].text
+    assert "tuned" not in case[1].text
+
+
+def test_headings_come_in_order_and_all_is_in_main(case: tuple[Results, Page, Path]) -> None:
+    _, page, folder = case
+    levels = [int(tag[1]) for tag, _ in page.attributes if re.fullmatch("h[1-6]", tag)]
+    assert levels.count(1) == 1
+    assert levels[0] == 1 or "missing" in page.ids
+    assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
+    assert all("main" in tags for tags, data in page.texts if data.strip() and "body" in tags)
+    html = (folder / "report.html").read_text(encoding="utf-8")
+    assert html.count("<caption>") == html.count("<table")
 
 
 def test_a_collapsed_layer_is_marked_in_the_table(written: dict[str, Path]) -> None:
@@ -256,8 +309,10 @@ def test_everything_from_outside_is_escaped(tmp_path: Path) -> None:
     results["notes"], results["warnings"] = [evil], [evil]
     results["environment"]["command"] = results["environment"]["cpu"] = evil
     results["study"]["network"] = {"name": evil, evil: evil}
-    for claim in results["claims"]:
-        claim["claim"] = claim["sentence"] = claim["source"] = evil
+    for record in results["study"]["searches"]:
+        record["label"] = record["sentence"] = record["score"] = evil
+    for verdict in results["verdicts"]:
+        verdict["claim"] = verdict["meaning"] = verdict["source"] = evil
     for arm in results["study"]["arms"]:
         arm["label"] = arm["explanation"] = evil
     for search in results["searches"]:
@@ -278,28 +333,46 @@ def test_the_same_results_give_the_same_page(written: dict[str, Path], tmp_path:
     assert not list(again.glob(".*"))
 
 
-def test_several_studies_make_one_page(tmp_path: Path) -> None:
-    synthetic_study.write(tmp_path / "a", synthetic_study.small())
-    synthetic_study.write(tmp_path / "deep" / "b", synthetic_study.results(seeds=2, layers=3))
+def test_several_studies_are_compared_on_one_page(tmp_path: Path) -> None:
+    made = {"a": synthetic_study.small(), "deep/b": synthetic_study.results(seeds=4, layers=3)}
+    for place, results in made.items():
+        synthetic_study.write(tmp_path / place, results)
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "results.json").write_text("{", encoding="utf-8")
     assert report.write(tmp_path) == tmp_path / "report.html"
     page = page_of(tmp_path)
     assert len(page.ids) == len(set(page.ids))
-    assert [name for name in page.ids if name.endswith("-study")] == ["study-1-study", "study-2-study"]
     links = [attributes["href"] for tag, attributes in page.attributes if tag == "a"]
-    assert links == ["#study-1-study", "#study-2-study"]
+    assert links[:2] == ["a/report.html", "deep/b/report.html"]
     assert "2 studies of winning tickets" in page.text
-    assert "deep/b" in page.text
     assert re.search(r"Left out: \S*broken/results.json is damaged", page.text)
-    assert (tmp_path / "deep" / "b" / "figures" / "layer_densities.pdf").is_file()
+    arms, claims = page.tables
+    assert len(arms) == 1 + sum(len(results["study"]["densities"]) for results in made.values())
+    assert all(len(row) == len(arms[0]) for row in arms), "one density each: no name spans two lines"
+    whole = made["deep/b"]
+    shown = dict(zip(arms[0][2:], arms[2][2:], strict=True))
+    for entry in whole["table"]:
+        label = next(arm["label"] for arm in whole["study"]["arms"] if arm["name"] == entry["arm"]).replace("_", "")
+        assert shown[label].startswith(f"{100 * entry['mean']:.1f} ± ")
+    assert [row[0].partition("arXiv")[0] for row in claims[1:]] == [
+        verdict["claim"].replace("_", "") for verdict in whole["verdicts"]
+    ]
+    assert {row[1] for row in claims[1:]} == {"Not judged, one search seed", "—"}
+    for place in made:
+        assert (tmp_path / place / "report.html").is_file()
+        assert (tmp_path / place / "figures" / "layer_densities.pdf").is_file()
     assert not (tmp_path / "figures").exists()
 
 
 def test_one_study_below_a_folder_is_a_page_like_any_other(tmp_path: Path) -> None:
     synthetic_study.write(tmp_path / "only", synthetic_study.small())
     report.write(tmp_path)
-    assert "study" in page_of(tmp_path).ids
+    page = page_of(tmp_path)
+    assert "study" in page.ids
+    links = [str(attributes["href"]) for tag, attributes in page.attributes if tag == "a"]
+    files = [link for link in links if not link.startswith("https://")]
+    assert "only/results.json" in files
+    assert all((tmp_path / link).is_file() for link in files)
 
 
 def test_a_folder_without_studies_is_refused(tmp_path: Path) -> None:
@@ -326,23 +399,22 @@ def test_a_place_where_figures_cannot_go_is_named(tmp_path: Path) -> None:
 
 def test_a_study_with_next_to_nothing_still_has_a_page(tmp_path: Path) -> None:
     results = synthetic_study.results(arms=("dense",), seeds=1, starts=1, curves=False)
-    results["comparisons"], results["searches"], results["claims"], results["notes"] = [], [], [], []
-    results["study"]["citations"], results["environment"], results["seconds"] = [], {}, {}
-    results["study"]["network"], results["study"]["data"] = {}, {}
+    results["comparisons"], results["searches"], results["verdicts"], results["notes"] = [], [], [], []
+    results["study"]["citations"], results["seconds"] = [], {}
     report.write(synthetic_study.write(tmp_path, results))
     page = page_of(tmp_path)
     assert {"verdicts", "cite", "notes", "differences", "searches", "layers"}.isdisjoint(page.ids)
     assert page.tables[0][1][1].startswith(f"{100 * results['table'][0]['mean']:.1f}")
+    results["rows"], results["table"] = [], []
+    report.write(synthetic_study.write(tmp_path, results))  # of which no run has finished
 
 
 def test_wording() -> None:
-    assert [duration(s) for s in (1.04, 59.4, 100.1, 3600, 7500)] == ["1.0 s", "59 s", "1 min 40 s", "1 h", "2 h 5 min"]
     assert (day("2026-11-21T03:00:00Z"), day("yesterday")) == ("21 November 2026", "yesterday")
-    assert [counted(1, "seed"), counted(1297, "image")] == ["1 seed", "1,297 images"]
-    assert counted(2, "study", "studies") == "2 studies"
-    assert [ranges(n) for n in ([0], [0, 1], [2, 5, 6, 7], [])] == ["0", "0, 1", "2, 5–7", ""]
-    assert [listed(list(text)) for text in ("", "a", "ab", "abc")] == ["", "a", "a and b", "a, b and c"]
     assert typeset("|θ₀|·s_AWS <b>") == "|θ₀|·s<sub>AWS</sub> &lt;b&gt;"
+    assert linked("<b> of arXiv:2402.19262, figure 5") == (
+        '&lt;b&gt; of <a href="https://arxiv.org/abs/2402.19262">arXiv:2402.19262</a>, figure 5'
+    )
     assert settings({"batch_size": 128, "schedule": {"kind": "steps", "at": [0.5, 0.75]}, "gpu": None, "options": {}}) == [
         ("batch size", "128"),
         ("schedule", "steps, at 0.5, 0.75"),
@@ -411,7 +483,7 @@ def test_the_page_never_scrolls_sideways(written: dict[str, Path], tmp_path: Pat
     assert page["widest"] <= width  # type: ignore[operator]
     assert page["tables"] <= width  # type: ignore[operator]
     assert page["narrow"] == (page["figures"] if width == 390 else 0)
-    assert page["figures"] == len(figures.possible_plates(figures.read(written[name])))
+    assert page["figures"] == len(figures.study_plots(figures.read(written[name])))
     assert page["smallest"] >= 9  # type: ignore[operator]  # pixels, of the letters in figures
     if name == "large" and width == 390:
         assert page["scrolls"] > 0  # type: ignore[operator]  # it is the tables that do

@@ -5,23 +5,25 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
-import numpy as np
 from rich.console import Console, Group
 from rich.live import Live
+from rich.markup import escape
 from rich.table import Table
 
-from winsome.cli.progress import counted, progress_bar, time_left
-from winsome.evidence.intervals import by_seed
+from winsome.cli.progress import progress_bar
+from winsome.evidence.intervals import by_seed, spread
+from winsome.evidence.results import Results, RunRow, Verdict
+from winsome.evidence.verdicts import sentence
 from winsome.files import read_json
 from winsome.study import run as study_run
 from winsome.study.conditions import conditions_of
 from winsome.study.design import Study
 from winsome.study.jobs import ArmJob, cost, is_done, jobs_of, result_file
-
-Results = Mapping[str, Any]
+from winsome.wording import counted, mean_and_spread, time_left
 
 
 class Display:
@@ -30,7 +32,7 @@ class Display:
     def __init__(self, study: Study, folder: Path, console: Console | None = None) -> None:
         self.study, self.folder = study, folder
         self.console = console or Console()
-        self.rows: list[dict[str, Any]] = []
+        self.rows: list[RunRow] = []
         self._start, self._done_before = time.monotonic(), -1.0
         self._bar = progress_bar(self.console)
         self._task = self._bar.add_task("starting", total=1.0, left="")
@@ -70,8 +72,7 @@ class Display:
             line = job.label
             if isinstance(job, ArmJob):
                 added = self._add(job)
-                line += f": {100 * np.mean(added):.1f} %" + (f" +- {100 * np.std(added, ddof=1):.1f}" if len(added) > 1 else "")
-                line += f" ({len(added)} run{'s' * (len(added) > 1)})"
+                line += f": {mean_and_spread(fmean(added), spread(added))} % ({counted(len(added), 'run')})"
             if self._live is None:
                 share = cost(job, self.study) and progress.done / progress.total
                 self.say(f"[{share:4.0%}] {line}, {progress.seconds:.1f} s{left and ', ' + left}".replace("[", "\\[", 1))
@@ -87,63 +88,57 @@ class Display:
 
     def _add(self, job: ArmJob) -> list[float]:
         files = [result_file(self.folder, job, run) for run in job.runs]
-        rows = [read_json(path) for path in files]
+        rows: list[RunRow] = [read_json(path) for path in files]
         self.rows += rows
         return [row["accuracy"] for row in rows]
 
     def _picture(self) -> Group:
-        return Group(accuracy_table(self.study.record(), _labels(self.study), self.study.densities, self.rows), self._bar)
+        return Group(accuracy_table(_labels(self.study), self.study.densities, self.rows), self._bar)
 
 
 def _labels(study: Study) -> dict[str, str]:
     return {arm.name: arm.label for arm in study.arms}
 
 
-def accuracy_table(
-    record: Results,
-    labels: Mapping[str, str],
-    densities: tuple[float, ...],
-    rows: list[dict[str, Any]],
-    *,
-    title: str = "",
-) -> Table:
-    """Arms by densities: mean and standard deviation over search seeds, as far as the runs have got."""
+def accuracy_table(labels: Mapping[str, str], densities: Sequence[float], rows: Sequence[RunRow], *, title: str = "") -> Table:
+    """Arms, by name and label, over densities: mean and standard deviation over search seeds, as far as the runs have got."""
     table = Table(title=f"{title}: test accuracy (%)" if title else "test accuracy (%)", title_justify="left")
     table.add_column("arm")
     for density in densities:
         table.add_column(f"density {density:.3g}", justify="right")
-    for name in record["arms"]:
+    for name, label in labels.items():
         cells = []
         for density in densities:
-            values = [100 * value for value in by_seed(rows, name, density).values()]
-            spread = f" ± {np.std(values, ddof=1):.1f}" if len(values) > 1 else ""
-            cells.append(f"{np.mean(values):.1f}{spread}" if values else "·")
-        table.add_row(labels[name], *cells)
+            values = list(by_seed(rows, name, density).values())
+            cells.append(mean_and_spread(fmean(values), spread(values)) if values else "·")
+        table.add_row(escape(label), *cells)
     return table
 
 
 def print_results(results: Results, page: Path) -> None:
-    """The table, one sentence for each claim, and where the report is."""
+    """The table, one sentence for each claim, what is missing, and where the report is."""
     print_accuracies(results)
-    print_verdicts(results["claims"])
+    print_verdicts(results["verdicts"])
     console = Console()
     for warning in results["warnings"]:
-        console.print(f"[yellow]warning:[/] {warning}", highlight=False, soft_wrap=True)
-    console.print(f"report: {page}", highlight=False, soft_wrap=True)
+        console.print(f"[yellow]warning:[/] {escape(warning)}", highlight=False, soft_wrap=True)
+    for missing in results["missing"]:
+        console.print(f"[yellow]not finished:[/] {escape(missing)}", highlight=False, soft_wrap=True)
+    console.print(f"report: {escape(str(page))}", highlight=False, soft_wrap=True)
 
 
 def print_accuracies(results: Results, *, title: str = "") -> None:
     """The table of a finished study."""
     study = results["study"]
     labels = {arm["name"]: arm["label"] for arm in study["arms"]}
-    densities = tuple(study["densities"])
-    Console().print(accuracy_table({"arms": list(labels)}, labels, densities, list(results["rows"]), title=title))
+    Console().print(accuracy_table(labels, study["densities"], results["rows"], title=title))
 
 
-def print_verdicts(verdicts: Sequence[Mapping[str, Any]]) -> None:
+def print_verdicts(verdicts: Sequence[Verdict]) -> None:
     """One sentence for each claim."""
     console = Console()
     for verdict in verdicts:
-        mark = {True: "[green]✓[/]", False: "[red]✗[/]", None: "[yellow]?[/]"}[verdict["shown"]]
-        where = f"{verdict['study']}: " if "study" in verdict else ""
-        console.print(f"{mark} {verdict['claim']}\n    {where}{verdict['sentence']}", highlight=False, soft_wrap=True)
+        mark = {"shown": "[green]✓[/]", "not judged": "[yellow]?[/]"}.get(verdict["status"], "[red]✗[/]")
+        where = f"{verdict['study']}: " if verdict["study"] else ""
+        text = escape(f"{verdict['claim']}\n    {where}{sentence(verdict)}")
+        console.print(f"{mark} {text}", highlight=False, soft_wrap=True)

@@ -17,6 +17,7 @@ from tyro.conf import Positional
 
 from winsome.errors import unknown
 from winsome.recipes.recipe import Scale
+from winsome.wording import rough_duration
 
 if TYPE_CHECKING:
     from winsome.recipes.recipe import Recipe
@@ -106,14 +107,14 @@ def _reproduce(
 ) -> None:
     from winsome import report
     from winsome.cli.display import print_accuracies, print_verdicts
-    from winsome.files import read_json
+    from winsome.evidence.results import read
     from winsome.recipes.run import run_recipe
 
     command = shlex.join(["winsome", *sys.argv[1:]])
     folder = _folder(save_to, name, scale)
     record = run_recipe(name, recipe, folder, scale=scale, command=command, watching=_watching, workers=workers, done=done)
     for label in record["studies"]:
-        print_accuracies(read_json(folder / label / "results.json"), title=label)
+        print_accuracies(read(folder / label), title=label)
         report.write(folder / label)
     for table in record["tables"]:
         if table["name"] not in ("accuracy", "differences"):  # the former is printed above, arms by densities
@@ -143,7 +144,7 @@ def _print_list() -> None:
 
 
 def _print_estimate(console: Console, recipe: Recipe, earlier: list[tuple[Study, Places]]) -> None:
-    from winsome.recipes.estimate import duration, estimates
+    from winsome.recipes.estimate import estimates
 
     with console.status("timing training steps"):
         console.print("  timing a few training steps of each network on this machine", soft_wrap=True)
@@ -151,7 +152,7 @@ def _print_estimate(console: Console, recipe: Recipe, earlier: list[tuple[Study,
     for label, estimate in found.items():
         console.print(f"  {label}: {estimate.label}")
     if len(found) > 1:
-        console.print(f"  in all about {duration(sum(estimate.seconds for estimate in found.values()))} one by one")
+        console.print(f"  in all about {rough_duration(sum(estimate.seconds for estimate in found.values()))} one by one")
 
 
 def _print_table(console: Console, record: dict[str, Any]) -> None:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from statistics import fmean
 from typing import TypeVar
 
-import numpy as np
 from rich.table import Table
 
 from winsome.analysis.signs import Agreement, SignDynamics
 from winsome.cli.tables import add_row, open_table
-from winsome.evidence.intervals import Interval, interval
+from winsome.evidence.intervals import Interval, interval, spread
 from winsome.evidence.signs import STATISTICS, by_method, known, paired
+from winsome.wording import fixed, mean_and_spread
 
 Row = TypeVar("Row")  # what a row of a grid stands for: a level or a layer
 COMPARED = ("flips per weight", "settled level")  # in the terminal; summary.csv has all
@@ -36,7 +37,7 @@ def _settling(methods: Mapping[str, Sequence[SignDynamics]]) -> Table:
         "method", "seeds", *STATISTICS, title=f"signs of the {last.at(last.level).kept:,} weights alive at level {last.level}"
     )
     for method, searches in methods.items():
-        cells = [_mean([statistic(search) for search in searches], spread=True) for statistic in STATISTICS.values()]
+        cells = [_mean([statistic(search) for search in searches], several=True) for statistic in STATISTICS.values()]
         add_row(table, method, str(len(searches)), *cells)
     return table
 
@@ -61,7 +62,7 @@ def _levels(methods: Mapping[str, Sequence[SignDynamics]]) -> Iterator[Table]:
         return f"{_percent(within)} / {_percent(since)}"
 
     def positive(searches: Sequence[SignDynamics], level: int) -> str:
-        return _percent([search.at(level).positive_share for search in searches], spread=True)
+        return _percent([search.at(level).positive_share for search in searches], several=True)
 
     yield _grid("level", "flipped in the level / since the start (% of the weights alive)", methods, rows, flipped)
     yield _grid("level", "positive (% of the weights alive)", methods, rows, positive)
@@ -77,7 +78,7 @@ def _layers(methods: Mapping[str, Sequence[SignDynamics]]) -> Iterator[Table]:
 
     def balance(searches: Sequence[SignDynamics], layer: str) -> str:
         parts = [search.at(first.level, layer) for search in searches]
-        return f"{np.mean([part.kept for part in parts]):,.0f} / {_percent([part.positive_share for part in parts])}"
+        return f"{fmean(part.kept for part in parts):,.0f} / {_percent([part.positive_share for part in parts])}"
 
     yield _grid("layer", f"flips per weight / settled level, at level {first.level}", methods, rows, settling)
     yield _grid("layer", f"weights alive / positive (%), at level {first.level}", methods, rows, balance)
@@ -107,28 +108,25 @@ def _agreement(agreeing: Sequence[Agreement]) -> Table:
             ", ".join(methods),
             "other" if methods[0] == methods[1] else "same",
             str(len(shared)),
-            _percent([one.jaccard for one in shared], spread=True),
+            _percent([one.jaccard for one in shared], several=True),
             _percent([one.chance_jaccard for one in shared]),
-            _percent([one.sign_agreement for one in shared], spread=True),
+            _percent([one.sign_agreement for one in shared], several=True),
             _percent([one.chance_sign_agreement for one in shared]),
         )
     return table
 
 
-def _mean(values: Sequence[float], digits: int = 3, *, spread: bool = False) -> str:
+def _mean(values: Sequence[float], digits: int = 3, *, several: bool = False) -> str:
     """The mean, and the standard deviation where there are several values, of those that are no NaN."""
     there = known(values)
-    if not there:
-        return "-"
-    deviation = f" ± {np.std(there, ddof=1):.{digits}f}" if spread and len(there) > 1 else ""
-    return f"{np.mean(there):.{digits}f}{deviation}"
+    return mean_and_spread(fmean(there), spread(there) if several else None, digits, scale=1) if there else "-"
 
 
-def _percent(shares: Sequence[float], *, spread: bool = False) -> str:
-    return _mean([100 * share for share in shares], 1, spread=spread)
+def _percent(shares: Sequence[float], *, several: bool = False) -> str:
+    return _mean([100 * share for share in shares], 1, several=several)
 
 
 def _interval(found: Interval) -> str:
-    if found.low is None or found.high is None:
-        return f"{found.mean:+.3f}"
-    return f"{found.mean:+.3f} ({found.low:+.3f} to {found.high:+.3f})"
+    low, high = (None if end is None else fixed(end, 3, sign=True) for end in (found.low, found.high))
+    between = "" if low is None else f" ({low} to {high})"
+    return f"{fixed(found.mean, 3, sign=True)}{between}"

@@ -14,8 +14,8 @@ from winsome.cli import choices
 from winsome.cli.display import Display, print_results
 from winsome.data.image_store import OnCorrupt
 from winsome.errors import WinsomeError
-from winsome.evidence.gather import FILE_NAME, collect, is_gathered
-from winsome.files import read_json
+from winsome.evidence.gather import collect, is_gathered
+from winsome.evidence.results import read
 from winsome.methods import Method, aws, learning_rate_rewinding, lrr_with_frozen_norms
 from winsome.study import presets
 from winsome.study.conditions import conditions_of
@@ -141,7 +141,7 @@ def _run(study: Study, folder: Path, workers: int) -> None:
     distributed.leave()
     if complete:
         display.say(f"{folder} is finished already; nothing was trained. Choose another --save-to to run it anew.")
-        results = read_json(folder / FILE_NAME)
+        results = read(folder)
     else:
         results = collect(study, folder, command=command)
     from winsome import report  # here, for matplotlib takes seconds to import

@@ -10,10 +10,11 @@ from typing import Self
 from rich.console import Console
 from rich.markup import escape
 
-from winsome.cli.progress import counted, progress_bar, time_left
+from winsome.cli.progress import progress_bar
 from winsome.sweep.plan import Step
 from winsome.sweep.run import Ended, said_of
 from winsome.tasks.graph import Event
+from winsome.wording import counted, time_left
 
 
 def print_plan(steps: tuple[Step, ...]) -> None:

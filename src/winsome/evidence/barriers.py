@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any, TypedDict
 
-import numpy as np
-
 from winsome.analysis.line import BASE_LINES, BaseLine, Profile, barrier
-from winsome.evidence.intervals import interval
+from winsome.evidence.intervals import interval, spread
 from winsome.files import write_csv, write_json
 
 FORMAT = 1
@@ -92,13 +91,13 @@ def _barrier(pair: str, lines: Sequence[LineRecord], base_line: str) -> BarrierR
         "pair": pair,
         "base_line": base_line,
         "error": found.mean,
-        "std": float(np.std(heights, ddof=1)) if len(heights) > 1 else None,
+        "std": spread(heights),
         "low": found.low,
         "high": found.high,
-        "loss": float(np.mean(_by_seed(lines, lambda line: barrier(line["losses"], line["alphas"], base).height))),
+        "loss": fmean(_by_seed(lines, lambda line: barrier(line["losses"], line["alphas"], base).height)),
         "n": found.n,
-        "first_error": float(np.mean(_by_seed(lines, lambda line: line["errors"][0]))),
-        "last_error": float(np.mean(_by_seed(lines, lambda line: line["errors"][-1]))),
+        "first_error": fmean(_by_seed(lines, lambda line: line["errors"][0])),
+        "last_error": fmean(_by_seed(lines, lambda line: line["errors"][-1])),
     }
 
 
@@ -106,7 +105,7 @@ def _by_seed(lines: Sequence[LineRecord], value: Callable[[LineRecord], float]) 
     groups: dict[int, list[float]] = {}
     for line in lines:
         groups.setdefault(line["search_seed"], []).append(value(line))
-    return [float(np.mean(values)) for values in groups.values()]
+    return [fmean(values) for values in groups.values()]
 
 
 def write_tables(folder: Path, connectivity: Connectivity) -> tuple[Path, ...]:

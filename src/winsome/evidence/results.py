@@ -1,75 +1,128 @@
-"""What a finished study wrote down (`results.json`, format 1), and how to read it."""
+"""What a study says, as it stands in `results.json`: its one schema, written by `evidence.gather`, and how to read it."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, TypedDict, cast
+from typing import Any, Literal, TypedDict
 
 from winsome.errors import WinsomeError
 
 FORMAT = 1
 FILE_NAME = "results.json"
 
+Status = Literal["shown", "not shown", "opposite", "within the spread", "not judged"]
+Unit = Literal["points", "percent", "number"]  # of fractions, told as percentage points or percent, or told as they are
 
-class Arm(TypedDict):
+
+class ArmRecord(TypedDict):
+    """An arm of the study."""
+
     name: str
     label: str  # short, as in a paper: "|θ₀|·s_AWS"
     kind: Literal["dense", "network", "planted"]  # network: of a search; planted: trained from scratch
     explanation: str
-    method: str | None  # the search it comes from
+    search: str | None  # the search it comes from
 
 
-class Study(TypedDict):
+class SearchRecord(TypedDict):
+    """What a search of the study is."""
+
+    name: str
+    label: str  # as the papers write it: "LRR"
+    sentence: str  # what it does; empty where it does not say
+    citations: list[str]
+    score: str
+    allocation: str
+    rewinding: str
+    while_training: str
+    masks: str  # whose masks it borrows, and how; empty for its own
+    densities: list[float]  # of all its levels, fractions kept in (0, 1]
+    training: dict[str, Any] | None  # of every level, where it is not the study's `search_training`
+
+
+class DataRecord(TypedDict):
+    """The images that the study trained and judged on."""
+
+    name: str
+    train_images: int
+    test_images: int
+    image_shape: list[int]  # channels, height, width
+    classes: int
+    validation: bool  # whether the test images are a part of the train split, for tuning
+
+
+class StudyDesign(TypedDict):
+    """What is compared."""
+
     name: str
     title: str
-    network: dict[str, Any]
-    data: dict[str, Any]
-    densities: list[float]  # fractions kept, in (0, 1]
+    network: dict[str, Any]  # its name and options
+    densities: list[float]  # at which arms are judged, fractions kept in (0, 1]
     search_seeds: list[int]
     starts: list[int]  # fresh starts per search seed
-    arms: list[Arm]
+    arms: list[ArmRecord]
+    searches: list[SearchRecord]
     search_training: dict[str, Any]
     training: dict[str, Any]
     citations: list[str]
 
 
-class Run(TypedDict):
+class StudyRecord(StudyDesign):
+    """What was compared, on which data, in how large a network."""
+
+    data: DataRecord
+    parameters: int
+    prunable: int  # of these
+
+
+class RunRow(TypedDict):
+    """One network that was judged."""
+
     arm: str
     density: float
-    search_seed: int | None  # None where no search is behind the run
-    start: int | None
+    search_seed: int
+    start: int
     accuracy: float  # fraction in [0, 1]
-    loss: float | None
-    curve: list[tuple[float, float]]  # (epoch, accuracy); empty where it was not recorded
+    loss: float
+    curve: list[list[float]]  # (epoch, accuracy) pairs; empty where it was not recorded
+    seconds: float
 
 
-class LayerCount(TypedDict):
+class LayerRow(TypedDict):
+    """What a ticket keeps of one layer."""
+
     kept: int
     total: int
     positive: int  # kept weights of positive sign
 
 
-class SearchLevel(TypedDict):
+class LevelRow(TypedDict):
+    """One finished level of one search."""
+
     number: int
     density: float
     accuracy: float  # with BatchNorm statistics re-estimated
     stored_accuracy: float | None  # with the statistics stored during training
-    loss: float | None
+    loss: float
     seconds: float
-    layers: dict[str, LayerCount]
+    layers: dict[str, LayerRow]
     warnings: list[str]
 
 
-class Search(TypedDict):
-    method: str
+class SearchRow(TypedDict):
+    """One search of one seed, as far as it got."""
+
+    search: str
     search_seed: int
-    levels: list[SearchLevel]
+    levels: list[LevelRow]
 
 
-class Entry(TypedDict):
+class TableEntry(TypedDict):
+    """An arm at a density, over search seeds."""
+
     arm: str
     density: float
     mean: float
@@ -79,6 +132,8 @@ class Entry(TypedDict):
 
 
 class Comparison(TypedDict):
+    """Two arms at a density, paired by search seed."""
+
     density: float
     first: str
     second: str
@@ -86,33 +141,69 @@ class Comparison(TypedDict):
     low: float | None  # 95 % confidence interval; None where too few seeds for one
     high: float | None
     n: int
-    wins: int
+    wins: int  # search seeds in which first is above second
 
 
-class Claim(TypedDict):
+class Verdict(TypedDict):
+    """What runs say to a claim; `evidence.verdicts` puts it into words."""
+
     claim: str
     source: str
-    shown: bool | None  # None: not judged
-    sentence: str
-    density: float | None
+    meaning: str  # of the value, in words: "a minus b"
+    where: str  # "at density 0.05", "over all levels"
+    density: float | None  # at which it was judged, where it is one
+    status: Status
+    reason: str  # why it was not judged; empty otherwise
+    unit: Unit
+    value: float | None  # mean over what `of` names; None where there was none
+    low: float | None  # 95 % confidence interval; None where there are too few for one
+    high: float | None
+    n: int  # values that it is the mean of
+    of: str  # what they are: "search seed"
+    study: str | None  # its label where several are judged side by side
+
+
+class Hardware(TypedDict):
+    """What it ran on, and how it was called."""
+
+    winsome: str
+    torch: str
+    python: str
+    cpu: str
+    gpu: str | None
+    date: str  # ISO 8601
+    command: str
+
+
+class Environment(Hardware):
+    """The same with the precision of a study's trainings."""
+
+    precision: str
 
 
 class Results(TypedDict):
+    """All of it."""
+
     format: int
-    study: Study
-    environment: dict[str, Any]
+    study: StudyRecord
+    environment: Environment
     seconds: dict[str, float]
-    rows: list[Run]
-    searches: list[Search]
-    table: list[Entry]
+    rows: list[RunRow]
+    searches: list[SearchRow]
+    table: list[TableEntry]
     comparisons: list[Comparison]
-    claims: list[Claim]
+    verdicts: list[Verdict]
     notes: list[str]
     warnings: list[str]
+    missing: list[str]  # what the study asks for and is not finished; empty for a whole study
 
 
 def read(folder: Path) -> Results:
-    """The results in `folder`; WinsomeError says what is absent, damaged, or of another format."""
+    """The results in `folder`.
+
+    Raises:
+        WinsomeError: they are absent, damaged, or of another format.
+    """
     path = folder / FILE_NAME
     if not path.is_file():
         raise WinsomeError(f"{folder} holds no {FILE_NAME}; give the folder of a finished `winsome study`")
@@ -126,7 +217,8 @@ def read(folder: Path) -> Results:
     missing = sorted(Results.__required_keys__ - content.keys())
     if missing:
         raise WinsomeError(f"{path} lacks {', '.join(missing)}; run the study's command again to write it anew")
-    return cast(Results, content)
+    results: Results = content
+    return results
 
 
 def same_density(first: float, second: float) -> bool:
@@ -147,21 +239,12 @@ def extremes_and_middle(densities: Sequence[float], most: int = 3) -> list[float
     return [densities[round(step * index)] for index in range(most)]
 
 
-def mean_by_seed(results: Results, arm: str, density: float) -> dict[int, float]:
-    """Accuracy of an arm per search seed, averaged over the fresh starts of one ticket (they are not independent).
-
-    The dense network stands beside every density.
-    """
-    dense = {known["name"] for known in results["study"]["arms"] if known["kind"] == "dense"}
-    grouped: dict[int, list[float]] = {}
-    for row in results["rows"]:
-        seed = row["search_seed"]
-        if row["arm"] == arm and seed is not None and (arm in dense or same_density(row["density"], density)):
-            grouped.setdefault(seed, []).append(row["accuracy"])
-    return {seed: mean(values) for seed, values in sorted(grouped.items())}
+def dense_names(arms: Sequence[ArmRecord]) -> frozenset[str]:
+    """The arms that are the dense network, which stands beside every density."""
+    return frozenset(arm["name"] for arm in arms if arm["kind"] == "dense")
 
 
-def entry_of(results: Results, arm: str, density: float) -> Entry | None:
+def entry_of(results: Results, arm: str, density: float) -> TableEntry | None:
     """The table's entry of an arm at a density, if it was measured."""
     for entry in results["table"]:
         if entry["arm"] == arm and same_density(entry["density"], density):
@@ -169,9 +252,9 @@ def entry_of(results: Results, arm: str, density: float) -> Entry | None:
     return None
 
 
-def dense_entry(results: Results) -> Entry | None:
+def dense_entry(results: Results) -> TableEntry | None:
     """The dense network's entry, if the study has that arm."""
-    dense = {arm["name"] for arm in results["study"]["arms"] if arm["kind"] == "dense"}
+    dense = dense_names(results["study"]["arms"])
     return next((entry for entry in results["table"] if entry["arm"] in dense), None)
 
 
@@ -180,42 +263,7 @@ def label_of(results: Results, arm: str) -> str:
     return next((known["label"] for known in results["study"]["arms"] if known["name"] == arm), arm)
 
 
-def method_label(method: str) -> str:
-    """How the papers write a search method."""
-    return METHOD_LABELS.get(method, method.replace("_", " "))
-
-
-def methods_of(results: Results) -> list[str]:
-    """The search methods, in the order of the searches."""
-    return list(dict.fromkeys(search["method"] for search in results["searches"]))
-
-
-def mean(values: Iterable[float]) -> float:
-    """The arithmetic mean of at least one value."""
-    listed = list(values)
-    return math.fsum(listed) / len(listed)
-
-
-def deviation(values: Sequence[float]) -> float:
-    """The sample standard deviation (n - 1); 0 for a single value, which has no spread to show."""
-    if len(values) < 2:
-        return 0.0
-    centre = mean(values)
-    return math.sqrt(math.fsum((value - centre) ** 2 for value in values) / (len(values) - 1))
-
-
-def percent(density: float) -> str:
-    """A density as readers say it: `5.63 %`, `100 %`, never broken over two lines."""
-    return f"{100 * density:.3g}\u00a0%"
-
-
-METHOD_LABELS = {
-    "imp": "IMP",
-    "weight_rewinding": "WR",
-    "lrr": "LRR",
-    "learning_rate_rewinding": "LRR",
-    "lrr_with_norm_rewinding": "LRR + norm rewinding",
-    "aws": "AWS",
-    "lrr_with_frozen_norms": "LRR, frozen norms",
-    "frozen": "LRR, frozen norms",
-}
+def search_labels(results: Results) -> dict[str, str]:
+    """The label of every search that has begun, in the order of the study."""
+    begun = {search["search"] for search in results["searches"]}
+    return {search["name"]: search["label"] for search in results["study"]["searches"] if search["name"] in begun}

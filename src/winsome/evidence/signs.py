@@ -6,10 +6,8 @@ import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-import numpy as np
-
 from winsome.analysis.signs import SignDynamics
-from winsome.evidence.intervals import interval
+from winsome.evidence.intervals import interval, spread
 
 Statistic = Callable[[SignDynamics], float]
 STATISTICS: Mapping[str, Statistic] = {
@@ -36,7 +34,7 @@ def _summary_row(name: str, method: str, minus: str, values: Sequence[float]) ->
     if not there:
         return (name, method, minus, "", "", "", "", 0)
     found = interval(there)
-    std = float(np.std(there, ddof=1)) if len(there) > 1 else ""
+    std = "" if (deviation := spread(there)) is None else deviation
     low, high = ("" if end is None else end for end in (found.low, found.high))
     return (name, method, minus, found.mean, std, low, high, found.n)
 

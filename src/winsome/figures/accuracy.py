@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from winsome.errors import WinsomeError
-from winsome.evidence.results import Arm, Entry, Results, dense_entry, densities_of, entry_of, mean_by_seed
+from winsome.evidence.intervals import by_seed
+from winsome.evidence.results import ArmRecord, Results, TableEntry, dense_entry, densities_of, entry_of
 from winsome.figures.labels import (
     LineEnd,
     label_ends,
@@ -22,6 +23,7 @@ from winsome.figures.rows import Block, Panel, Row, bar, dots, lay_out
 from winsome.figures.scales import LEFT, accuracy_scale, density_scale, head, percent_limits
 from winsome.figures.styles import arm_styles
 from winsome.figures.theme import INK, Style, is_narrow, themed
+from winsome.wording import mean_and_spread
 
 TITLES = {"planted": "Trained from scratch", "network": "Networks of the searches"}
 _CHARACTERS = 24  # of a label beside a panel
@@ -50,7 +52,7 @@ def _measured_densities(results: Results) -> list[float]:
     return [d for d in densities_of(results) if any(entry_of(results, arm, d) for arm in arms)]
 
 
-def _groups(results: Results) -> dict[str, list[Arm]]:
+def _groups(results: Results) -> dict[str, list[ArmRecord]]:
     groups = {kind: [arm for arm in results["study"]["arms"] if arm["kind"] == kind] for kind in TITLES}
     densities = _measured_densities(results)
     measured = {
@@ -67,14 +69,14 @@ def _in_rows(results: Results, width: float) -> Figure:
     (density,) = _measured_densities(results)
     dense, styles, groups = dense_entry(results), arm_styles(results), _groups(results)
     blocks: list[Block] = []
-    drawn: list[list[Arm]] = []
+    drawn: list[list[ArmRecord]] = []
     for kind, arms in groups.items():
         present = [arm for arm in arms if entry_of(results, arm["name"], density)]
         # The dense network is trained from scratch too: it heads the first block, and is a line in every other.
         first = [arm for arm in results["study"]["arms"] if arm["kind"] == "dense"][:1] if not blocks and dense else []
         entries = [(arm, _entry(results, arm, density)) for arm in (*first, *present)]
-        rows = [Row(arm["label"], _mean_and_spread(entry)) for arm, entry in entries]
-        shown = [100 * value for arm in present for value in mean_by_seed(results, arm["name"], density).values()]
+        rows = [Row(arm["label"], mean_and_spread(entry["mean"], entry["std"])) for arm, entry in entries]
+        shown = [100 * value for arm in present for value in by_seed(results["rows"], arm["name"], density).values()]
         shown += [100 * (entry["mean"] + sign * (entry["std"] or 0)) for _, entry in entries for sign in (-1, 1)]
         blocks.append(Block(TITLES[kind], rows, percent_limits([*shown, *([100 * dense["mean"]] if dense else [])])))
         drawn.append([arm for arm, _ in entries])
@@ -86,7 +88,7 @@ def _in_rows(results: Results, width: float) -> Figure:
             if arm["kind"] != "dense":
                 dots(
                     panel,
-                    [100 * v for v in mean_by_seed(results, arm["name"], density).values()],
+                    [100 * v for v in by_seed(results["rows"], arm["name"], density).values()],
                     row,
                     styles[arm["name"]].colour,
                 )
@@ -94,22 +96,16 @@ def _in_rows(results: Results, width: float) -> Figure:
     return figure
 
 
-def _entry(results: Results, arm: Arm, density: float) -> Entry:
+def _entry(results: Results, arm: ArmRecord, density: float) -> TableEntry:
     found = dense_entry(results) if arm["kind"] == "dense" else entry_of(results, arm["name"], density)
     assert found is not None  # only arms with an entry are drawn
     return found
 
 
-def _summary(panel: Panel, entry: Entry, row: int, style: Style) -> None:
+def _summary(panel: Panel, entry: TableEntry, row: int, style: Style) -> None:
     mean, std = 100 * entry["mean"], 100 * (entry["std"] or 0)
     y = bar(panel, (mean - std, mean + std), row, style.colour)
     panel.axes.plot(mean, y, style.marker, color=style.colour, markerfacecolor=style.face, markersize=6, zorder=4)
-
-
-def _mean_and_spread(entry: Entry) -> str:
-    if entry["std"] is None:
-        return f"{100 * entry['mean']:.1f}"
-    return f"{100 * entry['mean']:.1f} ± {100 * entry['std']:.1f}"
 
 
 # Several densities: lines.
@@ -118,7 +114,7 @@ def _mean_and_spread(entry: Entry) -> str:
 @dataclass(frozen=True)
 class _Plan:
     title: str
-    arms: list[Arm]
+    arms: list[ArmRecord]
     ends: list[LineEnd]
     height: float  # inches
     below: float  # inches for axis labels and a legend
@@ -154,7 +150,7 @@ def _in_panels(results: Results, width: float) -> Figure:
     return figure
 
 
-def _plan(results: Results, kind: str, arms: list[Arm], styles: dict[str, Style], *, narrow: bool) -> _Plan:
+def _plan(results: Results, kind: str, arms: list[ArmRecord], styles: dict[str, Style], *, narrow: bool) -> _Plan:
     densities = _measured_densities(results)
     ends = []
     for arm in arms:
@@ -167,7 +163,7 @@ def _plan(results: Results, kind: str, arms: list[Arm], styles: dict[str, Style]
     return _Plan(TITLES[kind], arms, ends, height, 0.5 + (legend_height(len(ends)) if narrow else 0.0))
 
 
-def _extents(results: Results, arms: Sequence[Arm]) -> list[float]:
+def _extents(results: Results, arms: Sequence[ArmRecord]) -> list[float]:
     values = []
     for density in _measured_densities(results):
         for arm in arms:
@@ -178,7 +174,7 @@ def _extents(results: Results, arms: Sequence[Arm]) -> list[float]:
     return values + ([100 * dense["mean"]] if dense else [])
 
 
-def _line(axes: Axes, results: Results, arm: Arm, style: Style, place: tuple[int, int]) -> None:
+def _line(axes: Axes, results: Results, arm: ArmRecord, style: Style, place: tuple[int, int]) -> None:
     densities = _measured_densities(results)
     entries = [entry for d in densities if (entry := entry_of(results, arm["name"], d))]
     x = [100 * entry["density"] for entry in entries]
@@ -202,7 +198,7 @@ def _line(axes: Axes, results: Results, arm: Arm, style: Style, place: tuple[int
     )  # fmt: skip
 
 
-def _dense_span(span: Callable[..., object], line: Callable[..., object], dense: Entry) -> None:
+def _dense_span(span: Callable[..., object], line: Callable[..., object], dense: TableEntry) -> None:
     mean, std = 100 * dense["mean"], 100 * (dense["std"] or 0)
     span(mean - std, mean + std, color=INK, alpha=0.1, linewidth=0, zorder=0)
     line(mean, color=INK, linewidth=0.9, zorder=1)

@@ -14,7 +14,9 @@ from winsome.errors import WinsomeError
 from winsome.evidence.barriers import BASE_LINE_WORDS, BarrierRecord, Connectivity, PairRecord
 from winsome.figures.labels import fit
 from winsome.figures.scales import LEFT, accuracy_scale, head, percent_limits
-from winsome.figures.theme import COLOURS, INK, MUTED, WIDE, is_narrow, look
+from winsome.figures.styles import styles_of
+from winsome.figures.theme import INK, MUTED, WIDE, Style, is_narrow, look
+from winsome.wording import mean_and_spread
 
 _HEIGHT, _BELOW = 1.15, 0.24  # inches: of a panel, and for its tick labels
 
@@ -44,13 +46,14 @@ def _draw(connectivity: Connectivity, base_line: str, width: float) -> Figure:
     total = lines * (top + _HEIGHT + _BELOW) + 0.24
     figure.set_size_inches(width, total)
     curves = {pair["name"]: _by_seed(connectivity, pair["name"]) for pair in pairs}
+    styles = _styles(pairs)
     limits = percent_limits([float(value) for own in curves.values() for value in np.ravel(own)])
     for index, (pair, title) in enumerate(zip(pairs, titles, strict=True)):
         line, column = divmod(index, columns)
         x = LEFT + column * (inside + gap)
         y = total - (line + 1) * (top + _HEIGHT) - line * _BELOW
         axes = figure.add_axes((x / width, y / total, inside / width, _HEIGHT / total))
-        _panel(axes, _alphas(connectivity, pair["name"]), curves[pair["name"]], _colour(pair, index), base_line)
+        _panel(axes, _alphas(connectivity, pair["name"]), curves[pair["name"]], styles[pair["name"]], base_line)
         accuracy_scale(axes, limits)
         axes.set_xlim(-0.015, 1.015)
         axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "¼", "½", "¾", "1"])
@@ -60,19 +63,18 @@ def _draw(connectivity: Connectivity, base_line: str, width: float) -> Figure:
     return figure
 
 
-def _panel(axes: Axes, alphas: Sequence[float], curves: np.ndarray, colour: str, base_line: str) -> None:
+def _panel(axes: Axes, alphas: Sequence[float], curves: np.ndarray, style: Style, base_line: str) -> None:
     if len(curves) > 1:
         alpha = max(0.12, min(0.5, 4 / len(curves)))
-        axes.plot(alphas, curves.T, color=colour, linewidth=0.6, alpha=alpha, zorder=2)
+        axes.plot(alphas, curves.T, color=style.colour, linewidth=0.6, alpha=alpha, zorder=2)
     mean = curves.mean(0)
     base = [BASE_LINES[base_line](float(mean[0]), float(mean[-1]), alpha) for alpha in alphas]
     axes.plot(alphas, base, color=MUTED, linewidth=0.9, linestyle=(0, (4, 2)), zorder=3)
-    axes.plot(alphas, mean, color=colour, linewidth=2.0, marker="o", markersize=3, zorder=4)
+    axes.plot(alphas, mean, color=style.colour, linewidth=2.0, marker=style.marker, markersize=3.4, zorder=4)
 
 
 def _words(row: BarrierRecord) -> str:
-    spread = "" if row["std"] is None else f" ± {100 * row['std']:.1f}"
-    return f"barrier {100 * row['error']:.1f}{spread} points"
+    return f"barrier {mean_and_spread(row['error'], row['std'])} points"
 
 
 def _row(connectivity: Connectivity, pair: PairRecord, base_line: str) -> BarrierRecord:
@@ -92,7 +94,8 @@ def _alphas(connectivity: Connectivity, pair: str) -> list[float]:
     return next(line["alphas"] for line in connectivity["lines"] if line["pair"] == pair)
 
 
-def _colour(pair: PairRecord, index: int) -> str:
-    """Of the search: what is AWS's looks alike in all panels, and as in the other figures of the study."""
-    method, _, _ = pair["name"].partition("_")
-    return {"aws": COLOURS[0], "lrr": COLOURS[1], "line": INK}.get(method, COLOURS[index % len(COLOURS)])
+def _styles(pairs: Sequence[PairRecord]) -> dict[str, Style]:
+    """By pair, of its search: what is AWS's looks alike in all panels, and as in the other figures of the study."""
+    searches = {pair["name"]: pair["name"].partition("_")[0] for pair in pairs}
+    styles = styles_of(list(searches.values())) | {"line": Style(INK)}
+    return {name: styles[search] for name, search in searches.items()}

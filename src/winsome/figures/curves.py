@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from statistics import fmean
+
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from winsome.errors import WinsomeError
-from winsome.evidence.results import Results, densities_of, deviation, extremes_and_middle, mean, percent, same_density
+from winsome.evidence.intervals import spread
+from winsome.evidence.results import Results, densities_of, extremes_and_middle, same_density
 from winsome.figures.labels import LineEnd, label_ends, label_width, labels_height, legend_below, legend_height
 from winsome.figures.scales import LEFT, accuracy_scale, head, percent_limits
 from winsome.figures.styles import arm_styles
 from winsome.figures.theme import Style, is_narrow, themed
+from winsome.wording import percent
 
 _CHARACTERS = 18
 _Curve = list[tuple[float, float, float]]  # (epoch, mean, standard deviation), accuracies in percent
@@ -49,8 +53,7 @@ def learning_curves(results: Results, width: float) -> Figure:
         accuracy_scale(axes, limits)
     if axes is not None and narrow:
         ordered = sorted(ends, key=lambda end: -end.y)
-        plain = [(end.label, Style(end.style.colour, "", end.style.dash), 1.5) for end in ordered]
-        legend_below(axes, height, plain)
+        legend_below(axes, height, [(end.label, end.style, 1.5) for end in ordered])
     elif axes is not None:
         label_ends(axes, ends, size, _CHARACTERS)
     return figure
@@ -76,7 +79,7 @@ def _curves(results: Results, density: float) -> dict[str, _Curve]:
                 for epoch, accuracy in row["curve"]:
                     at_epoch.setdefault(epoch, []).append(100 * accuracy)
         if at_epoch:
-            curves[arm["name"]] = [(epoch, mean(seen), deviation(seen)) for epoch, seen in sorted(at_epoch.items())]
+            curves[arm["name"]] = [(epoch, fmean(seen), spread(seen) or 0.0) for epoch, seen in sorted(at_epoch.items())]
     return curves
 
 
@@ -87,13 +90,18 @@ def _ends(results: Results, curves: dict[str, _Curve], styles: dict[str, Style])
 
 def _draw(axes: Axes, curves: dict[str, _Curve], styles: dict[str, Style]) -> None:
     last = max(curve[-1][0] for curve in curves.values())
-    for name, curve in curves.items():
+    for nth, (name, curve) in enumerate(curves.items()):
         x, y, std = ([point[part] for point in curve] for part in range(3))
         style = styles[name]
         if len(curves) <= 6:
             lower, upper = [a - b for a, b in zip(y, std, strict=True)], [a + b for a, b in zip(y, std, strict=True)]
             axes.fill_between(x, lower, upper, color=style.colour, alpha=0.1, linewidth=0)
-        axes.plot(x, y, color=style.colour, linestyle=style.dash, linewidth=1.4, zorder=3)
+        # A few marks on each, on no two at the same epochs: colour is not all that tells curves apart.
+        step = max(len(x) // 4, 1)
+        axes.plot(
+            x, y, color=style.colour, linestyle=style.dash, linewidth=1.4, marker=style.marker, markerfacecolor=style.face,
+            markersize=3.4, markevery=(nth % step, step), zorder=3,
+        )  # fmt: skip
     axes.set_xlim(0, last)
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, steps=[1, 2, 5, 10]))
     axes.set_xlabel("epoch")

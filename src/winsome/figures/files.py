@@ -36,17 +36,18 @@ _IDLE = re.compile(
 def save(figure: Figure, stem: Path) -> tuple[Path, Path]:
     """Write `stem`.svg and `stem`.pdf, trimmed to what is drawn; the same figure gives the same bytes."""
     svg, pdf = (stem.with_name(f"{stem.name}.{kind}") for kind in ("svg", "pdf"))  # a name may hold a dot
+    title = stem.name.replace("_", " ")
     with look():
-        figure.savefig(svg, format="svg", bbox_inches="tight", pad_inches=0.03, metadata=_NO_DATE)
+        figure.savefig(svg, format="svg", bbox_inches="tight", pad_inches=0.03, metadata={**_NO_DATE, "Title": title})
         without_date = {"CreationDate": None, "ModDate": None, "Creator": None, "Producer": None}
         figure.savefig(pdf, format="pdf", bbox_inches="tight", pad_inches=0.03, metadata=without_date)
     return svg, pdf
 
 
-def inline_svg(figure: Figure, prefix: str, description: str) -> str:
+def inline_svg(figure: Figure, prefix: str, description: str, *, title: str = "") -> str:
     """The figure as an `<svg>` element for a page: text stays text, colours are the page's, ids begin with `prefix`.
 
-    `description` is what a screen reader says.
+    `description` is what a screen reader says, `title` the name of the figure.
     """
     buffer = io.StringIO()
     with look(on_page=True):
@@ -61,7 +62,8 @@ def inline_svg(figure: Figure, prefix: str, description: str) -> str:
     svg = _TEXT.sub(lambda match: match[1] + _with_subscripts(match[2]) + match[3], svg)
     width, height = (figure.get_figwidth() * 72, figure.get_figheight() * 72)
     opening = f'<svg viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{escape(description)}">'
-    return opening + svg[svg.index(">") + 1 :].strip()
+    named = f"<title>{escape(title)}</title>" if title else ""
+    return opening + named + svg[svg.index(">") + 1 :].strip()
 
 
 def _with_subscripts(text: str) -> str:

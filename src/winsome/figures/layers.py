@@ -5,27 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from winsome.errors import WinsomeError
-from winsome.evidence.results import (
-    Results,
-    SearchLevel,
-    densities_of,
-    extremes_and_middle,
-    mean,
-    method_label,
-    methods_of,
-    percent,
-    same_density,
-)
+from winsome.evidence.results import LevelRow, Results, densities_of, extremes_and_middle, same_density, search_labels
 from winsome.figures.labels import elide, legend_above, legend_height, text_width
 from winsome.figures.scales import head
-from winsome.figures.styles import method_styles
+from winsome.figures.styles import search_styles
 from winsome.figures.theme import INK, RULE, Style, is_narrow, themed
+from winsome.wording import percent
 
 _MOST_NAMED = 32  # more layers than this are numbered along x, for their names would not fit
 
@@ -43,7 +35,7 @@ class LayerSummary:
     @property
     def density(self) -> float:
         """Mean fraction kept."""
-        return mean(self.densities)
+        return fmean(self.densities)
 
 
 @themed
@@ -55,7 +47,7 @@ def layer_densities(results: Results, width: float) -> Figure:
     densities = _drawn_densities(results)
     if not densities:
         raise WinsomeError("the results hold no layer counts of a search to draw")
-    names = [layer.name for layer in summaries(results, methods_of(results)[0], densities[-1])]
+    names = [layer.name for layer in summaries(results, next(iter(search_labels(results))), densities[-1])]
     if len(names) > _MOST_NAMED:
         return _numbered(results, densities, width)
     return _named(results, densities, names, width)
@@ -92,13 +84,13 @@ def short_name(parameter: str) -> str:
     return parameter.removesuffix(".weight")
 
 
-def _levels(results: Results, method: str, density: float) -> list[SearchLevel]:
-    searches = [search for search in results["searches"] if search["method"] == method]
+def _levels(results: Results, method: str, density: float) -> list[LevelRow]:
+    searches = [search for search in results["searches"] if search["search"] == method]
     return [level for search in searches for level in search["levels"] if same_density(level["density"], density)]
 
 
 def _drawn_densities(results: Results) -> list[float]:
-    methods = methods_of(results)
+    methods = search_labels(results)
     found = [d for d in densities_of(results) if all(summaries(results, method, d) for method in methods)]
     return extremes_and_middle(found) if methods else []
 
@@ -108,7 +100,7 @@ def _floor(results: Results, densities: Sequence[float]) -> float:
     kept = [
         100 * value
         for density in densities
-        for method in methods_of(results)
+        for method in search_labels(results)
         for layer in summaries(results, method, density)
         for value in layer.densities
         if value > 0
@@ -124,7 +116,7 @@ def _named(results: Results, densities: Sequence[float], names: Sequence[str], w
     left = text_width(figure, shown, 7.5) + 0.12
     columns = 1 if narrow else len(densities)
     lines = len(densities) // columns
-    pitch, top, below, gap, keys = max(0.17, 0.06 + 0.055 * len(methods_of(results))), 0.28, 0.42, 0.2, _keys(results, width)
+    pitch, top, below, gap, keys = max(0.17, 0.06 + 0.055 * len(search_labels(results))), 0.28, 0.42, 0.2, _keys(results, width)
     height = pitch * len(names)
     total = keys + lines * (top + height + below)
     figure.set_size_inches(width, total)
@@ -143,7 +135,7 @@ def _named(results: Results, densities: Sequence[float], names: Sequence[str], w
 
 
 def _rows(axes: Axes, results: Results, density: float, floor: float, pitch: float) -> None:
-    styles, methods = method_styles(results), methods_of(results)
+    styles, methods = search_styles(results), list(search_labels(results))
     count = 0
     for nth, method in enumerate(methods):
         layers = summaries(results, method, density)
@@ -180,12 +172,12 @@ def _numbered(results: Results, densities: Sequence[float], width: float) -> Fig
     left, top, below, height, keys = 0.36, 0.46, 0.42, 1.5, _keys(results, width)
     total = keys + len(densities) * (top + height + below)
     figure = Figure(figsize=(width, total))
-    styles, floor = method_styles(results), _floor(results, densities)
-    count = len(summaries(results, methods_of(results)[0], densities[-1]))
+    styles, floor = search_styles(results), _floor(results, densities)
+    count = len(summaries(results, next(iter(search_labels(results))), densities[-1]))
     for index, density in enumerate(densities):
         bottom = total - keys - (index + 1) * (top + height) - index * below
         axes = figure.add_axes((left / width, bottom / total, (width - left - 0.1) / width, height / total))
-        for method in methods_of(results):
+        for method in search_labels(results):
             _numbered_line(axes, summaries(results, method, density), styles[method], floor)
         axes.set_yscale("log")
         axes.set_ylim(floor, 115)
@@ -218,10 +210,10 @@ def _key_columns(width: float) -> int:
 
 def _keys(results: Results, width: float) -> float:
     """The height in inches of the legend above the panels."""
-    return 0.09 + legend_height(math.ceil(len(methods_of(results)) / _key_columns(width)))
+    return 0.09 + legend_height(math.ceil(len(search_labels(results)) / _key_columns(width)))
 
 
 def _legend(figure: Figure, results: Results, left: float) -> None:
-    styles = method_styles(results)
-    entries = [(method_label(method), styles[method]) for method in methods_of(results)]
+    styles = search_styles(results)
+    entries = [(label, styles[name]) for name, label in search_labels(results).items()]
     legend_above(figure, entries, left, _key_columns(figure.get_figwidth()))

@@ -11,12 +11,14 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from winsome.errors import WinsomeError
-from winsome.evidence.results import Comparison, Results, label_of, mean_by_seed, percent
+from winsome.evidence.intervals import contrast
+from winsome.evidence.results import Comparison, Results, dense_names, label_of
 from winsome.figures.labels import fit
 from winsome.figures.rows import Block, Row, bar, dots, lay_out
 from winsome.figures.scales import LEFT, density_scale, head
 from winsome.figures.styles import arm_styles
 from winsome.figures.theme import INK, MUTED, Style, is_narrow, themed
+from winsome.wording import fixed, percent, points
 
 _MOST_ROWS = 26
 
@@ -41,9 +43,9 @@ def has_comparisons(results: Results) -> bool:
 
 def seed_differences(results: Results, comparison: Comparison) -> list[float]:
     """First minus second in percentage points, for each search seed both arms have (each a mean over its starts)."""
-    first = mean_by_seed(results, comparison["first"], comparison["density"])
-    second = mean_by_seed(results, comparison["second"], comparison["density"])
-    return [100 * (first[seed] - second[seed]) for seed in first if seed in second]
+    weights = {comparison["first"]: 1.0, comparison["second"]: -1.0}
+    dense = dense_names(results["study"]["arms"])
+    return [100 * value for value in contrast(results["rows"], weights, comparison["density"], dense=dense).values()]
 
 
 def reference(results: Results) -> str | None:
@@ -58,24 +60,17 @@ def pair_label(results: Results, comparison: Comparison) -> str:
     return f"{label_of(results, comparison['first'])} − {label_of(results, comparison['second'])}"
 
 
-def signed(points: float, digits: int = 1) -> str:
-    """A difference in percentage points with its sign, `−` being a true minus; no sign on what rounds to zero."""
-    rounded = round(points, digits)
-    sign = "+" if rounded > 0 else "−" if rounded < 0 else ""
-    return f"{sign}{abs(rounded):.{digits}f}"
-
-
-def interval(comparison: Comparison) -> str:
+def interval_words(comparison: Comparison) -> str:
     """`[2.0, 3.1]` in percentage points; empty where there were too few seeds for an interval."""
     if comparison["low"] is None or comparison["high"] is None:
         return ""
-    low, high = (signed(100 * value).replace("+", "") for value in (comparison["low"], comparison["high"]))
+    low, high = (fixed(100 * value, minus="−") for value in (comparison["low"], comparison["high"]))
     return f"[{low}, {high}]"
 
 
-def points(comparison: Comparison) -> str:
+def difference_words(comparison: Comparison) -> str:
     """`+2.5 [2.0, 3.1]` in percentage points."""
-    return f"{signed(100 * comparison['difference'])} {interval(comparison)}".rstrip()
+    return f"{points(comparison['difference'])} {interval_words(comparison)}".rstrip()
 
 
 def _extent(results: Results, comparisons: Sequence[Comparison]) -> tuple[float, float]:
@@ -96,17 +91,18 @@ def _in_rows(results: Results, width: float) -> Figure:
         if len(common) == 1:
             title += f": {label_of(results, group[0]['first'])} minus …"
         names = [label_of(results, c["second"]) if len(common) == 1 else pair_label(results, c) for c in group]
-        rows = [Row(name, points(comparison)) for name, comparison in zip(names, group, strict=True)]
+        rows = [Row(name, difference_words(comparison)) for name, comparison in zip(names, group, strict=True)]
         blocks.append(Block(title, rows, _extent(results, _alike(results, group[0]))))
     figure, panels = lay_out(blocks, width, "difference in test accuracy (percentage points)")
     for panel, group in zip(panels, groups.values(), strict=True):
         _points_axis(panel.axes)
         panel.axes.axvline(0, color=INK, linewidth=0.8, zorder=1)
         for row, comparison in enumerate(group):
-            colour = _colour(results, comparison)
-            dots(panel, seed_differences(results, comparison), row, colour)
-            y = bar(panel, _bounds(comparison), row, colour)
-            panel.axes.plot(100 * comparison["difference"], y, "D", color=colour, markersize=5, zorder=4)
+            style = _style(results, comparison)
+            dots(panel, seed_differences(results, comparison), row, style.colour)
+            y = bar(panel, _bounds(comparison), row, style.colour)
+            x, face = 100 * comparison["difference"], style.face
+            panel.axes.plot(x, y, style.marker, color=style.colour, markerfacecolor=face, markersize=6, zorder=4)
     return figure
 
 
@@ -129,10 +125,10 @@ def _has_network(results: Results, comparison: Comparison) -> bool:
     return not networks.isdisjoint({comparison["first"], comparison["second"]})
 
 
-def _colour(results: Results, comparison: Comparison) -> str:
+def _style(results: Results, comparison: Comparison) -> Style:
     """That of the arm which is not what everything is compared with."""
     arm = comparison["second"] if comparison["first"] == reference(results) else comparison["first"]
-    return arm_styles(results).get(arm, Style(INK)).colour
+    return arm_styles(results).get(arm, Style(INK))
 
 
 def _points_axis(axes: Axes) -> None:
@@ -140,7 +136,7 @@ def _points_axis(axes: Axes) -> None:
 
 
 def _whole_or_half(value: float, _position: int) -> str:
-    return signed(value, 0 if value == round(value) else 1)
+    return fixed(value, 0 if value == round(value) else 1, sign=True, minus="−")
 
 
 def _bounds(comparison: Comparison) -> tuple[float, float]:
@@ -168,7 +164,7 @@ def _in_panels(results: Results, width: float) -> Figure:
         x = LEFT + column * (inside + gap)
         y = total - (line + 1) * (top + height) - line * below
         axes = figure.add_axes((x / width, y / total, inside / width, height / total))
-        _panel(axes, results, group, _colour(results, group[0]))
+        _panel(axes, results, group, _style(results, group[0]))
         density_scale(axes, densities, inside)
         axes.set_ylim(*_extent(results, group))
         axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
@@ -179,7 +175,7 @@ def _in_panels(results: Results, width: float) -> Figure:
     return figure
 
 
-def _panel(axes: Axes, results: Results, comparisons: Sequence[Comparison], colour: str) -> None:
+def _panel(axes: Axes, results: Results, comparisons: Sequence[Comparison], style: Style) -> None:
     ordered = sorted(comparisons, key=lambda comparison: -comparison["density"])
     x = [100 * comparison["density"] for comparison in ordered]
     means = [100 * comparison["difference"] for comparison in ordered]
@@ -187,8 +183,11 @@ def _panel(axes: Axes, results: Results, comparisons: Sequence[Comparison], colo
     for where, comparison in zip(x, ordered, strict=True):
         differences = seed_differences(results, comparison)
         axes.plot([where] * len(differences), differences, "o", color=MUTED, markersize=1.8, alpha=0.4, markeredgewidth=0)
-    axes.fill_between(x, [b[0] for b in bounds], [b[1] for b in bounds], color=colour, alpha=0.2, linewidth=0)
-    axes.plot(x, means, color=colour, marker="D", markersize=3, linewidth=1.3, zorder=3)
+    axes.fill_between(x, [b[0] for b in bounds], [b[1] for b in bounds], color=style.colour, alpha=0.2, linewidth=0)
+    axes.plot(
+        x, means, color=style.colour, linestyle=style.dash, marker=style.marker, markerfacecolor=style.face, markersize=3.4,
+        linewidth=1.3, zorder=3,
+    )  # fmt: skip
     axes.axhline(0, color=INK, linewidth=0.8, zorder=1)
     axes.grid(axis="y")
     axes.spines["left"].set_visible(False)

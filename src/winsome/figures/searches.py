@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 from matplotlib.figure import Figure
 
 from winsome.errors import WinsomeError
-from winsome.evidence.results import Results, mean, method_label, methods_of
+from winsome.evidence.results import Results, search_labels
 from winsome.figures.labels import LineEnd, label_ends, label_width, labels_height, legend_below, legend_height
 from winsome.figures.scales import LEFT, accuracy_scale, density_scale, head, percent_limits
-from winsome.figures.styles import method_styles
+from winsome.figures.styles import search_styles
 from winsome.figures.theme import Style, is_narrow, themed
 
 _CHARACTERS = 20
@@ -76,7 +77,7 @@ def _panels(results: Results, *, narrow: bool) -> list[_Panel]:
         ("accuracy", "Statistics re-estimated on training images", False),
         ("stored_accuracy", "Statistics as stored during training", True),
     ):
-        lines = [line for method in methods_of(results) if (line := _line(results, method, key))]
+        lines = [line for name in search_labels(results) if (line := _line(results, name, key))]
         if lines:
             ends = [LineEnd(line.label, 0, 0, line.style) for line in lines]
             least = (1.2 if thin else 2.0) if narrow else (1.3 if thin else 2.2)
@@ -84,10 +85,10 @@ def _panels(results: Results, *, narrow: bool) -> list[_Panel]:
     return panels
 
 
-def _line(results: Results, method: str, key: str) -> _Line | None:
+def _line(results: Results, name: str, key: str) -> _Line | None:
     by_level: dict[int, list[tuple[float, float]]] = {}
     for search in results["searches"]:
-        if search["method"] == method:
+        if search["search"] == name:
             for level in search["levels"]:
                 value = level["accuracy"] if key == "accuracy" else level["stored_accuracy"]
                 if value is not None:
@@ -96,10 +97,10 @@ def _line(results: Results, method: str, key: str) -> _Line | None:
         return None
     seen = [by_level[number] for number in sorted(by_level)]
     return _Line(
-        method_label(method),
-        method_styles(results)[method],
-        [mean(density for density, _ in level) for level in seen],
-        [mean(accuracy for _, accuracy in level) for level in seen],
+        search_labels(results)[name],
+        search_styles(results)[name],
+        [fmean(density for density, _ in level) for level in seen],
+        [fmean(accuracy for _, accuracy in level) for level in seen],
         [min(accuracy for _, accuracy in level) for level in seen],
         [max(accuracy for _, accuracy in level) for level in seen],
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from statistics import fmean
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -13,11 +14,10 @@ from matplotlib.ticker import FixedLocator
 
 from winsome.analysis.signs import Agreement, SignDynamics
 from winsome.errors import WinsomeError
-from winsome.evidence.results import mean, method_label
 from winsome.figures.labels import elide, fit, text_width
 from winsome.figures.layers import short_name
 from winsome.figures.signs import by_method
-from winsome.figures.styles import styles_of
+from winsome.figures.styles import label_of_method, styles_of
 from winsome.figures.theme import COLOURS, INK, WIDE, is_narrow, look
 
 _DARKEST = 0.72  # opacity of the fullest cell: text on it stays legible
@@ -52,7 +52,7 @@ def sign_layers(counted: Sequence[SignDynamics], *, width: float = WIDE, on_page
             texts = [[f"{share:.0f}" for share in row] for row in cells]
             _cells(axes, cells, texts, styles[method].colour, fullest, legible=panel / len(cells[0]) > 0.15)
             axes.set_yticks(range(len(names)), shown if column == 0 else [""] * len(names), color=INK)
-            axes.set_title(f"{method_label(method)}: flipped in the level (%)", pad=5, fontsize=8)
+            axes.set_title(f"{label_of_method(method)}: flipped in the level (%)", pad=5, fontsize=8)
             axes.set_xlabel("level")
         return figure
 
@@ -69,7 +69,7 @@ def sign_agreement(agreeing: Sequence[Agreement], *, width: float = WIDE, on_pag
         raise WinsomeError("there are no two searches whose agreement could be drawn")
     with look(on_page=on_page):
         methods = list(dict.fromkeys(method for pair in pairs for method in pair.methods))
-        labels = [method_label(method) for method in methods]
+        labels = [label_of_method(method) for method in methods]
         figure = Figure(figsize=(width, 1.0))
         left = text_width(figure, labels, 7.5) + 0.12
         columns = 1 if is_narrow(width) else 2
@@ -99,7 +99,7 @@ def _layer_cells(searches: Sequence[SignDynamics]) -> list[list[float]]:
             levels = cells.setdefault(part.layer, [[] for _ in range(search.level + 1)])
             if part.kept:
                 levels[part.level].append(100 * part.flipped_share)
-    return [[mean(shares) if shares else math.nan for shares in levels] for levels in cells.values()]
+    return [[fmean(shares) if shares else math.nan for shares in levels] for levels in cells.values()]
 
 
 def _matrix(axes: Axes, methods: Sequence[str], pairs: Sequence[Agreement], *, signs: bool) -> None:
@@ -110,7 +110,7 @@ def _matrix(axes: Axes, methods: Sequence[str], pairs: Sequence[Agreement], *, s
             found = [[(one.sign_agreement, one.chance_sign_agreement) for one in some if one.both] for some in shared]
         else:
             found = [[(one.jaccard, one.chance_jaccard) for one in some if one.kept_a or one.kept_b] for some in shared]
-        means = [(mean(x for x, _ in some), mean(y for _, y in some)) if some else (math.nan, math.nan) for some in found]
+        means = [(fmean(x for x, _ in some), fmean(y for _, y in some)) if some else (math.nan, math.nan) for some in found]
         cells.append([100 * value for value, _ in means])
         texts.append([f"{100 * value:.1f}\nchance {100 * chance:.1f}" for value, chance in means])
     _cells(axes, cells, texts, COLOURS[0], 100.0, legible=True)

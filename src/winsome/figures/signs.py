@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from statistics import fmean
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -11,10 +12,10 @@ from matplotlib.ticker import MaxNLocator
 
 from winsome.analysis.signs import LevelSigns, SignDynamics
 from winsome.errors import WinsomeError
-from winsome.evidence.results import deviation, mean, method_label
+from winsome.evidence.intervals import spread
 from winsome.figures.labels import legend_above, legend_height
 from winsome.figures.scales import LEFT, density_scale, head
-from winsome.figures.styles import styles_of
+from winsome.figures.styles import label_of_method, styles_of
 from winsome.figures.theme import INK, WIDE, Style, is_narrow, look
 
 _TOP, _BELOW, _GAP = 0.5, 0.46, 0.42  # inches above, below and between panels
@@ -100,7 +101,7 @@ def _panels(
         place = (LEFT + column * (panel + _GAP), bottom, panel, height)
         axes.append(figure.add_axes((place[0] / width, place[1] / total, place[2] / width, place[3] / total)))
     styles = styles_of(list(methods))
-    legend_above(figure, [(method_label(method), styles[method]) for method in methods], 0.0, key_columns(width))
+    legend_above(figure, [(label_of_method(method), styles[method]) for method in methods], 0.0, key_columns(width))
     return figure, axes, panel
 
 
@@ -112,12 +113,12 @@ def _bars(axes: Axes, methods: dict[str, list[SignDynamics]], counts: Callable[[
         if not shares:
             continue
         columns = list(zip(*shares, strict=True))
-        means = [mean(column) for column in columns]
+        means = [fmean(column) for column in columns]
         places = [value + (nth - (len(methods) - 1) / 2) * thickness for value in range(len(means))]
         axes.bar(places, means, thickness * 0.92, color=styles[method].colour, linewidth=0)
         for place, middle, column in zip(places, means, columns, strict=True):
-            if spread := deviation(column):
-                axes.plot([place] * 2, [max(middle - spread, 0), middle + spread], color=INK, linewidth=0.6)
+            if deviation := spread(column):
+                axes.plot([place] * 2, [max(middle - deviation, 0), middle + deviation], color=INK, linewidth=0.6)
         last = max([last, *(value for value, share in enumerate(means) if share > 0)])
     axes.set_xlim(-0.6, last + 0.6)
     axes.set_ylim(0, None)
@@ -142,8 +143,8 @@ def _lines(axes: Axes, methods: dict[str, list[SignDynamics]], share: Callable[[
 
 
 def _line(axes: Axes, x: list[float], columns: list[list[float]], style: Style) -> None:
-    middle, spread = [mean(column) for column in columns], [deviation(column) for column in columns]
-    low, high = ([m + sign * s for m, s in zip(middle, spread, strict=True)] for sign in (-1, 1))
+    middle, deviations = [fmean(column) for column in columns], [spread(column) or 0.0 for column in columns]
+    low, high = ([m + sign * s for m, s in zip(middle, deviations, strict=True)] for sign in (-1, 1))
     axes.fill_between(x, low, high, color=style.colour, alpha=0.1, linewidth=0)
     axes.plot(x, middle, color=style.colour, marker=style.marker, markerfacecolor=style.face, markersize=3.4, zorder=3)
 

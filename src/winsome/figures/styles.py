@@ -2,75 +2,92 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain, count
 
-from winsome.evidence.results import METHOD_LABELS, Results, methods_of
+from winsome.about import about
+from winsome.evidence.results import ArmRecord, Results
 from winsome.figures.theme import COLOURS, INK, MARKERS, Dash, Style
+from winsome.methods import METHODS
 
-# Places in the cycle of styles. A mask alone and IMP share one: hardly a study has both.
-_ARMS = {"planted_aws": 0, "planted_lrr": 1, "mask_only": 2, "random_mask": 3, "planted_frozen": 4, "planted_lrr_absorbed": 5}
-_METHODS = {"AWS": 0, "LRR": 1, "IMP": 2, "LRR, frozen norms": 4}
+# Places in the cycle of styles that searches and arms of these names prefer; any other takes one that is free.
+_PREFERRED = {
+    **dict.fromkeys(("aws", "planted_aws"), 0),
+    **dict.fromkeys(("lrr", "learning_rate_rewinding", "planted_lrr"), 1),
+    **dict.fromkeys(("imp", "wr", "weight_rewinding", "planted_imp"), 2),
+    "random_mask": 3,
+    **dict.fromkeys(("frozen", "lrr_with_frozen_norms", "planted_frozen"), 4),
+    "planted_lrr_absorbed": 5,
+    "mask_only": 6,
+}
 _DASHES: tuple[Dash, ...] = ("-", (0, (4, 1.6)), (0, (1.2, 1.4)), (0, (6, 1.4, 1.2, 1.4)))
 
 
 def arm_styles(results: Results) -> dict[str, Style]:
     """A style per arm: planted arms differ in colour; a search's own network wears the colour of what is planted from it."""
-    by_arm, by_method = _places(results)
-    styles = {name: _cycled(place) for name, place in by_arm.items()}
+    places = _places(results)
+    styles: dict[str, Style] = {}
     seen: dict[str, int] = {}
     for arm in results["study"]["arms"]:
         if arm["kind"] == "dense":
             styles[arm["name"]] = Style(INK)
-        elif arm["kind"] == "network":
-            method = arm["method"] or arm["name"]
-            nth = seen[method] = seen.get(method, -1) + 1
-            base = _cycled(by_method[method])
+        elif arm["kind"] == "planted":
+            styles[arm["name"]] = _cycled(places[arm["name"]])
+        else:
+            search = _search_of(arm)
+            nth = seen[search] = seen.get(search, -1) + 1
+            base = _cycled(places[search])
             styles[arm["name"]] = Style(base.colour, base.marker, _DASHES[nth % len(_DASHES)], hollow=nth % 2 == 1)
     return styles
 
 
-def method_styles(results: Results) -> dict[str, Style]:
+def search_styles(results: Results) -> dict[str, Style]:
     """A style per search: the colour of what is planted from it."""
-    _, by_method = _places(results)
-    return {method: _cycled(by_method[method]) for method in methods_of(results)}
+    places = _places(results)
+    return {search["name"]: _cycled(places[search["name"]]) for search in results["study"]["searches"]}
 
 
-def styles_of(methods: Sequence[str]) -> dict[str, Style]:
+def styles_of(searches: Sequence[str]) -> dict[str, Style]:
     """A style per search where there are no arms."""
-    return {method: _cycled(place) for method, place in _placed_methods(methods).items()}
+    return {search: _cycled(place) for search, place in _placed(searches).items()}
 
 
-def _places(results: Results) -> tuple[dict[str, int], dict[str, int]]:
-    """The places of the planted arms and of the searches."""
+def label_of_method(name: str) -> str:
+    """How a named method is written, known by its name or its short one; the name itself of any other."""
+    found = (about(make) for known, make in METHODS.items() if name in (known, getattr(about(make), "short", "")))
+    return next((one.label for one in found), name.replace("_", " "))
+
+
+def _search_of(arm: ArmRecord) -> str:
+    return arm["search"] or arm["name"]
+
+
+def _places(results: Results) -> dict[str, int]:
+    """The places of planted arms and of searches; a search shares that of its signed mask, planted."""
     arms = results["study"]["arms"]
-    planted = [arm for arm in arms if arm["kind"] == "planted"]
-    by_arm = _placed([arm["name"] for arm in planted], _ARMS)
-    by_method: dict[str, int] = {}
-    for arm in planted:
-        method = arm["method"]
-        if method and (method not in by_method or arm["name"] == f"planted_{method}"):
-            by_method[method] = by_arm[arm["name"]]
-    networks = [arm["method"] or arm["name"] for arm in arms if arm["kind"] == "network"]
-    others = [method for method in dict.fromkeys((*networks, *methods_of(results))) if method not in by_method]
-    return by_arm, by_method | _placed_methods(others, taken=by_arm.values())
+    planted = [arm["name"] for arm in arms if arm["kind"] == "planted"]
+    networks = [_search_of(arm) for arm in arms if arm["kind"] == "network"]
+    searches = dict.fromkeys((*networks, *(search["name"] for search in results["study"]["searches"])))
+    shared = {name: f"planted_{name}" for name in searches if f"planted_{name}" in planted}
+    places = _placed([*planted, *(name for name in searches if name not in shared)])
+    return places | {name: places[arm] for name, arm in shared.items()}
 
 
-def _placed_methods(methods: Sequence[str], taken: Collection[int] = ()) -> dict[str, int]:
-    places = _placed([METHOD_LABELS.get(method, method) for method in methods], _METHODS, taken)
-    return {method: places[METHOD_LABELS.get(method, method)] for method in methods}
-
-
-def _placed(names: Sequence[str], known: Mapping[str, int], taken: Collection[int] = ()) -> dict[str, int]:
-    """A place for each name: its own where it is known and free; for others, those last that are somebody's who is not here."""
-    wanted: dict[str, int] = {}
-    for name in names:
-        if name in known and known[name] not in (*taken, *wanted.values()):
-            wanted[name] = known[name]
-    lap = range(len(COLOURS))
-    unowned_first = sorted(lap, key=lambda place: place in known.values())
-    free = (place for place in chain(unowned_first, count(len(lap))) if place not in (*taken, *wanted.values()))
-    return {name: wanted[name] if name in wanted else next(free) for name in names}
+def _placed(names: Iterable[str]) -> dict[str, int]:
+    """A place for each name: its own where that is free; for others, those last that are somebody's who is not here."""
+    places: dict[str, int] = {}
+    strangers = []
+    for name in dict.fromkeys(names):
+        if name in _PREFERRED and _PREFERRED[name] not in places.values():
+            places[name] = _PREFERRED[name]
+        else:
+            strangers.append(name)
+    # The least known first: hardly a reader misses the colour of a mask alone where there is none.
+    taken = set(places.values())
+    free = (place for place in chain(reversed(range(len(COLOURS))), count(len(COLOURS))) if place not in taken)
+    for name in strangers:
+        places[name] = next(free)
+    return places
 
 
 def _cycled(index: int) -> Style:

@@ -6,11 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from winsome.evidence.intervals import contrast, interval
-from winsome.evidence.results import Results, label_of
-from winsome.figures.accuracy import accuracy_over_density
-from winsome.figures.curves import has_curves, learning_curves
-from winsome.figures.pairs import has_comparisons, paired_differences
-from winsome.recipes.recipe import Evidence, Finished, Plot, Table, drawing, of_study
+from winsome.evidence.results import Results, dense_names, label_of
+from winsome.figures.catalogue import study_plots
+from winsome.figures.plots import Plot
+from winsome.recipes.recipe import Evidence, Finished, Table, of_study
 
 PAIRED = "Mean over search seeds, paired; 95 % confidence interval (Student's t)"
 
@@ -18,7 +17,7 @@ PAIRED = "Mean over search seeds, paired; 95 % confidence interval (Student's t)
 def accuracy_evidence(finished: Mapping[str, Finished]) -> Evidence:
     """Accuracy over density of every study, with the differences and verdicts that it collected."""
     several = len(finished) > 1
-    verdicts = [of_study(claim, label, finished) for label, one in finished.items() for claim in one.results["claims"]]
+    verdicts = [of_study(verdict, label, finished) for label, one in finished.items() for verdict in one.results["verdicts"]]
     plots = [plot for label, one in finished.items() for plot in _plots(label if several else "", one.results)]
     return Evidence((accuracy_table(finished), differences_table(finished)), tuple(plots), tuple(verdicts))
 
@@ -40,7 +39,8 @@ def differences_table(finished: Mapping[str, Finished]) -> Table:
     for label, one in finished.items():
         for claim in one.study.claims:
             for density in one.study.densities:
-                values = list(contrast(one.results["rows"], claim.contrast, density).values())
+                dense = dense_names(one.results["study"]["arms"])
+                values = list(contrast(one.results["rows"], claim.contrast, density, dense=dense).values())
                 if values:
                     found = interval(values)
                     won = sum(value > 0 for value in values)
@@ -50,13 +50,11 @@ def differences_table(finished: Mapping[str, Finished]) -> Table:
 
 
 def _plots(prefix: str, results: Results) -> list[Plot]:
-    where = f" of {prefix}" if prefix else ""
-    joint = f"-{prefix}" if prefix else ""
-    plots = [Plot(f"accuracy{joint}", f"Test accuracy{where} over remaining weights.", drawing(accuracy_over_density, results))]
-    if has_comparisons(results):
-        caption = f"Paired differences{where} in percentage points, with 95 % intervals."
-        plots.append(Plot(f"differences{joint}", caption, drawing(paired_differences, results)))
-    if has_curves(results):
-        caption = f"Accuracy{where} over the epochs from scratch."
-        plots.append(Plot(f"curves{joint}", caption, drawing(learning_curves, results)))
-    return plots
+    """The figures of one study, of those that show arms against each other."""
+    found = {plot.name: plot for plot in study_plots(results)}
+    where = f"{prefix}: " if prefix else ""
+    ending = f"-{prefix}" if prefix else ""
+    return [Plot(f"{short}{ending}", where + found[name].caption, found[name].draw) for name, short in _SHOWN if name in found]
+
+
+_SHOWN = (("accuracy_over_density", "accuracy"), ("paired_differences", "differences"), ("learning_curves", "curves"))

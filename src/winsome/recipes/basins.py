@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
+from statistics import fmean
 from typing import Any
-
-import numpy as np
 
 from winsome.analysis.line import BASE_LINES, barrier
 from winsome.evidence.barriers import Connectivity, write_tables
 from winsome.evidence.connectivity import study_connectivity
-from winsome.evidence.intervals import judged
+from winsome.evidence.results import Verdict
+from winsome.evidence.verdicts import judged
 from winsome.figures.connectivity import error_along_lines
-from winsome.recipes.recipe import Evidence, Finished, Plot, Recipe, Scale, Table, drawing, of_study
+from winsome.figures.plots import Plot
+from winsome.recipes.recipe import Evidence, Finished, Recipe, Scale, Table, of_study
 from winsome.recipes.set_ups import A
 from winsome.recipes.tickets import paper_studies
 from winsome.study import presets
@@ -64,25 +66,32 @@ def connectivity(scale: Scale) -> Recipe:
 def _lines(finished: Mapping[str, Finished]) -> Evidence:
     rows: list[Sequence[Any]] = []
     plots: list[Plot] = []
-    verdicts: list[Mapping[str, Any]] = []
+    verdicts: list[Verdict] = []
     for label, one in finished.items():
         measured = study_connectivity(one.folder, data_dir=one.study.data.data_dir)
         (one.folder / "connectivity").mkdir(exist_ok=True)
         write_tables(one.folder / "connectivity", measured)
-        words = {pair["name"]: pair["label"] for pair in measured["pairs"]}
+        labels = {pair["name"]: pair["label"] for pair in measured["pairs"]}
         for row in measured["barriers"]:
-            ends = (row["first_error"], row["last_error"])
-            rows.append((label, words[row["pair"]], row["base_line"], row["error"], row["low"], row["high"], row["n"], *ends))
+            between = [None if end is None else 100 * end for end in (row["low"], row["high"])]
+            ends = (100 * row["first_error"], 100 * row["last_error"])
+            rows.append((label, labels[row["pair"]], row["base_line"], 100 * row["error"], *between, row["n"], *ends))
         name = f"lines-{label}" if len(finished) > 1 else "lines"
-        caption = "Test error along the straight line between two networks; thin: one search seed each, bold: the mean."
-        plots.append(Plot(name, caption, drawing(error_along_lines, measured)))
+        caption = (
+            "Test error along the straight line between two networks. Thin: one search seed each, its starts averaged; bold: "
+            "their mean; dashed: the straight line between the ends. Barrier: mean ± standard deviation over search seeds."
+        )
+        plots.append(Plot(name, caption, partial(error_along_lines, measured)))
         verdicts += [of_study(found, label, finished) for found in _verdicts(measured)]
-    columns = ("study", "pair", "base line", "barrier", "low", "high", "seeds", "first error", "last error")
-    caption = "Error barriers (fractions) above the straight line between the ends or their mean; 95 % intervals over seeds."
+    columns = ("study", "pair", "above", "barrier", "low", "high", "seeds", "first error", "last error")
+    caption = (
+        "Error barriers in percentage points above the straight line between the ends or their mean, 95 % intervals over "
+        "search seeds; test errors at the two ends in percent."
+    )
     table = Table("barriers", caption, columns, rows)
     note = (
         "A barrier is the highest point above the base line, the ends included, so it is never below 0: noise alone makes it "
-        "positive. It is told here above the straight line between the ends; above their mean, as the paper's code takes it, "
+        "positive. It is given here above the straight line between the ends; above their mean, as the paper's code takes it, "
         "unequal ends alone read as a barrier (both are in the table)."
     )
     return Evidence((table,), tuple(plots), tuple(verdicts), (note,))
@@ -95,16 +104,16 @@ def heights(measured: Connectivity, pair: str, base_line: str = "straight") -> d
         if line["pair"] == pair:
             height = barrier(line["errors"], line["alphas"], BASE_LINES[base_line]).height
             found.setdefault(line["search_seed"], []).append(height)
-    return {seed: float(np.mean(values)) for seed, values in found.items()}
+    return {seed: fmean(values) for seed, values in found.items()}
 
 
-def _verdicts(measured: Connectivity) -> list[Mapping[str, Any]]:
-    words = {pair["name"]: pair["label"] for pair in measured["pairs"]}
-    verdicts: list[Mapping[str, Any]] = []
+def _verdicts(measured: Connectivity) -> list[Verdict]:
+    labels = {pair["name"]: pair["label"] for pair in measured["pairs"]}
+    verdicts: list[Verdict] = []
     for text, higher, lower in CLAIMS:
         high, low = heights(measured, higher), heights(measured, lower)
         values = [high[seed] - low[seed] for seed in sorted(high.keys() & low.keys())]
         if values:
-            meaning = f"the barrier of “{words[higher]}” minus that of “{words[lower]}”"
+            meaning = f"the barrier of “{labels[higher]}” minus that of “{labels[lower]}”"
             verdicts.append(judged(values, Claim(text, A, {}, meaning), f"at density {measured['density']:.3g}"))
     return verdicts

@@ -15,6 +15,7 @@ from winsome.study.design import Study
 from winsome.study.jobs import Job, SearchJob, cost, jobs_of
 from winsome.study.reuse import Places, results_of
 from winsome.training.precision import default_device, precision_for
+from winsome.wording import rough_duration
 
 # Channels, height, width; classes; training images: what a named data set is, known without reading it.
 SHAPES: dict[str, tuple[tuple[int, int, int], int, int]] = {
@@ -47,7 +48,7 @@ class Estimate:
         """For a line."""
         step = f"{1000 * self.seconds_per_step:.0f} ms a step here"
         there = f"; {self.there:,.0f} more are there already" if self.there else ""
-        time = f"about {duration(self.seconds)} one by one"
+        time = f"about {rough_duration(self.seconds)} one by one"
         return f"{self.epochs:,.0f} epochs of {self.steps_per_epoch:,} steps, {step}: {time}{there}"
 
 
@@ -116,11 +117,3 @@ def seconds_per_step(study: Study) -> float:
 def _wait(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-
-
-def duration(seconds: float) -> str:
-    """A time to plan with: two figures, in the unit that suits."""
-    for unit, size in (("days", 86400), ("hours", 3600), ("minutes", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.0f} seconds"

@@ -5,11 +5,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
 
 from winsome import theory
+from winsome.evidence.results import Verdict
 from winsome.figures import neuron
-from winsome.recipes.recipe import Evidence, Finished, Plot, Recipe, Scale, Table, drawing
+from winsome.figures.plots import Plot
+from winsome.recipes.recipe import Evidence, Finished, Recipe, Scale, Table
 from winsome.recipes.set_ups import B
 from winsome.theory import Success
 
@@ -48,9 +49,13 @@ def _simulated(_finished: Mapping[str, Finished], *, starts: int, sampled: int) 
         for title, restart in (("IMP rewinds", theory.imp), ("LRR keeps", theory.lrr))
     ]
     plots = (
-        Plot("quadrants", "Where a start ends depends on its quadrant.", drawing(neuron.quadrants, theory.quadrant_portrait())),
-        Plot("trajectories", "Starts in four quadrants: trained wide, pruned, restarted.", drawing(neuron.trajectories, paths)),
-        Plot("success", "The share of starts that learn the target; population and samples.", drawing(neuron.success, rows)),
+        Plot("quadrants", "Where a start ends depends on its quadrant.", partial(neuron.quadrants, theory.quadrant_portrait())),
+        Plot("trajectories", "Starts in four quadrants: trained wide, pruned, restarted.", partial(neuron.trajectories, paths)),
+        Plot(
+            "success",
+            "The share of starts that learn the target, from the population and from samples; bars: 95 % intervals (Wilson).",
+            partial(neuron.success, rows),
+        ),
     )
     caption = "Starts that learned the target, Wilson 95 % intervals, the theorem's value."
     columns = ("d", "samples", "noise", "method", "rebalanced", "starts", "success", "low", "high", "theorem")
@@ -59,14 +64,22 @@ def _simulated(_finished: Mapping[str, Finished], *, starts: int, sampled: int) 
     return Evidence((table,), plots, tuple(_verdict(row) for row in plain))
 
 
-def _verdict(row: Success) -> Mapping[str, Any]:
+def _verdict(row: Success) -> Verdict:
     """Whether the theorem's probability lies in the interval of what was counted."""
     inside = row["low"] <= row["theorem"] <= row["high"]
-    between = f"95 % interval {100 * row['low']:.1f} to {100 * row['high']:.1f}"
-    found = f"{100 * row['success']:.1f} % of {row['starts']:,} starts ({between}); {row['predicted']:,} end as their signs say"
     return {
         "claim": f"{row['method']} succeeds with probability {row['theorem']:g} at d = {row['d']}.",
         "source": B,
-        "shown": inside,
-        "sentence": f"{'shown here' if inside else 'not shown here'}: {found}",
+        "meaning": "the share of starts that learn the target",
+        "where": "",
+        "density": None,
+        "status": "shown" if inside else "not shown",
+        "reason": "" if inside else "outside the interval",
+        "unit": "percent",
+        "value": row["success"],
+        "low": row["low"],
+        "high": row["high"],
+        "n": row["starts"],
+        "of": "start",
+        "study": None,
     }

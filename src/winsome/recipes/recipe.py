@@ -5,30 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:  # the command line knows scales before it trains or draws, and torch and matplotlib take seconds to import
-    from matplotlib.figure import Figure
-
-    from winsome.evidence.results import Results
+    from winsome.evidence.results import Results, Verdict
+    from winsome.figures.plots import Plot
     from winsome.study.design import Study
 
 Scale = Literal["small", "paper"]  # minutes on two cores, or the paper's own set-up
-
-
-class Draw(Protocol):
-    """Draws a figure: `width` in inches, `on_page` where text must stay text."""
-
-    def __call__(self, *, width: float, on_page: bool) -> Figure: ...
-
-
-@dataclass(frozen=True)
-class Plot:
-    """One figure of a recipe."""
-
-    name: str  # of its files
-    caption: str
-    draw: Draw
 
 
 @dataclass(frozen=True)
@@ -48,13 +32,13 @@ class Evidence:
     Attributes:
         tables: the numbers, with spread and seeds.
         plots: the figures.
-        verdicts: a claim, its source, whether it shows (None: not judged), a sentence, and which study where there are several.
+        verdicts: whether claims show; each says on which study where there are several.
         notes: what a reader has to know.
     """
 
     tables: tuple[Table, ...]
     plots: tuple[Plot, ...]
-    verdicts: tuple[Mapping[str, Any], ...] = ()
+    verdicts: tuple[Verdict, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -92,15 +76,6 @@ class Recipe:
 MakeRecipe = Callable[[Scale], Recipe]
 
 
-def of_study(verdict: Mapping[str, Any], label: str, finished: Mapping[str, Finished]) -> Mapping[str, Any]:
+def of_study(verdict: Verdict, label: str, finished: Mapping[str, Finished]) -> Verdict:
     """A verdict that says which study it is on, where there are several."""
     return {**verdict, "study": label} if len(finished) > 1 else verdict
-
-
-def drawing(draw: Callable[..., Figure], content: object) -> Draw:
-    """A figure function of some content as the `draw` of a plot."""
-
-    def drawn(*, width: float, on_page: bool) -> Figure:
-        return draw(content, width=width, on_page=on_page)
-
-    return drawn

@@ -7,15 +7,15 @@ import json
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from winsome.errors import WinsomeError
-from winsome.evidence.gather import collect, hardware
-from winsome.evidence.results import Results
-from winsome.figures.files import inline_svg, save
-from winsome.figures.theme import NARROW, WIDE
+from winsome.evidence.description import hardware
+from winsome.evidence.gather import collect
+from winsome.figures.files import save
+from winsome.figures.plots import drawn
 from winsome.files import read_json, write_csv, write_json
 from winsome.recipes.recipe import Evidence, Finished, Recipe, Scale, Table
 from winsome.runs.configuration import take_folder
@@ -69,8 +69,7 @@ def run_recipe(
         with watching(study, place) as watch:
             run(study, place, workers=workers, watch=watch)
         done.append(results_here)
-        results = collect(study, place, command=command)
-        finished[label] = Finished(study, place, cast(Results, results))
+        finished[label] = Finished(study, place, collect(study, place, command=command))
     start = time.perf_counter()
     evidence = recipe.analyse(finished)
     record = {
@@ -83,7 +82,7 @@ def run_recipe(
         "environment": hardware(command),
         "seconds": sum(time_spent(folder / label) for label in finished) + time.perf_counter() - start,
         "studies": list(recipe.studies),
-        "verdicts": [dict(verdict) for verdict in evidence.verdicts],
+        "verdicts": list(evidence.verdicts),
         "notes": list(evidence.notes),
         "tables": [_table_record(table) for table in evidence.tables],
         "figures": _write_figures(name, evidence, folder),
@@ -121,12 +120,6 @@ def _table_record(table: Table) -> Mapping[str, Any]:
 
 def _write_figures(name: str, evidence: Evidence, folder: Path) -> list[dict[str, str]]:
     """Write each figure as SVG and PDF; what a page needs of them goes into the record."""
-    records = []
     for plot in evidence.plots:
-        save(plot.draw(width=WIDE, on_page=False), folder / plot.name)
-        drawn = {
-            kind: inline_svg(plot.draw(width=width, on_page=True), f"{name}-{plot.name}-{kind}", plot.caption)
-            for kind, width in (("wide", WIDE), ("narrow", NARROW))
-        }
-        records.append({"name": plot.name, "caption": plot.caption, **drawn})
-    return records
+        save(plot.draw(), folder / plot.name)
+    return [asdict(drawn(plot, f"{name}-")) for plot in evidence.plots]

@@ -146,7 +146,7 @@ def _study(set_up: SetUp, title: str, searches: Searches, claims: tuple[Claim, .
         title=title,
         data=set_up.data,
         network=set_up.network,
-        searches=tuple((name, plan) for name, (plan, _, _) in searches.items()),
+        searches=tuple((name, _labelled(*search)) for name, search in searches.items()),
         search_training=set_up.training,
         warmup_epochs=0,
         training=set_up.training,
@@ -157,3 +157,7 @@ def _study(set_up: SetUp, title: str, searches: Searches, claims: tuple[Claim, .
         claims=claims,
         reference=reference,
     )
+
+
+def _labelled(plan: SearchSpec, label: str, sentence: str) -> SearchSpec:
+    return replace(plan, method=replace(plan.method, label=label, sentence=sentence))

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 from winsome.analysis.sign_history import search_runs, sign_history
 from winsome.analysis.signs import SignDynamics, dynamics
-from winsome.evidence.intervals import judged
+from winsome.evidence.results import Verdict
 from winsome.evidence.signs import SUMMARY, Statistic, by_method, paired, summary
+from winsome.evidence.verdicts import judged
+from winsome.figures.plots import Plot
 from winsome.figures.signs import sign_levels, sign_settling
 from winsome.methods import aws
 from winsome.recipes.accuracy import accuracy_evidence
-from winsome.recipes.recipe import Evidence, Finished, Plot, Recipe, Scale, Table, drawing, of_study
+from winsome.recipes.recipe import Evidence, Finished, Recipe, Scale, Table, of_study
 from winsome.recipes.set_ups import CONSTANT_RATE, DIGITS, IMP, LRR, B, Searches, SetUp, imp, lrr, studies_of_searches
 from winsome.study.arms import Claim
 from winsome.study.design import SearchSpec
@@ -46,14 +49,14 @@ def sign_dynamics(scale: Scale) -> Recipe:
 def _signs(finished: Mapping[str, Finished]) -> Evidence:
     rows: list[Sequence[object]] = []
     plots: list[Plot] = []
-    verdicts = []
+    verdicts: list[Verdict] = []
     for label, one in finished.items():
         counted = [dynamics(sign_history(run)) for run in search_runs([one.folder])]
         rows += [(label, *row) for row in summary(counted)]
         plots += _plots(f"-{label}" if len(finished) > 1 else "", counted)
         methods = by_method(counted)
         for claim, first, second, statistic in _CLAIMS:
-            found = judged(paired(methods[first], methods[second], statistic), claim, "over all levels", points=False)
+            found = judged(paired(methods[first], methods[second], statistic), claim, "over all levels", unit="number")
             verdicts.append(of_study(found, label, finished))
     table = Table("signs", "Flips and settled levels of the weights alive at the last level.", ("study", *SUMMARY), rows)
     accuracies = accuracy_evidence(finished)
@@ -63,11 +66,17 @@ def _signs(finished: Mapping[str, Finished]) -> Evidence:
 
 
 def _plots(suffix: str, counted: Sequence[SignDynamics]) -> list[Plot]:
-    settling = "How often a weight's sign flips, and the level at whose end it has its final sign; weights alive at the end."
-    levels = "Level by level: signs that differ from the last level, and from initialisation."
+    settling = (
+        "How often a weight's sign flips, and the level at whose end it has its final sign; weights alive at the end. Bars: "
+        "means over search seeds; whiskers: one standard deviation."
+    )
+    levels = (
+        "Level by level: signs that differ from the last level, and from initialisation. Means over search seeds, one standard "
+        "deviation shaded."
+    )
     return [
-        Plot(f"settling{suffix}", settling, drawing(sign_settling, counted)),
-        Plot(f"levels{suffix}", levels, drawing(sign_levels, counted)),
+        Plot(f"settling{suffix}", settling, partial(sign_settling, counted)),
+        Plot(f"levels{suffix}", levels, partial(sign_levels, counted)),
     ]
 
 

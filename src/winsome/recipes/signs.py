@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from winsome.evidence.intervals import contrast, judged
+from winsome.evidence.intervals import contrast
+from winsome.evidence.verdicts import judged
 from winsome.perturbation import SignFlips, fixed_signs, flip_steps
 from winsome.recipes.accuracy import accuracy_evidence
 from winsome.recipes.recipe import Evidence, Finished, Recipe, Scale, of_study

@@ -1,20 +1,20 @@
-"""What the page over a sweep says: every study in one table, and what failed."""
+"""What the page over several studies says: all of them side by side, and what failed."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from winsome import figures
 from winsome.errors import WinsomeError
 from winsome.evidence.results import FILE_NAME as RESULTS
-from winsome.evidence.results import Results, dense_entry, densities_of, entry_of, percent
+from winsome.evidence.results import Results, Verdict, dense_entry, dense_names, densities_of, entry_of, read
 from winsome.files import read_json
-from winsome.report.tables import accuracy
-from winsome.report.wording import counted
+from winsome.report.sections import subtitle
+from winsome.report.verdicts import VerdictLine, verdict_line
 from winsome.sweep.run import FILE_NAME, FORMAT
+from winsome.wording import counted, mean_and_spread, percent
 
 
 @dataclass(frozen=True)
@@ -23,26 +23,39 @@ class StudyLine:
 
     name: str
     link: str  # to the study's own page; empty where there is none
+    about: str
     rows: int  # that the name spans: all of the study's lines on the first, 0 on the others
     density: str
     cells: list[str]
 
 
 @dataclass(frozen=True)
-class Overview:
-    """All that the template needs of a sweep."""
+class ClaimLine:
+    """One claim, and what each study says to it; None where it was not judged there."""
 
+    claim: str
+    source: str
+    verdicts: list[VerdictLine | None]
+
+
+@dataclass(frozen=True)
+class Overview:
+    """All that the template needs of several studies."""
+
+    kicker: str
     title: str
     summary: str
     note: str
     arms: list[str]  # labels, one for each column
     lines: list[StudyLine]
+    studies: list[str]  # that say something to a claim
+    claims: list[ClaimLine]
     failures: list[dict[str, str]]  # study, job, error, trace
     skipped: str
     unread: list[str]  # sentences on studies whose results cannot be read
 
 
-def overview(folder: Path) -> Overview:
+def sweep_overview(folder: Path) -> Overview:
     """Gather what a sweep's folder holds.
 
     Raises:
@@ -52,19 +65,39 @@ def overview(folder: Path) -> Overview:
     if not isinstance(record, dict) or record.get("format") != FORMAT:
         raise WinsomeError(f"{folder / FILE_NAME} is not of format {FORMAT}; run `winsome sweep` again to write it anew")
     unread: list[str] = []
-    studies = [(study, _read(folder / study["name"], unread)) for study in record["studies"]]
-    finished = [results for _, results in studies if results is not None]
-    arms = {arm["name"]: arm["label"] for results in finished for arm in results["study"]["arms"]}
-    lines = [line for study, results in studies for line in _lines(study, results, list(arms))]
+    studies = {study["name"]: _read(folder / study["name"], unread) for study in record["studies"]}
+    title = f"A sweep of {counted(len(studies), 'study', 'studies')}"
+    return _overview("sweep", title, studies, unread, record["failures"], record["skipped"])
+
+
+def studies_overview(studies: Mapping[str, Results], unread: Sequence[str]) -> Overview:
+    """Several studies side by side, each under its folder as seen from the page."""
+    return _overview("studies", f"{len(studies)} studies of winning tickets", studies, unread)
+
+
+def _overview(
+    kicker: str,
+    title: str,
+    studies: Mapping[str, Results | None],
+    unread: Sequence[str],
+    failures: Sequence[dict[str, str]] = (),
+    skipped: Sequence[dict[str, Any]] = (),
+) -> Overview:
+    finished = {name: results for name, results in studies.items() if results is not None}
+    arms = {arm["name"]: arm["label"] for results in finished.values() for arm in results["study"]["arms"]}
+    judged = {name: results["verdicts"] for name, results in finished.items() if results["verdicts"]}
     return Overview(
-        title=f"A sweep of {counted(len(studies), 'study', 'studies')}",
-        summary=_summary(len(studies), finished),
-        note=_note(finished),
+        kicker=kicker,
+        title=title,
+        summary=_summary(studies, finished),
+        note=_note(list(finished.values())),
         arms=list(arms.values()),
-        lines=lines,
-        failures=record["failures"],
-        skipped=_skipped(record["skipped"]),
-        unread=unread,
+        lines=[line for name, results in studies.items() for line in _lines(name, results, list(arms))],
+        studies=list(judged),
+        claims=_claims(judged),
+        failures=list(failures),
+        skipped=_skipped(skipped),
+        unread=list(unread),
     )
 
 
@@ -73,30 +106,47 @@ def _read(folder: Path, unread: list[str]) -> Results | None:
     if not (folder / RESULTS).is_file():
         return None
     try:
-        return figures.read(folder)
+        return read(folder)
     except WinsomeError as error:
         unread.append(str(error))
         return None
 
 
-def _lines(study: dict[str, str], results: Results | None, arms: Sequence[str]) -> list[StudyLine]:
-    name = study["name"]
+def _lines(name: str, results: Results | None, arms: Sequence[str]) -> list[StudyLine]:
     if results is None:
-        return [StudyLine(name, "", 1, "not finished", [""] * len(arms))]
-    dense = {arm["name"] for arm in results["study"]["arms"] if arm["kind"] == "dense"}
+        return [StudyLine(name, "", "", 1, "not finished", [""] * len(arms))]
+    dense = dense_names(results["study"]["arms"])
     found = []
     densities = densities_of(results) or [1.0]
+    missing = f"; {counted(len(results['missing']), 'part')} not finished" if results["missing"] else ""
     for place, density in enumerate(densities):
         entries = [dense_entry(results) if arm in dense else entry_of(results, arm, density) for arm in arms]
-        cells = [accuracy(entry) if entry is not None else "" for entry in entries]
+        cells = [mean_and_spread(entry["mean"], entry["std"]) if entry is not None else "" for entry in entries]
         rows = len(densities) if place == 0 else 0
-        found.append(StudyLine(name, f"{name}/report.html", rows, percent(density), cells))
+        about = subtitle(results) + missing
+        found.append(StudyLine(name, f"{name}/report.html", about, rows, percent(density), cells))
     return found
 
 
-def _summary(n_studies: int, finished: Sequence[Results]) -> str:
-    results = sum(len(study["rows"]) for study in finished)
-    state = "All are finished" if len(finished) == n_studies else f"{len(finished)} of {n_studies} are finished"
+def _claims(judged: Mapping[str, Sequence[Verdict]]) -> list[ClaimLine]:
+    """A line for every claim that any of the studies judged, in the order in which they come."""
+    claims = dict.fromkeys((verdict["claim"], verdict["source"]) for verdicts in judged.values() for verdict in verdicts)
+    return [
+        ClaimLine(
+            claim,
+            source,
+            [
+                next((verdict_line(one) for one in verdicts if (one["claim"], one["source"]) == (claim, source)), None)
+                for verdicts in judged.values()
+            ],
+        )
+        for claim, source in claims
+    ]
+
+
+def _summary(studies: Mapping[str, object], finished: Mapping[str, Results]) -> str:
+    results = sum(len(study["rows"]) for study in finished.values())
+    state = "All are finished" if len(finished) == len(studies) else f"{len(finished)} of {len(studies)} are finished"
     return f"{state}: {counted(results, 'result')}."
 
 

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from markupsafe import Markup
-
 from winsome.errors import WinsomeError
+from winsome.figures.plots import DrawnPlot
 from winsome.files import read_json
 from winsome.recipes.run import FILE_NAME, FORMAT
-from winsome.report.sections import Exhibit, Verdict, verdict_of
-from winsome.report.wording import day, duration
+from winsome.report.markup import day
+from winsome.report.verdicts import VerdictLine, tally, verdict_line
+from winsome.wording import duration
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,7 @@ class NumberTable:
     """A table for the page: everything is text."""
 
     caption: str
+    file: str  # of the same numbers, beside the recipe's record
     columns: list[str]
     rows: list[list[str]]
 
@@ -32,14 +33,14 @@ class RecipeSection:
     """All that the template needs of one recipe."""
 
     name: str
-    place: str  # its folder, as seen from the page
+    place: str  # from the page to its folder: empty, or ending in a slash
     title: str
     source: str
     claim: str
     scale: str
     tally: str
-    verdicts: list[Verdict]
-    exhibits: list[Exhibit]
+    verdicts: list[VerdictLine]
+    plots: list[DrawnPlot]
     tables: list[NumberTable]
     notes: list[str]
     studies: list[tuple[str, str]]  # label, link to its own report
@@ -73,9 +74,8 @@ def _section(path: Path, folder: Path) -> RecipeSection:
     record = read_json(path)
     if not isinstance(record, dict) or record.get("format") != FORMAT:
         raise WinsomeError(f"{path} is no recipe record of format {FORMAT}; run `winsome reproduce` for it again")
-    place = path.parent.relative_to(folder).as_posix()
-    verdicts = [_verdict(verdict) for verdict in record["verdicts"]]
-    studies = [(label, quote(f"{place}/{label}/report.html".removeprefix("./"))) for label in record["studies"]]
+    place = f"{path.parent.relative_to(folder).as_posix()}/".removeprefix("./")
+    studies = [(label, quote(f"{place}{label}/report.html")) for label in record["studies"]]
     return RecipeSection(
         name=record["name"] + ("" if record["scale"] == "small" else f"-{record['scale']}"),
         place=place,
@@ -83,9 +83,9 @@ def _section(path: Path, folder: Path) -> RecipeSection:
         source=record["source"],
         claim=record["claim"],
         scale=record["scale"],
-        tally=_tally(verdicts),
-        verdicts=verdicts,
-        exhibits=[_exhibit(figure) for figure in record["figures"]],
+        tally=tally(record["verdicts"]),
+        verdicts=[verdict_line(verdict) for verdict in record["verdicts"]],
+        plots=[DrawnPlot(**figure) for figure in record["figures"]],
         tables=[_table(table) for table in record["tables"]],
         notes=record["notes"],
         studies=studies,
@@ -94,23 +94,9 @@ def _section(path: Path, folder: Path) -> RecipeSection:
     )
 
 
-def _verdict(verdict: Any) -> Verdict:
-    found = verdict_of(verdict)
-    return replace(found, source=f"{found.source} · {verdict['study']}") if "study" in verdict else found
-
-
-def _tally(verdicts: Sequence[Verdict]) -> str:
-    shown = sum(verdict.status == "shown" for verdict in verdicts)
-    return f"{shown} of {len(verdicts)} statements shown here." if verdicts else ""
-
-
-def _exhibit(figure: Mapping[str, str]) -> Exhibit:
-    # Written by our own figures: no foreign markup gets here but by editing the file.
-    return Exhibit(figure["name"], Markup(figure["wide"]), Markup(figure["narrow"]), figure["caption"])
-
-
 def _table(table: Mapping[str, Any]) -> NumberTable:
-    return NumberTable(table["caption"], table["columns"], [[_cell(value) for value in row] for row in table["rows"]])
+    rows = [[_cell(value) for value in row] for row in table["rows"]]
+    return NumberTable(table["caption"], f"{table['name']}.csv", table["columns"], rows)
 
 
 def _cell(value: Any) -> str:

@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 from winsome.evidence.results import (
-    Arm,
+    ArmRecord,
     Comparison,
-    Entry,
     Results,
+    SearchRecord,
+    TableEntry,
     dense_entry,
     densities_of,
     entry_of,
     label_of,
-    method_label,
-    methods_of,
-    percent,
     same_density,
+    search_labels,
 )
 from winsome.figures.files import PAGE_COLOURS
 from winsome.figures.layers import short_name, summaries
-from winsome.figures.pairs import interval, pair_label, points, reference, signed
+from winsome.figures.pairs import difference_words, interval_words, pair_label, reference
 from winsome.figures.styles import arm_styles
-from winsome.report.wording import counted
+from winsome.report.markup import settings
+from winsome.wording import counted, fixed, mean_and_spread, percent, points
 
 _COLUMNS = 6  # densities beside each other, as many as fit on a printed page
 
@@ -38,7 +40,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Line:
+class ArmLine:
     """One arm: a label, its colour in the figures, how much stands behind it, and its cells."""
 
     name: str
@@ -50,23 +52,23 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Table:
+class AccuracyTable:
     """Arms over at most six densities."""
 
     densities: list[str]
-    lines: list[Line]
+    lines: list[ArmLine]
 
 
-def accuracy_tables(results: Results) -> list[Table]:
-    """Every arm's accuracy (mean and standard deviation over search seeds) and its paired difference to the reference arm."""
+def accuracy_tables(results: Results) -> list[AccuracyTable]:
+    """Every arm's accuracy (mean and standard deviation over search seeds), and the reference arm minus it, paired."""
     densities = densities_of(results)
     parts = math.ceil(len(densities) / _COLUMNS)
     size = math.ceil(len(densities) / parts) if parts else 0
     chunks = [densities[start : start + size] for start in range(0, len(densities), size)] if size else [[]]
-    return [Table([percent(density) for density in chunk or [1.0]], _lines(results, chunk)) for chunk in chunks]
+    return [AccuracyTable([percent(density) for density in chunk or [1.0]], _lines(results, chunk)) for chunk in chunks]
 
 
-def _lines(results: Results, densities: Sequence[float]) -> list[Line]:
+def _lines(results: Results, densities: Sequence[float]) -> list[ArmLine]:
     styles = arm_styles(results)
     lines = []
     for arm in results["study"]["arms"]:
@@ -75,29 +77,22 @@ def _lines(results: Results, densities: Sequence[float]) -> list[Line]:
             continue
         style = styles[arm["name"]]
         cells = [
-            Cell(accuracy(entry), _difference(results, arm["name"], density)) if entry else Cell()
+            Cell(mean_and_spread(entry["mean"], entry["std"]), _difference(results, arm["name"], density)) if entry else Cell()
             for entry, density in zip(entries, densities or [1.0], strict=True)
         ]
         colour = PAGE_COLOURS[style.colour]
         runs = _runs([entry for entry in entries if entry])
-        lines.append(Line(arm["name"], arm["label"], colour, style.hollow, runs, cells))
+        lines.append(ArmLine(arm["name"], arm["label"], colour, style.hollow, runs, cells))
     return lines
 
 
-def _entries(results: Results, arm: Arm, densities: Sequence[float]) -> list[Entry | None]:
+def _entries(results: Results, arm: ArmRecord, densities: Sequence[float]) -> list[TableEntry | None]:
     if arm["kind"] == "dense":
         return [dense_entry(results)] * max(1, len(densities))  # the measure in every column
     return [entry_of(results, arm["name"], density) for density in densities]
 
 
-def accuracy(entry: Entry) -> str:
-    """`91.4 ± 1.5`, in percent; without the deviation where one seed has none."""
-    if entry["std"] is None:
-        return f"{100 * entry['mean']:.1f}"
-    return f"{100 * entry['mean']:.1f} ± {100 * entry['std']:.1f}"
-
-
-def _runs(entries: Sequence[Entry]) -> str:
+def _runs(entries: Sequence[TableEntry]) -> str:
     seeds, runs = max(entry["n_search_seeds"] for entry in entries), max(entry["n_runs"] for entry in entries)
     return counted(runs, "run") if seeds == runs or seeds < 1 else f"{counted(runs, 'run')}, {counted(seeds, 'seed')}"
 
@@ -108,10 +103,10 @@ def _difference(results: Results, arm: str, density: float) -> str:
         return "reference"
     for comparison in results["comparisons"]:
         if same_density(comparison["density"], density):
-            if (comparison["first"], comparison["second"]) == (arm, against):
-                return points(comparison)
             if (comparison["first"], comparison["second"]) == (against, arm):
-                return points(_turned(comparison))
+                return difference_words(comparison)
+            if (comparison["first"], comparison["second"]) == (arm, against):
+                return difference_words(_turned(comparison))
     return ""
 
 
@@ -147,12 +142,53 @@ def difference_table(results: Results) -> list[Difference]:
         Difference(
             percent(c["density"]),
             pair_label(results, c),
-            signed(100 * c["difference"], 2),
-            interval(c) or "—",
+            points(c["difference"], 2),
+            interval_words(c) or "—",
             f"{c['wins']} of {c['n']}",
         )
         for c in ordered
     ]
+
+
+@dataclass(frozen=True)
+class SearchLine:
+    """One search: what it is made of."""
+
+    label: str
+    parts: list[str]  # score, allocation, rewinding, while training
+    levels: str
+    rate: str
+    more: str  # borrowed masks, training of its own
+
+
+def search_table(results: Results) -> list[SearchLine]:
+    """What each search is."""
+    return [
+        SearchLine(
+            search["label"],
+            [search["score"], search["allocation"], search["rewinding"], search["while_training"]],
+            f"{len(search['densities'])}, from 0 to {len(search['densities']) - 1}",
+            _rate(search["densities"]),
+            _more(search),
+        )
+        for search in results["study"]["searches"]
+    ]
+
+
+def _rate(densities: Sequence[float]) -> str:
+    """What each level removes of what is left, where that is the same for all; else the densities."""
+    removed = [1 - after / before for before, after in itertools.pairwise(densities)]
+    if not removed:
+        return percent(densities[0])
+    if max(removed) - min(removed) < 0.005:
+        return f"{percent(fmean(removed))} a level"
+    return ", ".join(percent(density) for density in densities)
+
+
+def _more(search: SearchRecord) -> str:
+    masks = f"masks {search['masks']}" if search["masks"] else ""
+    training = ", ".join(f"{key} {value}" for key, value in settings(search["training"] or {}))
+    return "; ".join(part for part in (masks, training) if part)
 
 
 @dataclass(frozen=True)
@@ -166,11 +202,11 @@ class LayerLine:
 
 
 def layer_table(results: Results) -> tuple[str, list[str], list[LayerLine]]:
-    """The lowest density that has layer counts, the methods, and a line per layer; no lines where nothing was counted."""
-    methods = methods_of(results)
+    """The lowest density that has layer counts, the searches, and a line per layer; no lines where nothing was counted."""
+    searches = search_labels(results)
     for density in reversed(densities_of(results)):
-        columns = [summaries(results, method, density) for method in methods]
-        if methods and all(columns):
+        columns = [summaries(results, search, density) for search in searches]
+        if searches and all(columns):
             lines = [
                 LayerLine(
                     short_name(layers[0].name),
@@ -180,12 +216,12 @@ def layer_table(results: Results) -> tuple[str, list[str], list[LayerLine]]:
                 )
                 for layers in zip(*columns, strict=True)
             ]
-            return percent(density), [method_label(method) for method in methods], lines
+            return percent(density), list(searches.values()), lines
     return "", [], []
 
 
 def _share(positive: float) -> str:
-    return "—" if math.isnan(positive) else f"{100 * positive:.0f} %"
+    return "—" if math.isnan(positive) else f"{fixed(100 * positive, 0)} %"
 
 
 def reference_label(results: Results) -> str | None:

@@ -1,7 +1,8 @@
-"""Numbers and labels as a reader of a page expects them."""
+"""Labels, settings and links as a page shows them."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from html import escape
@@ -17,23 +18,14 @@ def typeset(label: str) -> Markup:
     return Markup(SUBSCRIPT.sub(r"\1<sub>\2</sub>", escape(label)))
 
 
+def linked(text: str) -> Markup:
+    """A label or sentence for HTML, escaped and with subscripts, in which the papers that it names are links."""
+    return Markup(_ARXIV.sub(r'<a href="https://arxiv.org/abs/\1">arXiv:\1</a>', typeset(text)))
+
+
 def breakable(name: str) -> Markup:
     """A name for HTML, escaped, that may go on in a new line after each underscore."""
     return Markup(escape(name).replace("_", "_<wbr>"))
-
-
-def duration(seconds: float) -> str:
-    """A time as people say it: `9.4 s`, `1 min 40 s`, `2 h 5 min`."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        minutes, rest = divmod(whole, 60)
-        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
-    hours, minutes = divmod(round(whole / 60), 60)
-    return f"{hours} h {minutes} min" if minutes else f"{hours} h"
 
 
 def day(stamp: str) -> str:
@@ -43,32 +35,6 @@ def day(stamp: str) -> str:
     except ValueError:
         return stamp
     return f"{moment.day} {_MONTHS[moment.month - 1]} {moment.year}"
-
-
-def counted(number: int, one: str, many: str | None = None) -> str:
-    """`1 search seed`, `1,297 images`."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
-
-
-def ranges(numbers: Sequence[int]) -> str:
-    """Whole numbers with runs of three or more drawn together: `0–15`, `0, 1`, `2, 5–9`."""
-    parts: list[str] = []
-    runs: list[list[int]] = []
-    for number in sorted(set(numbers)):
-        if runs and number == runs[-1][-1] + 1:
-            runs[-1].append(number)
-        else:
-            runs.append([number])
-    for run in runs:
-        parts += [f"{run[0]}–{run[-1]}"] if len(run) > 2 else [str(number) for number in run]
-    return ", ".join(parts)
-
-
-def listed(items: Sequence[str]) -> str:
-    """`a`, `a and b`, `a, b and c`."""
-    if len(items) < 2:
-        return "".join(items)
-    return f"{', '.join(items[:-1])} and {items[-1]}"
 
 
 def settings(record: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -91,6 +57,7 @@ def value(content: Any) -> str:
     return str(content)
 
 
+_ARXIV = re.compile(r"arXiv:(\d{4}\.\d{4,5})\b")
 _MONTHS = (
     "January", "February", "March", "April", "May", "June",
     "July", "August", "September", "October", "November", "December",

@@ -1,0 +1,149 @@
+"""What a study was: its arms, searches, network and data, what it ran on, and what a reader has to know."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import importlib.metadata
+import json
+import os
+import platform
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from winsome.about import about
+from winsome.evidence.results import ArmRecord, DataRecord, Hardware, SearchRecord, StudyDesign, StudyRecord
+from winsome.prunable import prunable
+from winsome.study.arms import Arm, FoundNetwork, is_reported, kind_of
+from winsome.study.conditions import conditions_of, fresh_network
+from winsome.study.design import SearchSpec, Study
+
+
+def describe(study: Study) -> StudyRecord:
+    """The study with its data and the size of its network."""
+    network = fresh_network(study, conditions_of(study), seed=0)
+    names = prunable(network, prune_classifier=study.prune_classifier)
+    return {
+        **design_of(study),
+        "data": _data(study),
+        "parameters": sum(value.numel() for value in network.parameters()),
+        "prunable": sum(network.get_parameter(name).numel() for name in names),
+    }
+
+
+def design_of(study: Study) -> StudyDesign:
+    """What the study compares, known without its data."""
+    record = json.loads(json.dumps(study.record()))  # as it will be read again: no tuples
+    searches = [_search(name, plan) for name, plan in study.needed_searches().items()]
+    citations = {key for search in searches for key in search["citations"]}
+    return {
+        "name": study.name,
+        "title": study.title,
+        "network": record["network"],
+        "densities": list(study.densities),
+        "search_seeds": list(study.search_seeds),
+        "starts": list(study.starts),
+        "arms": [_arm(arm) for arm in reported(study)],
+        "searches": searches,
+        "search_training": record["search_training"],
+        "training": record["training"],
+        "citations": ["oh2025sign", *sorted(citations - {"oh2025sign"})],
+    }
+
+
+def _arm(arm: Arm) -> ArmRecord:
+    return {
+        "name": arm.name,
+        "label": arm.label,
+        "kind": kind_of(arm),
+        "explanation": arm.explanation,
+        "search": arm.search,
+    }
+
+
+def _search(name: str, spec: SearchSpec) -> SearchRecord:
+    method = spec.method
+    return {
+        "name": name,
+        "label": method.label or name.replace("_", " "),
+        "sentence": method.sentence,
+        "citations": list(method.citations),
+        "score": _part(method.score),
+        "allocation": _part(method.allocate),
+        "rewinding": _part(method.rewind),
+        "while_training": _part(method.while_training),
+        "masks": "" if spec.masks_of is None else f"of {spec.masks_of}, {_part(spec.borrow)}",
+        "densities": list(method.densities),
+        "training": None if spec.training is None else json.loads(json.dumps(spec.training.record())),
+    }
+
+
+def _part(part: Callable[..., Any]) -> str:
+    """What a part of a method is called, and its values where it has any: `RewindTo, step 20`."""
+    values = []
+    if dataclasses.is_dataclass(part):
+        values = [f"{field.name} {_value(getattr(part, field.name))}" for field in dataclasses.fields(part)]
+    return ", ".join([about(part).label, *values])
+
+
+def _value(value: Any) -> str:
+    if callable(value):
+        return _part(value)
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _data(study: Study) -> DataRecord:
+    data = conditions_of(study).data
+    return {
+        "name": data.name,
+        "train_images": len(data.train),
+        "test_images": len(data.test),
+        "image_shape": list(data.image_shape),
+        "classes": len(data.classes),
+        "validation": study.data.validation,
+    }
+
+
+def reported(study: Study) -> tuple[Arm, ...]:
+    """The arms whose accuracy is a result: repeats for SGD noise are not."""
+    return tuple(arm for arm in study.arms if is_reported(arm))
+
+
+def notes(study: Study) -> list[str]:
+    """What a reader has to know of how the study was done."""
+    kind = "augmented " if study.statistics_augmented else ""
+    sentences = [
+        f"BatchNorm statistics were re-estimated on {study.statistics_images:,} {kind}training images before any network was "
+        "judged: the statistics that AWS stores average over its random interpolation and read as chance.",
+        "The search seed is the unit of every interval: fresh starts of one ticket are averaged first, because they are not "
+        "independent of each other. Differences are paired: all arms of a seed share their fresh starts and their data order.",
+    ]
+    if study.data.validation:
+        sentences.append("Judged on a validation part of the train split: a tuning run, not a result.")
+    if any(isinstance(arm, FoundNetwork) for arm in study.arms):
+        sentences.append("Networks of a search are judged as they ended; planted and dense networks are trained from scratch.")
+    return sentences
+
+
+def hardware(command: str) -> Hardware:
+    """Versions, hardware and command."""
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    return {
+        "winsome": importlib.metadata.version("winsome"),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "cpu": f"{_cpu_name()}, {len(os.sched_getaffinity(0))} cores",
+        "gpu": gpu,
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "command": command,
+    }
+
+
+def _cpu_name() -> str:
+    information = Path("/proc/cpuinfo")
+    lines = information.read_text().splitlines() if information.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
