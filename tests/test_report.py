@@ -240,7 +240,6 @@ def test_what_was_run_is_said(written: dict[str, Path]) -> None:
     for words in (
         "11 arms of residual mlp (25,866 parameters, 24,576 of them prunable) on digits",
         "(1,297 training and 500 test images, 10 classes)",
-        "LRR magnitude globally KeepWeights plain 11, from 0 to 10 25\u00a0% a level",
         "about 1.0 of them would still exclude zero",
         "at 23.7 % and 5.63 % of the weights, over 16 search seeds with 2 fresh starts each",
         "in 1 min 40 s",
@@ -252,6 +251,8 @@ def test_what_was_run_is_said(written: dict[str, Path]) -> None:
     ):
         assert words in text
     assert "BatchNorm statistics were re-estimated on 1,000 training images" in text
+    (searches,) = [table for table in page_of(written["usual"]).tables if table[0][0] == "Search"]
+    assert ["LRR", "magnitude", "globally", "KeepWeights", "plain", "11, from 0 to 10", "25\u00a0% a level"] in searches
 
 
 def test_warnings_stand_at_the_top_each_once(written: dict[str, Path]) -> None:

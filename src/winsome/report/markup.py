@@ -20,7 +20,7 @@ def typeset(label: str) -> Markup:
 
 def linked(text: str) -> Markup:
     """A label or sentence for HTML, escaped and with subscripts, in which the papers that it names are links."""
-    return Markup(_ARXIV.sub(r'<a href="https://arxiv.org/abs/\1">arXiv:\1</a>', typeset(text)))
+    return Markup(_ARXIV.sub(r'<a href="https://arxiv.org/abs/\1">arXiv:\1</a>', str(typeset(text))))
 
 
 def breakable(name: str) -> Markup:
