@@ -6,8 +6,16 @@ import re
 
 import pytest
 
+from contract import check_described
+from winsome.about import about
+from winsome.allocation import ALLOCATIONS
 from winsome.citation import CITATIONS, bibtex
+from winsome.data.catalogue import DATA_SETS
 from winsome.errors import WinsomeError
+from winsome.mask_swap import BORROWS, LayerCountsOf, MasksOf
+from winsome.methods import METHODS, WHILE_TRAINING
+from winsome.rewinding import REWINDS
+from winsome.scores import SCORES
 
 ENTRY = re.compile(r"@(\w+)\{(\w+),\n((?:  \w+ += \{.*\},?\n)+)\}")
 
@@ -59,3 +67,21 @@ def test_order_is_kept_and_a_key_given_twice_is_printed_once() -> None:
 def test_an_unknown_key_is_refused_with_the_nearest() -> None:
     with pytest.raises(WinsomeError, match=r"unknown citation 'oh2025signs'.*oh2025sign"):
         bibtex(["oh2025signs"])
+
+
+def test_bibtex_of_ones_own_is_an_entry_itself() -> None:
+    own = "@misc{mine2026,\n  title = {Mine}\n}"
+    assert bibtex(["oh2025sign", own, own]) == f"{CITATIONS['oh2025sign']}\n\n{own}"
+
+
+def test_every_entry_is_cited_by_some_part_method_or_data_set_and_every_key_is_known() -> None:
+    parts = [*METHODS.values(), *SCORES.values(), *ALLOCATIONS.values(), *REWINDS.values(), *WHILE_TRAINING.values()]
+    described = [*parts, *BORROWS.values(), MasksOf, LayerCountsOf]
+    used = {key for part in described for key in about(part).citations}
+    used |= {key for data_set in DATA_SETS.values() for key in data_set.citations}
+    assert used == set(CITATIONS)
+
+
+@pytest.mark.parametrize("name", BORROWS)
+def test_every_way_to_borrow_masks_describes_itself(name: str) -> None:
+    check_described(BORROWS[name])

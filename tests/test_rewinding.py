@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from contract import check_rewind
 from winsome import KeepWeights, KeepWeightsRewindNorms, RewindTo, WinsomeError
-from winsome.rewinding import KeepSigns, Restart, RewindSigns, ShuffleMagnitudes
+from winsome.rewinding import REWINDS, KeepSigns, Restart, RewindSigns, ShuffleMagnitudes
 
 EARLY = {"w": torch.tensor([1.0]), "bn.weight": torch.tensor([2.0]), "bn.running_mean": torch.tensor([3.0])}
 TRAINED = {"w": torch.tensor([10.0]), "bn.weight": torch.tensor([20.0]), "bn.running_mean": torch.tensor([30.0])}
@@ -63,3 +64,8 @@ def test_sign_transplants_by_brute_force() -> None:
     assert sorted(shuffled[kept["w"]].abs().tolist()) == sorted(before[kept["w"]].abs().tolist())
     assert not torch.equal(shuffled, before)
     assert torch.equal(trained["w"], before)
+
+
+@pytest.mark.parametrize("name", REWINDS)
+def test_every_rewind_keeps_the_contract(name: str) -> None:
+    check_rewind(REWINDS[name])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
+import contextlib
 import itertools
 import math
 import re
@@ -15,7 +15,7 @@ import torch
 
 from winsome.errors import WinsomeError
 from winsome.files import read_json
-from winsome.methods import METHODS
+from winsome.methods import METHODS, make_method
 from winsome.runs.search_folder import RunFolder
 from winsome.signed_mask import SignedMask
 from winsome.ticket import Ticket
@@ -173,9 +173,11 @@ def _search_run(folder: Path) -> SearchRun:
 
 def _known_method(record: Mapping[str, Any]) -> tuple[int, str]:
     """Which of the named methods has the recorded parts, and its name; else where it restarts from, after all of them."""
-    step = re.search(r"step=(\d+)", record["rewind"])
+    rewind = record["rewind"] if isinstance(record["rewind"], str) else record["rewind"]["name"]
+    step = re.search(r"step=(\d+)", rewind)
     for place, (name, make) in enumerate(METHODS.items()):
-        options = {"step": int(step[1])} if step and "step" in inspect.signature(make).parameters else {}
-        if {**make(1, **options).record(), "densities": record["densities"]} == record:
-            return place, name
-    return len(METHODS), str(record["rewind"])
+        with contextlib.suppress(WinsomeError):  # it needs other arguments
+            method = make_method(make, levels=1, **({"step": int(step[1])} if step else {}))
+            if {**method.record(), "densities": record["densities"]} == record:
+                return place, name
+    return len(METHODS), rewind
