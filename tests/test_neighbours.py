@@ -22,6 +22,7 @@ from torch.nn.utils import prune
 from winsome import neighbours, ticket_file
 from winsome.errors import WinsomeError
 from winsome.neighbours.layouts import layout_of
+from winsome.neighbours.source import Source
 from winsome.prunable import prunable, unpruned_signed
 from winsome.signed_mask import SignedMask
 from winsome.ticket import Ticket, ticket_of
@@ -88,6 +89,25 @@ def mask_buffer_state(model: nn.Sequential, kept: State) -> State:
     return pruned.state_dict()
 
 
+def weight_mask_state(model: nn.Sequential, kept: State) -> State:
+    """As Synaptic-Flow has it: float buffers `weight_mask` and `bias_mask` in every layer, the weights unmasked."""
+    pruned = copy.deepcopy(model)
+    for index in (0, 3, 8):
+        for name, parameter in list(pruned[index].named_parameters()):
+            mask = kept.get(f"{index}.{name}", torch.ones_like(parameter))
+            pruned[index].register_buffer(f"{name}_mask", mask.float())
+    return pruned.state_dict()
+
+
+def pruned_model_state(model: nn.Sequential, kept: State) -> State:
+    """As open_lth's PrunedModel has it: the network as `model`, a buffer `mask_0___weight` for `0.weight`."""
+    outer = nn.Module()
+    outer.model = copy.deepcopy(model)
+    for name, mask in kept.items():
+        outer.register_buffer("mask_" + name.replace(".", "___"), mask.float())
+    return outer.state_dict()
+
+
 def zero_state(model: nn.Sequential, kept: State) -> State:
     return {name: value * kept[name] if name in kept else value for name, value in model.state_dict().items()}
 
@@ -96,6 +116,8 @@ WRITERS: dict[str, Callable[[nn.Sequential, State], State]] = {
     "torch-prune": torch_prune_state,
     "fixed_m": fixed_m_state,
     "mask-buffers": mask_buffer_state,
+    "weight-masks": weight_mask_state,
+    "pruned-model": pruned_model_state,
     "zeros": zero_state,
 }
 
@@ -105,7 +127,7 @@ def test_every_layout_is_found_and_read(layout: str) -> None:
     model = network()
     kept = kept_of(model)
     state = WRITERS[layout](model, kept)
-    assert layout_of(state) == layout
+    assert layout_of(Source(state)) == layout
     ticket = neighbours.ticket_from_state(state)
     assert_same_ticket(ticket, expected_ticket(model, kept))
     assert ticket.provenance == {"imported": {"layout": layout}}
@@ -157,7 +179,7 @@ def test_open_lth_folders_are_read_with_their_last_network(tmp_path: Path) -> No
     assert_same_ticket(neighbours.ticket_from_file(tmp_path / "mask.pth", weights=tmp_path / "model_ep10_it0.pth"), expected)
     with pytest.raises(WinsomeError, match="no signs: give the network's weights too"):
         neighbours.ticket_from_file(tmp_path / "mask.pth")
-    with pytest.raises(WinsomeError, match=r"no mask\.pth"):
+    with pytest.raises(WinsomeError, match="no folder that a layout reads"):
         neighbours.ticket_from_file(tmp_path.parent)
 
 

@@ -46,7 +46,7 @@ def to_ticket(
     record: Mapping[str, Any] | None,
     norms: bool,
 ) -> str:
-    """Write the ticket of another tool's checkpoint; returns a sentence on it.
+    """Write the ticket of another tool's checkpoint; returns what became of each of its entries, and a sentence on the ticket.
 
     Raises:
         WinsomeError: something else was to be written, or the checkpoint cannot be read.
@@ -54,11 +54,11 @@ def to_ticket(
     if kind != "ticket":
         raise WinsomeError(f"{source} is no ticket; convert it to a .ticket file first, then that with --weights {source}")
     model = models.from_record(record, 0) if record else None
-    ticket = neighbours.ticket_from_file(source, layout=layout, weights=weights, model=model, norms=norms)
-    ticket = ticket.with_provenance(network=record) if record else ticket
+    imported = neighbours.import_file(source, layout=layout, weights=weights, model=model, norms=norms)
+    ticket = imported.ticket.with_provenance(network=record) if record else imported.ticket
     ticket_file.write(ticket, target)
-    found, mask = ticket.provenance["imported"]["layout"], ticket.mask
-    return f"{target}: density {mask.density:.4g}, {mask.n_kept:,} of {mask.n_weights:,} weights kept, layout {found}"
+    counts = f"density {ticket.mask.density:.4g}, {ticket.mask.n_kept:,} of {ticket.mask.n_weights:,} weights kept"
+    return f"{imported}\n{target}: {counts}, layout {imported.layout}"
 
 
 def export(source: Path, target: Path, kind: Kind, weights: Path, record: Mapping[str, Any] | None) -> Exported:

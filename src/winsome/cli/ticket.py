@@ -59,7 +59,7 @@ def convert(
         target: The file to write: .ticket, .safetensors (dense with zeros), .onnx.
         to: What to write, where the target's ending does not say it: torch-prune is the form of torch.nn.utils.prune.
         weights: File with the network's weights: of a ticket's network, or for masks that are in a file of their own.
-        layout: How the checkpoint says what is pruned: torch-prune, fixed_m, mask-buffers, open_lth or zeros.
+        layout: How the checkpoint says what is pruned, where it is not found by itself: a name in docs/neighbours.md.
         norms: Put the trained normalisation parameters into the ticket too.
         network: Name of the checkpoint's network, so that `winsome plant` can make it; needed for .onnx if the ticket has none.
         network_option: An option of the network, name=value; may be given several times.

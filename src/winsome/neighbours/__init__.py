@@ -10,6 +10,10 @@ from winsome.neighbours.exports import write_torch_prune as write_torch_prune
 from winsome.neighbours.hub import model_card as model_card
 from winsome.neighbours.hub import pull as pull
 from winsome.neighbours.hub import push as push
+from winsome.neighbours.imports import Imported as Imported
+from winsome.neighbours.imports import import_file as import_file
+from winsome.neighbours.imports import import_state as import_state
 from winsome.neighbours.imports import ticket_from_file as ticket_from_file
 from winsome.neighbours.imports import ticket_from_state as ticket_from_state
+from winsome.neighbours.layouts import LAYOUTS as LAYOUTS
 from winsome.neighbours.onnx import write_onnx as write_onnx
