@@ -23,7 +23,7 @@ from winsome.while_training import AllOf, OnLevels
 Layer = Callable[[Tensor], Any]
 
 
-def scored(of_layer: Layer, *, layers: Layer = dict) -> Method:
+def scored(of_layer: Layer, *, layers: Callable[[Any], Any] = dict) -> Method:
     """A method whose score gives this for every layer."""
 
     def mine(weights: Any, _model: Any, _probe: Any, _random: Any) -> Any:
@@ -115,7 +115,7 @@ def allocated(change: Callable[[dict[str, Tensor]], Any]) -> Method:
         (lambda kept: {n: k.any(1) for n, k in kept.items()}, r"gives 8 bool for '0\.weight'; 8x6 bool"),
         (lambda kept: {n: torch.ones_like(k) for n, k in kept.items()}, r"keeps 104 of 104 .* round\(density \* total\) = 83"),
         (lambda kept: {n: k & (torch.arange(k.shape[1]) > 0) for n, k in kept.items()}, "keeps .* of 104 weights, but density"),
-        (lambda kept: list(kept), "gives a list"),
+        (list, "gives a list"),
     ],
 )
 def test_an_allocation_that_cannot_be_used(change: Callable[[dict[str, Tensor]], Any], said: str) -> None:

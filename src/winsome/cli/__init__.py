@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import logging
 import os
 import shlex
 import signal
@@ -18,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor
 from pathlib import Path
 
-from winsome.cli.console import open_console, replace_what_cannot_be_encoded, styled
+from winsome.cli.console import log_to_stderr, open_console, replace_what_cannot_be_encoded, say, styled
 from winsome.errors import Diverged, RankLost, WinsomeError, unknown
 from winsome.launcher import ALIKE, launched, launched_rank
 
@@ -118,7 +117,7 @@ def _run(words: list[str], rank: int) -> None:
     from winsome.cli import help as command_help
 
     if {"-h", "--help"}.isdisjoint(words):
-        _log_to_stderr(rank)
+        log_to_stderr(rank)
     with _in_its_process_group():
         command_help.run(command_of(name), words[1:], prog=f"winsome {name}", loud=rank == 0)
 
@@ -139,7 +138,7 @@ def _print_commands(prog: str, commands: Mapping[str, str], about: str) -> None:
         table.add_row(styled((name, "bold")), sentence)
     console = open_console()
     usage = f"{about}\n\nusage: {prog} COMMAND [options]\n       {prog} COMMAND --help\n"
-    console.print(usage, soft_wrap=False)
+    console.print(usage)
     console.print(table, soft_wrap=False)
 
 
@@ -164,15 +163,7 @@ def _only_rank_0_speaks(rank: int) -> Iterator[None]:
         yield
 
 
-def _log_to_stderr(rank: int) -> None:
-    from rich.logging import RichHandler
-
-    handler = RichHandler(console=open_console(stderr=True), show_path=False)
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler])
-    logging.getLogger("winsome").setLevel(logging.ERROR if rank else logging.INFO)
-
-
 def _say(rank: int, sentence: str) -> None:
     """A sentence of why a command ended, to stderr."""
     name = f"winsome (rank {rank}):" if rank else "winsome:"
-    open_console(stderr=True).print(styled((name, "bold red"), f" {sentence}"))
+    say(open_console(stderr=True), (name, "bold red"), f" {sentence}")

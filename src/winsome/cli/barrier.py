@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +9,6 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 from tyro.conf import Positional, UseAppendAction
 
 from winsome import models
@@ -18,7 +16,9 @@ from winsome.analysis.agreement import AGREEMENTS, Agreement, masked, nonzero
 from winsome.analysis.connectivity import Statistics, one_epoch, refuse_other_network
 from winsome.analysis.line import BASE_LINES
 from winsome.cli import choices
+from winsome.cli.console import open_console
 from winsome.cli.ends import NamedEnd, named_end
+from winsome.cli.tables import add_row, open_table, show
 from winsome.data.image_store import OnCorrupt
 from winsome.data.images import ImageData
 from winsome.errors import WinsomeError, unknown
@@ -174,7 +174,7 @@ def _images(
 
 
 def _two(ends: tuple[NamedEnd, NamedEnd], instrument: Ruler, agreement: Agreement, base_line: str, folder: Path | None) -> None:
-    console = _console()
+    console = open_console()
     first, second = _on_one_mask(ends, instrument, agreement)
     console.print(f"A: {ends[0].file}\nB: {ends[1].file}", markup=False)
     with console.status("measuring") as status:
@@ -192,10 +192,10 @@ def _two(ends: tuple[NamedEnd, NamedEnd], instrument: Ruler, agreement: Agreemen
         "barriers": barriers([line]),
         "missing": [],
     }
-    table = _table("α", "test error (%)", "loss")
+    table = open_table("α", "test error (%)", "loss")
     for alpha, error, loss in zip(profile.alphas, profile.errors, profile.losses, strict=True):
-        table.add_row(f"{alpha:.3g}", f"{100 * error:.2f}", f"{loss:.4f}")
-    console.print(table)
+        add_row(table, f"{alpha:.3g}", f"{100 * error:.2f}", f"{loss:.4f}")
+    show(console, table)
     for row in sorted(result["barriers"], key=lambda row: row["base_line"] != base_line):
         heights = f"{100 * row['error']:.2f} points of error, {row['loss']:.4f} of loss"
         console.print(f"barrier above the {BASE_LINE_WORDS[row['base_line']]}: {heights}")
@@ -227,13 +227,13 @@ def _study(
     on_corrupt: OnCorrupt,
     base_line: str,
 ) -> None:
-    console = _console()
+    console = open_console()
     with _progress(console) as watch:
         result = study_connectivity(
             folder, level=level, seeds=seeds, settings=settings, data_dir=data_dir, on_corrupt=on_corrupt, watch=watch
         )
     labels = {pair["name"]: pair["label"] for pair in result["pairs"]}
-    table = _table("pair", "barrier (points)", "95 % interval", "seeds", "error at the ends (%)", "barrier of loss")
+    table = open_table("pair", "barrier (points)", "95 % interval", "seeds", "error at the ends (%)", "barrier of loss")
     where = f"{result['title']}, level {result['level']}, density {result['density']:.3g}"
     table.title = f"{where}: barrier above the {BASE_LINE_WORDS[base_line]}"
     for row in result["barriers"]:
@@ -241,10 +241,16 @@ def _study(
             spread = "" if row["std"] is None else f" ± {100 * row['std']:.2f}"
             between = "" if row["low"] is None or row["high"] is None else f"{100 * row['low']:.2f} to {100 * row['high']:.2f}"
             ends = f"{100 * row['first_error']:.1f} and {100 * row['last_error']:.1f}"
-            table.add_row(
-                labels[row["pair"]], f"{100 * row['error']:.2f}{spread}", between, str(row["n"]), ends, f"{row['loss']:.3f}"
+            add_row(
+                table,
+                labels[row["pair"]],
+                f"{100 * row['error']:.2f}{spread}",
+                between,
+                str(row["n"]),
+                ends,
+                f"{row['loss']:.3f}",
             )
-    console.print(table)
+    show(console, table)
     for entry in result["missing"]:
         console.print(f"not there: {entry['pair']}; {entry['remedy']}", markup=False)
     _write(folder / "connectivity", result, base_line, console)
@@ -261,7 +267,7 @@ def _write(folder: Path, result: Connectivity, base_line: str, console: Console)
 
 @contextmanager
 def _progress(console: Console) -> Iterator[Any]:
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    columns = TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("reading", total=None)
         yield lambda done, total, words: progress.update(task, completed=done, total=total, description=words)
@@ -271,16 +277,3 @@ def _measured_how(instrument: Ruler) -> str:
     statistics = instrument.settings.statistics
     words = statistics.sentence(len(instrument.data.train)) if statistics else "the stored ones, interpolated"
     return f"{len(instrument.data.test):,} test images; BatchNorm statistics {words}; {instrument.precision.label}"
-
-
-def _console() -> Console:
-    # A pipe has no width: what reads it wants whole lines.
-    return Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 200)
-
-
-def _table(first: str, *others: str) -> Table:
-    table = Table(title_justify="left")
-    table.add_column(first)
-    for other in others:
-        table.add_column(other, justify="right")
-    return table

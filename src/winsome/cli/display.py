@@ -11,10 +11,11 @@ from typing import Self
 
 from rich.console import Console, Group
 from rich.live import Live
-from rich.markup import escape
 from rich.table import Table
 
+from winsome.cli import console as consoles
 from winsome.cli.progress import progress_bar
+from winsome.cli.tables import add_row, fitting, open_table, show
 from winsome.evidence.intervals import by_seed, spread
 from winsome.evidence.results import Results, RunRow, Verdict
 from winsome.evidence.verdicts import sentence
@@ -22,8 +23,10 @@ from winsome.files import read_json
 from winsome.study import run as study_run
 from winsome.study.conditions import conditions_of
 from winsome.study.design import Study
-from winsome.study.jobs import ArmJob, cost, is_done, jobs_of, result_file
+from winsome.study.jobs import ArmJob, is_done, jobs_of, result_file
 from winsome.wording import counted, mean_and_spread, time_left
+
+LINE_EVERY = 60  # seconds between lines on a pipe while nothing finishes
 
 
 class Display:
@@ -31,9 +34,10 @@ class Display:
 
     def __init__(self, study: Study, folder: Path, console: Console | None = None) -> None:
         self.study, self.folder = study, folder
-        self.console = console or Console()
+        self.console = console or consoles.open_console()
         self.rows: list[RunRow] = []
-        self._start, self._done_before = time.monotonic(), -1.0
+        self._start = self._said = time.monotonic()
+        self._done_before = -1.0
         self._bar = progress_bar(self.console)
         self._task = self._bar.add_task("starting", total=1.0, left="")
         self._live: Live | None = None
@@ -50,7 +54,8 @@ class Display:
             if isinstance(job, ArmJob) and is_done(job, self.study, self.folder):
                 self._add(job)
         if self.console.is_terminal:
-            self._live = Live(self._picture(), console=self.console, refresh_per_second=4)
+            # Transient: the command prints the finished table, whole and once.
+            self._live = Live(self._picture(), console=self.console, refresh_per_second=4, transient=True)
             self._live.__enter__()
         return self
 
@@ -60,27 +65,33 @@ class Display:
 
     def say(self, sentence: str) -> None:
         """A sentence above the table."""
-        self.console.print(sentence, highlight=False, soft_wrap=True)
+        consoles.say(self.console, sentence)
 
     def watch(self, progress: study_run.Progress) -> None:
         """Take note of a progress."""
         if self._done_before < 0:
             self._done_before, self._start = progress.done, time.monotonic()
-        left = self._time_left(progress)
+        left, share = self._time_left(progress), progress.done / progress.total
         job = progress.job
         if progress.finished and job is not None:
             line = job.label
             if isinstance(job, ArmJob):
                 added = self._add(job)
                 line += f": {mean_and_spread(fmean(added), spread(added))} % ({counted(len(added), 'run')})"
-            if self._live is None:
-                share = cost(job, self.study) and progress.done / progress.total
-                self.say(f"[{share:4.0%}] {line}, {progress.seconds:.1f} s{left and ', ' + left}".replace("[", "\\[", 1))
-        self._bar.update(self._task, completed=progress.done / progress.total, left=left)
+            self._say_how_far(share, f"{line}, {progress.seconds:.1f} s{left and ', ' + left}")
+        elif job is not None and time.monotonic() - self._said > LINE_EVERY:
+            self._say_how_far(share, f"{job.label} is under way{left and ', ' + left}")
+        self._bar.update(self._task, completed=share, left=left)
         if job is not None:
             self._bar.update(self._task, description=job.label)
         if self._live is not None:
             self._live.update(self._picture())
+
+    def _say_how_far(self, share: float, line: str) -> None:
+        """A line where no bar can be shown."""
+        if self._live is None:
+            self._said = time.monotonic()
+            self.say(f"[{share:4.0%}] {line}")
 
     def _time_left(self, progress: study_run.Progress) -> str:
         gained, spent = progress.done - self._done_before, time.monotonic() - self._start
@@ -93,7 +104,8 @@ class Display:
         return [row["accuracy"] for row in rows]
 
     def _picture(self) -> Group:
-        return Group(accuracy_table(_labels(self.study), self.study.densities, self.rows), self._bar)
+        table = accuracy_table(_labels(self.study), self.study.densities, self.rows)
+        return Group(*fitting(table, self.console), self._bar)
 
 
 def _labels(study: Study) -> dict[str, str]:
@@ -102,16 +114,14 @@ def _labels(study: Study) -> dict[str, str]:
 
 def accuracy_table(labels: Mapping[str, str], densities: Sequence[float], rows: Sequence[RunRow], *, title: str = "") -> Table:
     """Arms, by name and label, over densities: mean and standard deviation over search seeds, as far as the runs have got."""
-    table = Table(title=f"{title}: test accuracy (%)" if title else "test accuracy (%)", title_justify="left")
-    table.add_column("arm")
-    for density in densities:
-        table.add_column(f"density {density:.3g}", justify="right")
+    heading = f"{title}: test accuracy (%)" if title else "test accuracy (%)"
+    table = open_table("arm", *(f"density {density:.3g}" for density in densities), title=heading)
     for name, label in labels.items():
         cells = []
         for density in densities:
             values = list(by_seed(rows, name, density).values())
             cells.append(mean_and_spread(fmean(values), spread(values)) if values else "·")
-        table.add_row(escape(label), *cells)
+        add_row(table, label, *cells)
     return table
 
 
@@ -119,26 +129,25 @@ def print_results(results: Results, page: Path) -> None:
     """The table, one sentence for each claim, what is missing, and where the report is."""
     print_accuracies(results)
     print_verdicts(results["verdicts"])
-    console = Console()
+    console = consoles.open_console()
     for warning in results["warnings"]:
-        console.print(f"[yellow]warning:[/] {escape(warning)}", highlight=False, soft_wrap=True)
+        consoles.say(console, ("warning:", "yellow"), f" {warning}")
     for missing in results["missing"]:
-        console.print(f"[yellow]not finished:[/] {escape(missing)}", highlight=False, soft_wrap=True)
-    console.print(f"report: {escape(str(page))}", highlight=False, soft_wrap=True)
+        consoles.say(console, ("not finished:", "yellow"), f" {missing}")
+    consoles.say(console, f"report: {page}")
 
 
 def print_accuracies(results: Results, *, title: str = "") -> None:
     """The table of a finished study."""
     study = results["study"]
     labels = {arm["name"]: arm["label"] for arm in study["arms"]}
-    Console().print(accuracy_table(labels, study["densities"], results["rows"], title=title))
+    show(consoles.open_console(), accuracy_table(labels, study["densities"], results["rows"], title=title))
 
 
 def print_verdicts(verdicts: Sequence[Verdict]) -> None:
     """One sentence for each claim."""
-    console = Console()
+    console = consoles.open_console()
     for verdict in verdicts:
-        mark = {"shown": "[green]✓[/]", "not judged": "[yellow]?[/]"}.get(verdict["status"], "[red]✗[/]")
+        mark = {"shown": ("✓", "green"), "not judged": ("?", "yellow")}.get(verdict["status"], ("✗", "red"))
         where = f"{verdict['study']}: " if verdict["study"] else ""
-        text = escape(f"{verdict['claim']}\n    {where}{sentence(verdict)}")
-        console.print(f"{mark} {text}", highlight=False, soft_wrap=True)
+        consoles.say(console, mark, f" {verdict['claim']}\n    {where}{sentence(verdict)}")

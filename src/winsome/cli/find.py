@@ -6,10 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
-from rich.console import Console
 from tyro.conf import Positional, UseAppendAction, arg
 
 from winsome.cli import choices
+from winsome.cli.console import open_console
 from winsome.cli.variations import AS_IT_IS, Variations
 from winsome.data.batches import steps_per_epoch
 from winsome.data.image_store import OnCorrupt
@@ -128,7 +128,7 @@ def find(
 
 
 def _search(study: Study, folder: Path, method: str, seed: int) -> None:
-    console = Console(highlight=False, soft_wrap=True)
+    console = open_console()
     conditions = conditions_of(study)
     search = search_of(study, conditions, folder, method, seed)
     finished_already = (folder / f"level-{study.deepest:02d}.json").exists()

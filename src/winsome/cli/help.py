@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import re
 import shutil
 import textwrap
@@ -15,6 +16,7 @@ from tyro.conf import DisallowNone, arg
 
 def run(command: Callable[..., None], words: Sequence[str], *, prog: str, loud: bool = True) -> None:
     """Call the command with what the words say; prints its help, or what is wrong with them, and exits where that is due."""
+    tyro._experimental_options["ansi_codes"] = not os.environ.get("NO_COLOR")  # no-color.org; tyro itself does not heed it
     if loud and not {"-h", "--help"}.isdisjoint(words):
         about = (inspect.getdoc(command) or "").partition("\nArgs:")[0].strip()
         print(filled(about, shutil.get_terminal_size().columns), end="\n\n")

@@ -8,14 +8,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table
-
 from winsome.errors import WinsomeError
 from winsome.files import write_csv
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from winsome.theory import Problem, Success, Trajectory
 
 
@@ -52,7 +50,9 @@ def neuron(
         seed: Of starts and data.
         out: Folder for figures and tables.
     """
-    from winsome import theory  # here, for what it needs takes seconds to import
+    from winsome import theory
+    from winsome.cli.console import open_console, say
+    from winsome.cli.tables import show
 
     if not d:
         raise WinsomeError("give at least one number of inputs, for example --d 2 10")
@@ -61,7 +61,7 @@ def neuron(
     sizes = (None, *dict.fromkeys(samples))
     problems = [theory.Problem(inputs, size, noise, correlation) for inputs, size in itertools.product(dict.fromkeys(d), sizes)]
     theory.check_comparison(count=min(starts, sample_starts), horizon=horizon, success_below=success_below)
-    console, rows, begin = Console(), list["Success"](), time.perf_counter()
+    console, rows, begin = open_console(), list["Success"](), time.perf_counter()
     with console.status("") as status:
         for problem in problems:
             count = starts if problem.samples is None else sample_starts
@@ -70,28 +70,28 @@ def neuron(
             rows += theory.success_rows(trials)
         status.update("drawing")
         files = _write(rows, out, horizon)
-    console.print(success_table(rows))
-    console.print(
+    show(console, success_table(rows))
+    say(
+        console,
         f"{starts:,} starts (with samples {sample_starts:,}), noise {noise:g}, time {horizon:g} in each phase.\n"
         f"learned: population loss below {success_below:g} of that of f = 0.\n"
         "signs: starts (%) that end, as pruned, as their signs of a and w_1 decide without noise.",
-        highlight=False,
-        soft_wrap=True,
     )
     words = f"{time.perf_counter() - begin:.1f} s; in {out}: {', '.join(file.name for file in files)}"
-    console.print(words, highlight=False, soft_wrap=True, markup=False)
+    say(console, words)
 
 
 def success_table(rows: Sequence[Success]) -> Table:
     """One line for each problem and method: as pruning leaves it beside rebalanced, and the theorem's value."""
-    title = "starts that learned the target (%), 95 % interval"
-    table = Table(box=SIMPLE_HEAD, title=title, title_justify="left", padding=(0, 0, 0, 1))
-    for name in ("d", "samples", "method", "as pruned", "rebalanced", "theorem", "signs"):
-        table.add_column(name, justify="left" if name == "method" else "right", no_wrap=True)
+    from winsome.cli.tables import add_row, open_table
+
+    columns = ("samples", "method", "as pruned", "rebalanced", "theorem", "signs")
+    table = open_table("d", *columns, title="starts that learned the target (%), 95 % interval")
     pairs = list(zip(rows[::2], rows[1::2], strict=True))  # as pruned, rebalanced
     for number, (plain, balanced) in enumerate(pairs):
         first = number == 0 or (plain["d"], plain["samples"]) != (pairs[number - 1][0]["d"], pairs[number - 1][0]["samples"])
-        table.add_row(
+        add_row(
+            table,
             f"{plain['d']}" if first else "",
             ("∞" if plain["samples"] is None else f"{plain['samples']:,}") if first else "",
             plain["method"],

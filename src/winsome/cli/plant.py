@@ -13,6 +13,7 @@ from rich.console import Console
 from tyro.conf import Positional
 
 from winsome import distributed, models, ticket_file
+from winsome.cli.console import open_console
 from winsome.data.batches import steps_per_epoch
 from winsome.data.image_store import OnCorrupt
 from winsome.data.images import ImageData
@@ -104,7 +105,7 @@ def plant(
     config = {"mask": found.mask.digest(), "network": record, "keep": keep, "training": training.record()}
     data_used = {"name": images.name, "digest": images.digest()}
     take_folder(folder, {**config, "data": data_used, "precision": precision.label, "citations": _citations(found)})
-    console = Console(highlight=False, soft_wrap=True)
+    console = open_console()
     console.print(
         f"{record['name']}, density {found.density:.4g}, {len(images.train):,} training images, {precision.label} on {device}"
     )

@@ -11,8 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.table import Table as RichTable
 from tyro.conf import Positional
 
 from winsome.errors import unknown
@@ -20,6 +18,8 @@ from winsome.recipes.recipe import Scale
 from winsome.wording import rough_duration
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from winsome.recipes.recipe import Recipe
     from winsome.study.design import Study
     from winsome.study.reuse import Places
@@ -52,7 +52,8 @@ def reproduce(
         workers: Processes side by side; 0 for one per core.
         estimate_only: Print what it would cost on this machine, and stop.
     """
-    from winsome.recipes.catalogue import RECIPES  # here, for matplotlib takes seconds to import
+    from winsome.cli.console import open_console, say
+    from winsome.recipes.catalogue import RECIPES
 
     if not names or names == ("list",):
         _print_list()
@@ -61,12 +62,12 @@ def reproduce(
         if name not in (*RECIPES, "all"):
             raise unknown("recipe", name, [*RECIPES, "all", "list"])
     chosen = tuple(RECIPES) if "all" in names else tuple(dict.fromkeys(names))
-    console = Console(highlight=False, soft_wrap=True)
+    console = open_console()
     earlier = _earlier(save_to, scale, data_dir)
     done = [places for _, places in earlier]
     for name in chosen:
         recipe = _adapted(RECIPES[name](scale), seeds, data_dir)
-        console.print(f"[bold]{name}[/]: {recipe.title}", soft_wrap=True)
+        say(console, (name, "bold"), f": {recipe.title}")
         if scale == "paper" or estimate_only:
             _print_estimate(console, recipe, earlier)
         if not estimate_only:
@@ -106,6 +107,7 @@ def _reproduce(
     console: Console, name: str, recipe: Recipe, save_to: Path, scale: Scale, workers: int, done: list[Places]
 ) -> None:
     from winsome import report
+    from winsome.cli.console import say
     from winsome.cli.display import print_accuracies, print_verdicts
     from winsome.evidence.results import read
     from winsome.recipes.run import run_recipe
@@ -120,8 +122,8 @@ def _reproduce(
         if table["name"] not in ("accuracy", "differences"):  # the former is printed above, arms by densities
             _print_table(console, table)
     print_verdicts(record["verdicts"])
-    console.print(f"figures and tables: {folder}", highlight=False, soft_wrap=True)
-    console.print(f"report: {report.write_recipes(save_to)}", highlight=False, soft_wrap=True)
+    say(console, f"figures and tables: {folder}")
+    say(console, f"report: {report.write_recipes(save_to)}")
 
 
 @contextmanager
@@ -133,14 +135,14 @@ def _watching(study: Study, folder: Path) -> Iterator[Watch]:
 
 
 def _print_list() -> None:
+    from winsome.cli.console import open_console
+    from winsome.cli.tables import add_row, open_table, show
     from winsome.recipes.catalogue import RECIPES
 
-    table = RichTable(title="recipes: winsome reproduce NAME", title_justify="left")
-    table.add_column("name", no_wrap=True)
-    table.add_column("what")
+    table = open_table("name", "what", title="recipes: winsome reproduce NAME")
     for name, make in RECIPES.items():
-        table.add_row(name, (inspect.getdoc(make) or "").partition("\n")[0])
-    Console().print(table)
+        add_row(table, name, (inspect.getdoc(make) or "").partition("\n")[0])
+    show(open_console(), table)
 
 
 def _print_estimate(console: Console, recipe: Recipe, earlier: list[tuple[Study, Places]]) -> None:
@@ -156,14 +158,16 @@ def _print_estimate(console: Console, recipe: Recipe, earlier: list[tuple[Study,
 
 
 def _print_table(console: Console, record: dict[str, Any]) -> None:
-    table = RichTable(title=record["caption"], title_justify="left")
+    from winsome.cli.tables import add_row, open_table, show
+
     # A first column that says "study" on every row says nothing where there is one.
     first = int(record["columns"][0] == "study" and len({row[0] for row in record["rows"]}) == 1)
-    for column in record["columns"][first:]:
-        table.add_column(column)
+    columns = record["columns"]
+    words = [name for place, name in enumerate(columns) if any(isinstance(row[place], str) for row in record["rows"])]
+    table = open_table(*columns[first:], title=record["caption"], words=words)
     for row in record["rows"]:
-        table.add_row(*_cells(row[first:]))
-    console.print(table)
+        add_row(table, *_cells(row[first:]))
+    show(console, table)
 
 
 def _cells(row: Sequence[Any]) -> list[str]:

@@ -30,7 +30,8 @@ def signs(runs: Positional[tuple[Path, ...]], /, *, level: int | None = None, ou
     from winsome.analysis.sign_history import common_level, search_runs, sign_history
     from winsome.analysis.signs import dynamics
     from winsome.cli import sign_tables
-    from winsome.cli.tables import open_console
+    from winsome.cli.console import open_console, say
+    from winsome.cli.tables import show
 
     if not runs:
         raise WinsomeError("winsome signs needs the folder of a search or a study: winsome signs runs/study-digits")
@@ -41,13 +42,13 @@ def signs(runs: Positional[tuple[Path, ...]], /, *, level: int | None = None, ou
         raise WinsomeError(f"{folder} is a file; name a folder with --out")
     console = open_console()
     for note in _notes(found, last):
-        console.print(note, markup=False)
+        say(console, note)
     counted = [dynamics(sign_history(run, level=last)) for run in found]
     agreeing = [pair for number in range(last + 1) for pair in _agreements(found, number)]
     for table in sign_tables.tables(counted, [pair for pair in agreeing if pair.level == last]):
-        console.print(table)
+        show(console, table)
     for path in _write(folder, counted, agreeing):
-        console.print(str(path), markup=False)
+        say(console, str(path))
 
 
 def _notes(runs: Sequence[SearchRun], last: int) -> list[str]:

@@ -8,8 +8,8 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.markup import escape
 
+from winsome.cli import console as consoles
 from winsome.cli.progress import progress_bar
 from winsome.sweep.plan import Step
 from winsome.sweep.run import Ended, said_of
@@ -29,7 +29,7 @@ class SweepDisplay:
     """Shows a sweep while it runs; a context manager whose `watch` is told of events."""
 
     def __init__(self, steps: tuple[Step, ...], console: Console | None = None) -> None:
-        self.steps, self.console = steps, console or Console()
+        self.steps, self.console = steps, console or consoles.open_console()
         self.n_jobs, self.n_new = 0, 0
         self._left = {study.name: sum(step.study == study for step in steps) for study in {step.study: None for step in steps}}
         self.n_studies = len(self._left)
@@ -45,9 +45,9 @@ class SweepDisplay:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._bar.__exit__(kind, error, trace)
 
-    def say(self, sentence: str) -> None:
-        """A sentence above the bar."""
-        self.console.print(sentence, highlight=False, soft_wrap=True)
+    def say(self, *parts: str | tuple[str, str]) -> None:
+        """A sentence above the bar, some of its parts with a style."""
+        consoles.say(self.console, *parts)
 
     @property
     def n_done(self) -> int:
@@ -70,9 +70,9 @@ class SweepDisplay:
             how = f"{event.seconds:.1f} s" if event.state == "finished" else event.state
             if event.error is not None:
                 first = said_of(event.error).partition("\n")[0]
-                how += f": {escape(first)}"
+                how += f": {first}"
             end = f"; {left}" if left else ""
-            self.say(f"\\[{share:4.0%}] {escape(step.study.name)}: {escape(step.label)}, {how} ({so_far}{end})")
+            self.say(f"[{share:4.0%}] {step.study.name}: {step.label}, {how} ({so_far}{end})")
         self._bar.update(self._task, completed=share, description=so_far, left=left)
 
 
@@ -82,11 +82,11 @@ def print_end(ended: Ended, display: SweepDisplay, page: Path) -> None:
         display.say("everything is finished already; nothing was trained. Choose another --save-to to run it anew.")
     for failure in ended.failures:
         first = failure.error.partition("\n")[0]
-        display.say(f"[bold red]failed:[/] {escape(failure.study)}: {escape(failure.job)}: {escape(first)}")
+        display.say(("failed:", "bold red"), f" {failure.study}: {failure.job}: {first}")
     if ended.skipped:
         studies = sorted({study for study, _ in ended.skipped})
         jobs = counted(len(ended.skipped), "job")
-        display.say(f"[yellow]skipped:[/] {jobs} that need what failed, of {escape(', '.join(studies))}")
+        display.say(("skipped:", "yellow"), f" {jobs} that need what failed, of {', '.join(studies)}")
     display.say(f"report: {page}")
     if ended.failures:
         display.say("what is finished is kept; the same command tries again what failed")

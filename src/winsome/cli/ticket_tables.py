@@ -10,7 +10,8 @@ from typing import Any
 
 from winsome import ticket_file
 from winsome.analysis.overlap import Overlap, agreeing_signs, overlap, summed
-from winsome.cli.tables import add_row, open_console, open_table
+from winsome.cli.console import open_console, say
+from winsome.cli.tables import add_row, open_table, show
 from winsome.signed_mask import LayerCount
 
 
@@ -20,27 +21,28 @@ def print_ticket(file: Path) -> None:
     layers = ticket.mask.layers()
     total = _total(layers)
     console = open_console()
-    console.print(f"{file}: density {total.density:.4g}, {total.kept:,} of {total.total:,} prunable weights kept", markup=False)
-    console.print(f"signs: {_share(total.positive, total.kept)} of the kept weights are positive", markup=False)
+    say(console, f"{file}: density {total.density:.4g}, {total.kept:,} of {total.total:,} prunable weights kept")
+    say(console, f"signs: {_share(total.positive, total.kept)} of the kept weights are positive")
     unpruned = sum(value.numel() for value in ticket.signs.values())
-    console.print(f"unpruned: {unpruned:,} signs of {len(ticket.signs)} parameters; trained normalisation: {len(ticket.norms)}")
+    say(console, f"unpruned: {unpruned:,} signs of {len(ticket.signs)} parameters; trained normalisation: {len(ticket.norms)}")
     size, least = file.stat().st_size, ticket_file.least_bytes(ticket)
-    console.print(
+    say(
+        console,
         f"size: {size:,} bytes; {least:,.0f} are the entropy at the layers' own densities and a bit for each sign, "
-        f"{size - least:,.0f} ({1 - least / size:.1%}) names, shapes, checksums and provenance"
+        f"{size - least:,.0f} ({1 - least / size:.1%}) names, shapes, checksums and provenance",
     )
-    console.print(f"mask: {ticket.mask.digest()} (SHA-256)")
+    say(console, f"mask: {ticket.mask.digest()} (SHA-256)")
     for name in ticket.mask.empty_layers():
-        console.print(f"warning: {name} has lost all its weights", markup=False)
+        say(console, f"warning: {name} has lost all its weights")
     table = open_table("layer", "shape", "weights", "kept", "density", "positive")
     for name, count in layers.items():
         add_row(table, name, "x".join(map(str, ticket.mask[name].shape)) or "scalar", *_counts(count))
     add_row(table, "total", "", *_counts(total))
-    console.print(table)
+    show(console, table)
     table = open_table("provenance", "value")
     for key, value in _flat("", ticket.provenance).items():
         add_row(table, key, value)
-    console.print(table)
+    show(console, table)
 
 
 def print_comparison(a: Path, b: Path) -> None:
@@ -50,30 +52,35 @@ def print_comparison(a: Path, b: Path) -> None:
     total = summed(layers.values())
     console = open_console()
     if first.mask == second.mask:
-        console.print("the signed masks are equal")
-    console.print(
+        say(console, "the signed masks are equal")
+    say(
+        console,
         f"kept: {total.kept_a:,} and {total.kept_b:,} of {total.total:,}; "
-        f"{total.both:,} in both, {total.expected_both:,.0f} by chance"
+        f"{total.both:,} in both, {total.expected_both:,.0f} by chance",
     )
-    console.print(
+    say(
+        console,
         f"signs: {_percent(total.sign_agreement)} of the shared weights have the same sign, "
-        f"{_percent(total.chance_sign_agreement)} by chance"
+        f"{_percent(total.chance_sign_agreement)} by chance",
     )
     agreeing, common = agreeing_signs(first.signs, second.signs)
     if common:
-        console.print(f"unpruned signs: {_share(agreeing, common)} of {common:,} are the same")
+        say(console, f"unpruned signs: {_share(agreeing, common)} of {common:,} are the same")
     table = open_table(
         "layer", "kept a", "kept b", "shared", "by chance", "score", "Jaccard", "by chance", "same sign", "by chance"
     )
     for name, layer in [*layers.items(), ("total", total)]:
         add_row(table, name, *_comparison(layer))
-    console.print(table)
+    show(console, table)
     one, other = _flat("", first.provenance), _flat("", second.provenance)
     different = [key for key in {**one, **other} if one.get(key) != other.get(key)]
     table = open_table("provenance", "a", "b")
     for key in different:
         add_row(table, key, one.get(key, "-"), other.get(key, "-"))
-    console.print(table if different else "provenance: the same")
+    if different:
+        show(console, table)
+    else:
+        say(console, "provenance: the same")
 
 
 def _total(layers: Mapping[str, LayerCount]) -> LayerCount:
