@@ -8,10 +8,13 @@ from typing import Any
 
 import pytest
 import torch
+from rich.console import Console
 
 from test_recipes import shrunken
 from winsome import ticket_file
 from winsome.cli import main
+from winsome.cli.reproduce import _print_table
+from winsome.evidence.pairs import PAIRS
 from winsome.files import read_json, write_json
 from winsome.recipes import catalogue
 from winsome.recipes.recipe import MakeRecipe, Recipe, Scale
@@ -212,3 +215,16 @@ def test_variations_out_of_range_are_refused_before_anything_is_written(
     assert stopped.value.code == 2
     assert sentence in " ".join(capsys.readouterr().err.split())
     assert not (tmp_path / "x").exists()
+
+
+def test_a_table_in_80_columns_cuts_no_word_of_a_label(capsys: pytest.CaptureFixture[str]) -> None:
+    columns = ["study", "pair", "above", "barrier", "low", "high", "seeds", "first", "last"]
+    rows = [["only", pair.label, "straight", 34.7123, 29.71, 39.81, 16, 8.123, 7.5] for pair in PAIRS]
+    _print_table(Console(width=80), {"caption": "Error barriers.", "columns": columns, "rows": rows})
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "…" not in "".join(lines)
+    printed = " ".join(" ".join(lines).split())
+    for pair in PAIRS:
+        assert pair.label.partition(" to ")[0] in printed
+    assert printed.count("34.71 29.71 39.81 16 8.123 7.5") == len(PAIRS)

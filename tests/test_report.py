@@ -240,7 +240,7 @@ def test_what_was_run_is_said(written: dict[str, Path]) -> None:
     for words in (
         "11 arms of residual mlp (25,866 parameters, 24,576 of them prunable) on digits",
         "(1,297 training and 500 test images, 10 classes)",
-        "about 1.0 of them would still exclude zero",
+        "about 1 of them would still exclude zero",
         "at 23.7 % and 5.63 % of the weights, over 16 search seeds with 2 fresh starts each",
         "in 1 min 40 s",
         "AMD EPYC, 2 cores, without a GPU",

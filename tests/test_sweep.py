@@ -461,7 +461,7 @@ def test_a_study_that_grew_or_claims_something_else_is_gathered_anew(tmp_path: P
     assert len(results(study)["rows"]) == 2
     assert len(results(grown)["rows"]) == 3
     assert results(dataclasses.replace(grown, title="Another"))["study"]["title"] == "Another"
-    assert [one["claim"] for one in results(dataclasses.replace(grown, claims=(claim,)))["claims"]] == [claim.text]
+    assert [one["claim"] for one in results(dataclasses.replace(grown, claims=(claim,)))["verdicts"]] == [claim.text]
     assert pages == [2, 3, 3, 3]
     results(dataclasses.replace(grown, claims=(claim,)))
     assert pages == [2, 3, 3, 3], "nothing is new"

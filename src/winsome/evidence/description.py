@@ -85,7 +85,8 @@ def _part(part: Callable[..., Any]) -> str:
     """What a part of a method is called, and its values where it has any: `RewindTo, step 20`."""
     values = []
     if dataclasses.is_dataclass(part):
-        values = [f"{field.name} {_value(getattr(part, field.name))}" for field in dataclasses.fields(part)]
+        fields = {field.name: (getattr(part, field.name), field.default) for field in dataclasses.fields(part)}
+        values = [f"{name} {_value(value)}" for name, (value, default) in fields.items() if value != default]
     return ", ".join([about(part).label, *values])
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from winsome.evidence.results import Results, densities_of
-from winsome.wording import counted, fixed, percent
+from winsome.wording import counted, percent
 
 
 def accuracy(results: Results) -> str:
@@ -39,10 +39,9 @@ def uncorrected(comparisons: int) -> str:
     """How far so many intervals can be trusted together."""
     if comparisons < 2:
         return "An interval that excludes zero is a difference."
-    chance = fixed(0.05 * comparisons)
     return (
         f"Each of the {counted(comparisons, 'interval')} is judged by itself, without a correction for their number: were no "
-        f"two arms different, about {chance} of them would still exclude zero."
+        f"two arms different, about {0.05 * comparisons:.2g} of them would still exclude zero."
     )
 
 

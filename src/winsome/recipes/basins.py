@@ -83,10 +83,10 @@ def _lines(finished: Mapping[str, Finished]) -> Evidence:
         )
         plots.append(Plot(name, caption, partial(error_along_lines, measured)))
         verdicts += [of_study(found, label, finished) for found in _verdicts(measured)]
-    columns = ("study", "pair", "above", "barrier", "low", "high", "seeds", "first error", "last error")
+    columns = ("study", "pair", "above", "barrier", "low", "high", "seeds", "first", "last")
     caption = (
         "Error barriers in percentage points above the straight line between the ends or their mean, 95 % intervals over "
-        "search seeds; test errors at the two ends in percent."
+        "search seeds; test errors at the first and the last end in percent."
     )
     table = Table("barriers", caption, columns, rows)
     note = (

@@ -131,7 +131,7 @@ def _setup(results: Results) -> list[tuple[str, list[tuple[str, str]]]]:
     groups = [
         ("Command", [("", results["environment"]["command"])]),
         ("Network", settings(study["network"] | size)),
-        ("Data", settings(study["data"])),
+        ("Data", [pair for pair in settings(study["data"]) if pair != ("validation", "no")]),
         ("Searches", settings(study["search_training"])),
         ("From scratch", settings(study["training"])),
         ("Seeds", [("search", ranges(study["search_seeds"])), ("fresh starts", ranges(study["starts"]))]),
