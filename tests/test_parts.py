@@ -66,7 +66,7 @@ def test_scores_of_a_layer_that_cannot_be_used(of_layer: Layer, said: str) -> No
         (lambda _: None, r"gives a NoneType; a dict"),
     ],
 )
-def test_scores_of_other_layers_than_asked_for(layers: Layer, said: str) -> None:
+def test_scores_of_other_layers_than_asked_for(layers: Callable[[Any], Any], said: str) -> None:
     with pytest.raises(WinsomeError, match=f"the score 'mine' {said}"):
         search(scored(lambda w: w, layers=layers))
 

@@ -6,10 +6,12 @@ import ast
 import functools
 import hashlib
 import linecache
+import sys
 from collections.abc import Iterator
 from types import CodeType, FunctionType
 
 _Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+_HAS_DOCSTRING = 0x4000000  # of code objects, from Python 3.13
 _CHANGES = frozenset(
     {"add", "append", "clear", "discard", "extend", "insert", "pop", "popleft", "remove", "setdefault", "update"}
 )
@@ -99,8 +101,10 @@ def _functions_in(text: str) -> frozenset[object]:
 
 def _compiled(code: CodeType) -> tuple[object, ...]:
     """What the interpreter runs, without the places in the file; alike in every process."""
-    documented = code.co_consts and isinstance(code.co_consts[0], str)
-    constants = code.co_consts[1:] if documented else code.co_consts
+    # Up to Python 3.12 the first constant of a function is its docstring or None; later ones have a flag.
+    first = isinstance(next(iter(code.co_consts), None), str)
+    documented = first and (sys.version_info < (3, 13) or bool(code.co_flags & _HAS_DOCSTRING))
+    constants = (None, *code.co_consts[1:]) if documented else code.co_consts
     plain = tuple(_compiled(c) if isinstance(c, CodeType) else _constant(c) for c in constants)
     return (code.co_name, code.co_code, code.co_names, code.co_varnames, code.co_freevars, plain)
 
