@@ -40,10 +40,10 @@ from measuring import RESULTS, Figure, in_own_process, interleaved, machine, pri
 from noise import noise_folder, noise_images
 from study_share import own_cache
 from winsome.data import steps_per_epoch
+from winsome.data.spec import DataSpec
 from winsome.methods import aws, learning_rate_rewinding
 from winsome.norms import interpolated_norms
 from winsome.study import presets
-from winsome.study.design import DataSpec
 from winsome.study.run import run
 from winsome.training.loop import Networks, train
 from winsome.training.precision import FP32, default_device, fast_precision

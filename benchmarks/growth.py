@@ -18,10 +18,12 @@ from functools import partial
 from pathlib import Path
 
 from measuring import Figure, interleaved, print_figures, print_machine
+from winsome.data.spec import DataSpec
 from winsome.methods import aws
+from winsome.models.spec import NetworkSpec
 from winsome.study import presets
 from winsome.study.arms import ARMS
-from winsome.study.design import DataSpec, NetworkSpec, Study
+from winsome.study.design import Study
 from winsome.study.run import run
 
 PLANTED = ("planted_aws", "mask_only", "random_mask", "planted_aws_phi")

@@ -27,12 +27,14 @@ from unittest import mock
 from measuring import Figure, in_own_process, one_thread, print_figures, print_machine
 from noise import noise_folder
 from winsome import search
+from winsome.data.spec import DataSpec
 from winsome.methods import aws
+from winsome.models.spec import NetworkSpec
 from winsome.runs import checkpoint
 from winsome.runs import search_folder as run_folder
-from winsome.study import jobs, presets
-from winsome.study.conditions import conditions_of
-from winsome.study.design import DataSpec, NetworkSpec, Study
+from winsome.study import presets
+from winsome.study.design import Study
+from winsome.study.folder import StudyFolder
 from winsome.study.run import run
 from winsome.training import settings
 from winsome.training import side_by_side as members
@@ -80,14 +82,14 @@ PARTS: tuple[tuple[str, Any, str], ...] = (
     ("training steps", members, "train"),
     ("evaluation", members, "evaluate"),
     ("BatchNorm statistics", members, "re_estimate_statistics"),
-    ("saving levels and networks", run_folder.RunFolder, "write_level"),
-    ("saving levels and networks", run_folder.RunFolder, "write_named"),
-    ("saving levels and networks", jobs, "write_state"),
-    ("checkpoints", run_folder.RunFolder, "write_checkpoint"),
+    ("saving levels and networks", run_folder.SearchFolder, "write_level"),
+    ("saving levels and networks", run_folder.SearchFolder, "write_named"),
+    ("saving levels and networks", StudyFolder, "write_runs"),
+    ("checkpoints", run_folder.SearchFolder, "write_checkpoint"),
     ("checkpoints", members, "write_checkpoint"),
     ("checkpoints", checkpoint, "take"),
-    ("reading levels", run_folder.RunFolder, "read_level"),
-    ("reading levels", jobs, "found_by"),
+    ("reading levels", run_folder.SearchFolder, "read_level"),
+    ("reading levels", StudyFolder, "found"),
     ("pruning and restarting", search.Search, "open"),
     ("closing levels", search.Search, "close"),
     ("loading data", DataSpec, "load"),
@@ -129,10 +131,8 @@ def seconds_by_part(images: int, scratch_epochs: int, network: str = "resnet20")
         stack.enter_context(own_cache(Path(place)))
         for name, owner, attribute in PARTS:
             stack.enter_context(mock.patch.object(owner, attribute, clock.timed(name, getattr(owner, attribute))))
-        conditions_of.cache_clear()
         with clock.part("everything else"):
             run(study, Path(place) / "study", workers=1)
-    conditions_of.cache_clear()
     return clock.seconds
 
 
@@ -149,7 +149,6 @@ def share_of_jobs(images: int, scratch_epochs: int, network: str = "resnet20") -
         start = time.perf_counter()
         in_jobs = run(study, Path(place) / "study", workers=cores)
         total = time.perf_counter() - start
-    conditions_of.cache_clear()
     return in_jobs / (cores * total)
 
 

@@ -8,11 +8,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from winsome import models, ticket_file
-from winsome.files import write_json, write_state
+from winsome import models
+from winsome.data import DataSpec
+from winsome.files import write_json
+from winsome.models import NetworkSpec
 from winsome.prunable import prunable
 from winsome.seeding import generator
 from winsome.state import State, full_state
+from winsome.study.folder import ArmRun, Run, StudyFolder
 from winsome.ticket import ticket_of
 
 SHAPE, CLASSES = (1, 8, 8), 10
@@ -36,8 +39,8 @@ def study(
     options: dict[str, Any] = {"width": 8, "blocks": 2}
     config = {
         "name": "made",
-        "data": {"name": data, "train_images": 300, "test_images": 60, "validation": False},
-        "network": {"name": "residual_mlp", "options": options},
+        "data": DataSpec(data, train_images=300, test_images=60).record(),
+        "network": NetworkSpec("residual_mlp", tuple(options.items())).record(),
         "searches": {method: {"densities": [0.5**k for k in range(level + 1)]} for method in ("lrr", "aws")},
         "arms": list(arms),
         "levels": [level],
@@ -47,28 +50,22 @@ def study(
         "fast": True,
     }
     write_json(folder / "config.json", config)
+    place = StudyFolder(folder)
     for number, method in enumerate(("lrr", "aws")):
         for seed in range(seeds):
             found = network(100 * number + seed, **options)
             names = prunable(found)
             random = generator(seed, method)
             kept = {name: torch.rand(found.get_parameter(name).shape, generator=random) < 0.5 for name in names}
-            stem = folder / "searches" / method / f"seed-{seed:02d}" / f"level-{level:02d}"
-            _keep(stem, pruned(found, kept))
-            ticket_file.write(ticket_of(found, names, kept), stem.with_suffix(".ticket"))
-            for place, arm in enumerate(name for name in arms if f"_{method}" in name):
+            place.search(method, seed).write_level(level, pruned(found, kept), ticket_of(found, names, kept), {})
+            for index, arm in enumerate(name for name in arms if f"_{method}" in name):
                 for start in range(starts):
-                    planted = network(1000 + 100 * place + 10 * seed + start, **options)
-                    run = folder / "arms" / arm / f"level-{level:02d}" / f"seed-{seed:02d}-start-{start}"
-                    _keep(run, pruned(planted, kept))
+                    planted = network(1000 + 100 * index + 10 * seed + start, **options)
+                    run = ArmRun(arm, level, Run(seed, start))
+                    place.write_runs({run: {}}, {run: pruned(planted, kept)})
     return folder
 
 
 def pruned(made: nn.Module, kept: dict[str, torch.Tensor]) -> State:
     """The network's state with zeros outside the mask."""
     return {name: value * kept[name] if name in kept else value for name, value in full_state(made).items()}
-
-
-def _keep(stem: Path, state: State) -> None:
-    write_state(stem.with_suffix(".safetensors"), state)
-    write_json(stem.with_suffix(".json"), {})

@@ -17,6 +17,8 @@ import winsome
 from winsome import models
 from winsome.data import ImageData, load, subset
 from winsome.errors import WinsomeError
+from winsome.norms import interpolated_norms
+from winsome.perturbation import fixed_signs
 from winsome.search import Search
 from winsome.state import State
 from winsome.training import side_by_side as members
@@ -24,6 +26,7 @@ from winsome.training.conditions import Conditions
 from winsome.training.precision import FP32, Precision
 from winsome.training.settings import SGD, Adam, Constant, StepDecay, Training
 from winsome.training.side_by_side import search_together
+from winsome.while_training import WhileTraining, plain
 
 
 class Stopped(Exception):
@@ -85,9 +88,12 @@ def test_convolutions_go_on_to_the_same_bits(
         assert_same_bits(whole, resumed)
 
 
-@pytest.mark.parametrize("precision", [FP32, Precision(bf16=True, channels_last=True)])
+@pytest.mark.parametrize(
+    ("precision", "while_training"),
+    [(FP32, plain), (Precision(bf16=True, channels_last=True), plain), (FP32, interpolated_norms), (FP32, fixed_signs)],
+)
 def test_a_training_from_scratch_goes_on_with_its_curve(
-    tmp_path: Path, digits: ImageData, precision: Precision, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, digits: ImageData, precision: Precision, while_training: WhileTraining, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(members, "SAVE_EVERY", 4)
 
@@ -104,6 +110,7 @@ def test_a_training_from_scratch_goes_on_with_its_curve(
                 [members.FreshStart(network, mask, 5, "it", file)],
                 Conditions(digits, precision, statistics_images=64),
                 Training(4, 32, SGD(0.05), StepDecay()),
+                while_training=while_training,
                 curve_at=(1, 2, 3),
             )
         return network.state_dict(), metrics

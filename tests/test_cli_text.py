@@ -22,6 +22,7 @@ from winsome.evidence.results import RunRow
 from winsome.evidence.verdicts import judged
 from winsome.study import presets
 from winsome.study.arms import Claim
+from winsome.study.conditions import conditions_of
 from winsome.study.jobs import jobs_of
 from winsome.study.run import Progress
 
@@ -189,7 +190,7 @@ def test_a_pipe_hears_of_a_long_search_before_it_ends(monkeypatch: pytest.Monkey
     monkeypatch.setattr("winsome.cli.display.time", clock)
     console = Console(file=io.StringIO(), width=100, markup=False)
     job = jobs_of(STUDY, at_once=1)[0]
-    with Display(STUDY, tmp_path, console) as display:
+    with Display(STUDY, tmp_path, conditions_of(STUDY), console) as display:
         for clock.now, done in ((1.0, 1.0), (59.0, 2.0), (61.0, 3.0), (70.0, 4.0), (130.0, 25.0)):
             display.watch(Progress(done, 100.0, job))
     assert isinstance(console.file, io.StringIO)
@@ -200,7 +201,7 @@ def test_a_pipe_hears_of_a_long_search_before_it_ends(monkeypatch: pytest.Monkey
 
 def test_a_live_table_is_gone_when_it_ends(tmp_path: Path) -> None:
     console = Console(file=io.StringIO(), width=100, height=40, force_terminal=True, markup=False)
-    with Display(STUDY, tmp_path, console) as display:
+    with Display(STUDY, tmp_path, conditions_of(STUDY), console) as display:
         display.watch(Progress(1.0, 100.0, jobs_of(STUDY, at_once=1)[0]))
     assert isinstance(console.file, io.StringIO)
     last = console.file.getvalue().rpartition("test accuracy")[2]

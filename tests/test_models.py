@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import torch
 from torch import nn
@@ -9,7 +11,7 @@ from torch import nn
 import winsome
 from winsome import models
 from winsome.errors import WinsomeError
-from winsome.models import NETWORKS
+from winsome.models import NETWORKS, NetworkSpec
 
 DIGITS, COLOUR = (1, 8, 8), (3, 32, 32)
 
@@ -44,7 +46,8 @@ def test_every_network(name: str, shape: tuple[int, int, int]) -> None:
     assert not any(torch.equal(first.get_parameter(key), other.get_parameter(key)) for key in weights)
     with torch.no_grad():
         assert first(torch.zeros(2, *shape)).shape == (2, 7)
-    rebuilt = models.from_record(models.network_record(name, shape, 7, {}), 1)
+    spec = NetworkSpec(name, (), shape, 7)
+    rebuilt = NetworkSpec.from_record(json.loads(json.dumps(spec.record()))).build(1)
     assert all(torch.equal(value, rebuilt.state_dict()[key]) for key, value in again.state_dict().items())
 
 

@@ -14,9 +14,11 @@ from typing import Any, get_args
 import pytest
 
 from winsome import report
+from winsome.data.spec import DataSpec
 from winsome.densities import geometric
 from winsome.errors import WinsomeError
 from winsome.evidence.results import Status
+from winsome.models.spec import NetworkSpec
 from winsome.recipes import estimate
 from winsome.recipes.catalogue import RECIPES
 from winsome.recipes.recipe import Evidence, Recipe
@@ -24,17 +26,18 @@ from winsome.recipes.run import run_recipe
 from winsome.recipes.set_ups import set_ups
 from winsome.rewinding import RewindTo
 from winsome.study.arms import CLAIMS, FoundNetwork, kind_of
-from winsome.study.design import DataSpec, NetworkSpec, SearchSpec, Study
+from winsome.study.design import SearchSpec, Study
 from winsome.study.jobs import ArmJob, Job, SearchJob, run_job
 from winsome.study.reuse import Places
 from winsome.study.run import Watch
+from winsome.training.conditions import Conditions
 from winsome.training.settings import Training
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 
 @contextmanager
-def unwatched(_study: Study, _folder: Path) -> Iterator[Watch]:
+def unwatched(_study: Study, _folder: Path, _conditions: Conditions) -> Iterator[Watch]:
     yield lambda _: None
 
 

@@ -12,15 +12,17 @@ from matplotlib.text import Text
 
 import synthetic_study
 from winsome import figures, models
+from winsome.data.spec import DataSpec
 from winsome.evidence.gather import collect, is_gathered
 from winsome.evidence.results import FILE_NAME, Results, read
 from winsome.figures.styles import arm_styles, search_styles
 from winsome.files import read_json
 from winsome.methods import Method, aws, learning_rate_rewinding
+from winsome.models.spec import NetworkSpec
 from winsome.report.glossary import glossary
 from winsome.study.arms import Claim, Dense, FoundNetwork, Planted
-from winsome.study.design import DataSpec, NetworkSpec, SearchSpec, Study
-from winsome.study.jobs import search_folder
+from winsome.study.design import SearchSpec, Study
+from winsome.study.folder import StudyFolder
 from winsome.study.run import run
 from winsome.training.settings import SGD, Constant, Training
 
@@ -136,7 +138,7 @@ def test_a_strangers_method_has_its_label_its_line_and_a_colour_of_its_own(finis
 
 def test_what_is_not_finished_is_named_and_the_rest_gathered(finished: Path) -> None:
     study = tiny()
-    (search_folder(finished, "mine", 1) / "level-01.json").unlink()
+    (StudyFolder(finished).search("mine", 1).path / "level-01.json").unlink()
     for name in ("planted_mine", "network_mine"):
         next((finished / "arms" / name).rglob("seed-01-start-0.json")).unlink()
     assert not is_gathered(study, finished)

@@ -9,14 +9,19 @@ from typing import Any
 import pytest
 
 from test_sweep import tiny
+from winsome.data.spec import DataSpec
 from winsome.mask_swap import permuted_masks
 from winsome.methods import aws, learning_rate_rewinding
+from winsome.models.spec import NetworkSpec
 from winsome.scores import random
 from winsome.study.arms import ARMS, Arm, Planted, kind_of
-from winsome.study.design import DataSpec, NetworkSpec, SearchSpec, Study
+from winsome.study.conditions import conditions_of
+from winsome.study.design import SearchSpec, Study
+from winsome.study.folder import StudyFolder
 from winsome.study.jobs import ArmJob, SearchJob, jobs_of
 from winsome.study.reuse import _files, adopt, results_of
 from winsome.study.transplants import plant_mask
+from winsome.training.probe import ProbeSpec
 from winsome.training.settings import SGD, Adam, Constant, Training
 
 KINDS = ("aws", "lrr", "dense", "planted", "network")
@@ -47,6 +52,7 @@ CHANGES: list[tuple[str, Any, tuple[str, ...]]] = [
     ("searches", (LRR, ("aws", SearchSpec(aws(2, 0.5), masks_of="lrr"))), ("lrr", "dense", "network")),
     ("searches", (LRR, ("aws", SearchSpec(aws(2, 0.5), "lrr", permuted_masks))), ("lrr", "dense", "network")),
     ("searches", (LRR, ("aws", SearchSpec(aws(2, 0.5), training=Training(2, 64)))), ("lrr", "dense", "network")),
+    ("probe", ProbeSpec(64, 64), KINDS),  # no search looks at it
     ("search_training", Training(2, 64, SGD(0.1), Constant()), ("dense",)),
     ("search_training", Training(1, 65, SGD(0.1), Constant()), ("dense",)),
     ("search_training", Training(1, 64, SGD(0.2), Constant()), ("dense",)),
@@ -78,11 +84,16 @@ CHANGES: list[tuple[str, Any, tuple[str, ...]]] = [
 def identities(study: Study) -> dict[str, set[Any]]:
     """The identities of what seed 0 (and start 0) give, by kind of result."""
     found: dict[str, set[Any]] = {kind: set() for kind in KINDS}
+    stacked = conditions_of(study).stacked
     for job in jobs_of(study, at_once=1):
         kind = job.search if isinstance(job, SearchJob) else kind_of(job.arm)
         if isinstance(job, ArmJob) and (job.arm.name == "mask_only" or job.level not in (0, study.deepest)):
             continue
-        found[kind] |= {identity for identity in results_of(job, study, Path()) if _seed(identity) in (0, (0, 0))}
+        found[kind] |= {
+            identity
+            for identity in results_of(job, study, StudyFolder(Path()), stacked=stacked)
+            if _seed(identity) in (0, (0, 0))
+        }
     return found
 
 

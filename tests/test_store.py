@@ -20,7 +20,7 @@ from winsome.data.encoded import DecodedSet
 from winsome.data.images import ImageSet
 from winsome.files import read_json, read_state, sweep, write_csv, write_json, write_state, write_whole
 from winsome.runs.configuration import take_folder
-from winsome.runs.search_folder import RunFolder
+from winsome.runs.search_folder import SearchFolder
 
 CONFIG = {"method": {"densities": [1.0, 0.8], "score": "magnitude"}, "seed": 0}
 
@@ -92,13 +92,13 @@ def test_a_folder_below_a_file_cannot_be_made_and_says_so(tmp_path: Path) -> Non
         with pytest.raises(WinsomeError, match=r"cannot write .*config\.json"):
             write_whole(path, b"data")
     with pytest.raises(WinsomeError, match=r"cannot write .*config\.json"):
-        RunFolder(tmp_path / "file", CONFIG)
+        SearchFolder.take(tmp_path / "file", CONFIG)
 
 
 def test_a_read_only_folder_is_refused_before_any_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Path, "mkdir", fails_with(errno.EROFS))
     with pytest.raises(WinsomeError, match=r"cannot write .*config\.json .*: Read-only file system; .*another folder"):
-        RunFolder(tmp_path / "run", CONFIG)
+        SearchFolder.take(tmp_path / "run", CONFIG)
 
 
 def test_json_and_states_come_back_as_they_were(tmp_path: Path) -> None:
@@ -150,8 +150,8 @@ def ticket() -> Ticket:
     return Ticket(SignedMask({"w": torch.tensor([1, 0, -1])}), {"b": torch.tensor([1], dtype=torch.int8)})
 
 
-def folder_with_a_level(path: Path) -> RunFolder:
-    folder = RunFolder(path, CONFIG)
+def folder_with_a_level(path: Path) -> SearchFolder:
+    folder = SearchFolder.take(path, CONFIG)
     folder.write_level(0, {"w": torch.tensor([0.5, 0.0, -2.0])}, ticket(), {"number": 0})
     return folder
 
@@ -193,7 +193,7 @@ def test_a_level_whose_files_are_gone_is_named_with_the_remedy(tmp_path: Path, k
 def test_a_damaged_checkpoint_is_passed_over_with_a_warning(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: str
 ) -> None:
-    folder = RunFolder(tmp_path, CONFIG)
+    folder = SearchFolder.take(tmp_path, CONFIG)
     assert folder.read_checkpoint(0) is None
     folder.write_checkpoint({"w": torch.ones(3)}, {"level": 0, "step": 5})
     assert folder.read_checkpoint(1) is None, "of another level"
@@ -215,7 +215,7 @@ def test_a_damaged_checkpoint_is_passed_over_with_a_warning(
 
 
 def test_finishing_a_level_removes_its_checkpoint(tmp_path: Path) -> None:
-    folder = RunFolder(tmp_path, CONFIG)
+    folder = SearchFolder.take(tmp_path, CONFIG)
     folder.write_checkpoint({"w": torch.ones(3)}, {"level": 0, "step": 5})
     folder.write_level(0, {"w": torch.zeros(1)}, ticket(), {})
     assert names(tmp_path) == ["config.json", "level-00.json", "level-00.safetensors", "level-00.ticket"]
@@ -223,7 +223,7 @@ def test_finishing_a_level_removes_its_checkpoint(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("writes", ["a checkpoint", "a level"])
 def test_what_killed_processes_left_half_written_goes(tmp_path: Path, writes: str) -> None:
-    folder = RunFolder(tmp_path, CONFIG)
+    folder = SearchFolder.take(tmp_path, CONFIG)
     for number in (3, 4):
         (tmp_path / f".checkpoint.safetensors.{number}.part").write_bytes(b"half of a network")
     if writes == "a checkpoint":

@@ -16,15 +16,17 @@ import pytest
 import torch
 
 from winsome import prunable
+from winsome.data.spec import DataSpec
 from winsome.errors import WinsomeError
 from winsome.evidence.gather import collect
 from winsome.methods import aws, learning_rate_rewinding, lrr_with_frozen_norms
+from winsome.models.spec import NetworkSpec
 from winsome.seeding import generator
 from winsome.signed_mask import SignedMask
 from winsome.study import jobs as study_jobs
 from winsome.study.arms import ARMS, is_reported, kind_of
 from winsome.study.conditions import conditions_of, fresh_network
-from winsome.study.design import DataSpec, NetworkSpec, Study
+from winsome.study.design import Study
 from winsome.study.jobs import SearchJob, jobs_of, needs
 from winsome.study.run import Progress, run
 from winsome.study.transplants import Found, plant_random_mask

@@ -9,15 +9,16 @@ import pytest
 
 from test_study import rows_of, tiny
 from winsome.data.images import ImageData
+from winsome.data.spec import DataSpec
 from winsome.errors import WinsomeError
 from winsome.evidence.gather import collect
-from winsome.files import read_json, write_json
+from winsome.files import read_json
 from winsome.methods import imp, learning_rate_rewinding
 from winsome.study.arms import ARMS, FoundNetwork, Planted
-from winsome.study.conditions import conditions_of
-from winsome.study.design import DataSpec, SearchSpec
+from winsome.study.design import SearchSpec
+from winsome.study.folder import StudyFolder
 from winsome.study.jobs import Job
-from winsome.study.run import Progress, run, time_spent
+from winsome.study.run import Progress, run
 from winsome.study.transplants import plant_mask
 
 
@@ -84,15 +85,11 @@ def test_a_study_does_not_go_on_with_other_images(tmp_path: Path, monkeypatch: p
         labels[0] = (labels[0] + 1) % 10
         return dataclasses.replace(images, train=dataclasses.replace(images.train, labels=labels))
 
-    conditions_of.cache_clear()
     with monkeypatch.context() as changed:
         changed.setattr(DataSpec, "load", one_label_more)
         with pytest.raises(WinsomeError, match="data_digest was"):
             run(dataclasses.replace(study, search_seeds=(0, 1, 2)), tmp_path, workers=1)
-    conditions_of.cache_clear()
-    config = read_json(tmp_path / "config.json")
-    write_json(tmp_path / "config.json", {key: config[key] for key in config if key not in ("data_digest", "arm_settings")})
-    run(dataclasses.replace(study, search_seeds=(0, 1, 2)), tmp_path, workers=1)  # made before these were kept: it goes on
+    run(dataclasses.replace(study, search_seeds=(0, 1, 2)), tmp_path, workers=1)  # with its own it goes on
 
 
 def test_a_study_with_borrowed_masks_grows_by_arms_but_not_by_levels(tmp_path: Path) -> None:
@@ -122,17 +119,17 @@ def test_the_time_of_a_study_adds_up_over_the_stretches_in_which_it_ran(tmp_path
         if progress.finished:
             raise KeyboardInterrupt
 
-    assert time_spent(tmp_path) == 0
+    assert StudyFolder(tmp_path).seconds() == 0
     with pytest.raises(KeyboardInterrupt):
         run(study, tmp_path, workers=1, watch=stop)
-    first = time_spent(tmp_path)
+    first = StudyFolder(tmp_path).seconds()
     assert first > 0
     run(study, tmp_path, workers=1)
-    total = time_spent(tmp_path)
+    total = StudyFolder(tmp_path).seconds()
     seconds = collect(study, tmp_path, command="test")["seconds"]
     assert seconds["total"] == total > first
     assert set(seconds) == {"total", "jobs", "searches", "network", "planted"}
     assert seconds["jobs"] == pytest.approx(seconds["searches"] + seconds["network"] + seconds["planted"])
     assert 0 < seconds["jobs"] < total, "in one process, what is no job takes time too"
     run(study, tmp_path, workers=1)
-    assert time_spent(tmp_path) == total, "nothing was left to do"
+    assert StudyFolder(tmp_path).seconds() == total, "nothing was left to do"

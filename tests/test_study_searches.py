@@ -17,7 +17,8 @@ from winsome.state import State
 from winsome.study.arms import ARMS, FoundNetwork, Planted
 from winsome.study.conditions import conditions_of, fresh_network
 from winsome.study.design import SearchSpec, Study
-from winsome.study.jobs import SearchJob, found_by, jobs_of, needs
+from winsome.study.folder import StudyFolder
+from winsome.study.jobs import SearchJob, jobs_of, needs
 from winsome.study.run import run
 from winsome.training.settings import SGD, Constant, Training
 from winsome.training.side_by_side import judge
@@ -40,7 +41,7 @@ def swapping(**changes: object) -> Study:
 
 
 def kept(folder: Path, search: str, seed: int, level: int) -> State:
-    mask = found_by(folder, search, seed, level).ticket.mask
+    mask = StudyFolder(folder).found(search, seed, level).ticket.mask
     return {name: mask.kept(name) for name in mask}
 
 
@@ -112,7 +113,7 @@ def test_a_search_may_train_as_only_it_does(tmp_path: Path) -> None:
     run(study, tmp_path, workers=1)
     config = read_json(tmp_path / "searches" / "warm" / "seed-00" / "config.json")
     assert config["training"] == {**own.record(), "warmup_epochs_before_level_0": 1}
-    assert not equal(found_by(tmp_path, "lrr", 0, 1).state, found_by(tmp_path, "warm", 0, 1).state)
+    assert not equal(StudyFolder(tmp_path).found("lrr", 0, 1).state, StudyFolder(tmp_path).found("warm", 0, 1).state)
 
 
 def test_searches_that_rewind_to_a_later_step_train_as_a_stack_too(tmp_path: Path) -> None:
@@ -137,7 +138,7 @@ def test_searches_that_rewind_to_a_later_step_train_as_a_stack_too(tmp_path: Pat
         )
         assert int(kept_early["2.num_batches_tracked"]) == 3
         assert (
-            int(found_by(tmp_path / "still", "wr", seed, 1).state["2.num_batches_tracked"]) == 4
+            int(StudyFolder(tmp_path / "still").found("wr", seed, 1).state["2.num_batches_tracked"]) == 4
         )  # step 3, the last of an epoch
         assert read_json(place / "level-01.json")["first_step"] == 3
 
@@ -164,7 +165,7 @@ def test_trained_networks_are_kept_and_a_repeat_differs_in_data_order_only(tmp_p
         # Its accuracy, computed anew from the file, is the one that was written down (a single network rounds otherwise).
         judged = judge(network, conditions)[0]["accuracy"]
         assert judged == pytest.approx(read_json(stem.with_suffix(".json"))["accuracy"], abs=0.011)
-    mask = found_by(tmp_path, "aws", 1, 2).ticket.mask
+    mask = StudyFolder(tmp_path).found("aws", 1, 2).ticket.mask
     for name in mask:
         assert not bool(states["planted_aws_reordered"][name][~mask.kept(name)].any())
         assert not torch.equal(states["planted_aws"][name], states["planted_aws_reordered"][name])

@@ -25,18 +25,20 @@ from commands import said
 from test_report import Page
 from winsome.cli import main
 from winsome.cli.sweep_display import SweepDisplay
+from winsome.data.spec import DataSpec
 from winsome.errors import WinsomeError
 from winsome.methods import aws, imp, learning_rate_rewinding
+from winsome.models.spec import NetworkSpec
 from winsome.search import Search
 from winsome.study import jobs as study_jobs
 from winsome.study.arms import ARMS, Claim
-from winsome.study.design import DataSpec, NetworkSpec, SearchSpec, Study
+from winsome.study.design import SearchSpec, Study
 from winsome.study.run import run
 from winsome.sweep.file import read_grid
 from winsome.sweep.grid import grid, studies_of
 from winsome.sweep.plan import Finish, plan_sweep, refuse_unpicklable
 from winsome.sweep.run import Ended, run_sweep
-from winsome.tasks.graph import Event, OnFraction, Runner, Task, Tell, Work, run_graph
+from winsome.tasks.graph import Event, OnFraction, Report, Runner, Task, Work, run_graph
 from winsome.tasks.processes import processes, this_process
 from winsome.training import side_by_side as members
 from winsome.training.settings import SGD, Constant, Training
@@ -88,18 +90,18 @@ def later_runner(order: Sequence[int], at_once: int | None = None) -> tuple[Runn
     given_out: dict[int, tuple[Future[float], Work]] = {}
     log: list[int] = []
 
-    def submit(number: int, work: Work, _tell: Tell) -> Future[float]:
+    def submit(number: int, work: Work, _report: Report) -> Future[float]:
         future: Future[float] = Future()
         given_out[number] = (future, work)
         log.append(number)
         return future
 
-    def poll(tell: Tell) -> None:
+    def poll(report: Report) -> None:
         if given_out:
             number = min(given_out, key=order.index)
             future, work = given_out.pop(number)
             try:
-                future.set_result(work(lambda fraction: tell(number, fraction)))
+                future.set_result(work(lambda fraction: report(number, fraction)))
             except Exception as error:
                 future.set_exception(error)
 
@@ -171,7 +173,7 @@ def test_a_runner_of_one_gets_one_task_at_a_time() -> None:
     running: set[int] = set()
     runner, _ = later_runner([2, 1, 0], at_once=1)
 
-    def submit(number: int, work: Work, tell: Tell) -> Future[float]:
+    def submit(number: int, work: Work, report: Report) -> Future[float]:
         assert not running
         running.add(number)
 
@@ -179,7 +181,7 @@ def test_a_runner_of_one_gets_one_task_at_a_time() -> None:
             running.clear()
             return work(on_fraction)
 
-        return runner.submit(number, ending, tell)
+        return runner.submit(number, ending, report)
 
     run_graph([Task(lambda _: 0.0) for _ in range(3)], dataclasses.replace(runner, submit=submit))
 
@@ -240,9 +242,16 @@ def test_an_error_of_any_kind_is_told_and_ends_no_other_task(runner: Any) -> Non
 
 
 def test_a_circle_is_an_error_and_no_endless_wait() -> None:
-    tasks = [Task(lambda _: 0.0, needs=frozenset({1})), Task(lambda _: 0.0, needs=frozenset({0}))]
+    done: list[int] = []
+
+    def work(_: OnFraction) -> float:
+        done.append(1)
+        return 0.0
+
+    tasks = [Task(work, needs=frozenset({1})), Task(work, after=frozenset({0})), Task(work)]
     with pytest.raises(ValueError, match=r"\[0, 1\] wait for each other"):
         run_graph(tasks, this_process())
+    assert not done, "it is refused before any work"
 
 
 # The grid

@@ -14,12 +14,12 @@ from winsome.cli import main
 from winsome.signed_mask import SignedMask
 from winsome.ticket import Ticket, ticket_of
 
-RECORD = models.network_record("resnet8", (3, 8, 8), 4, {"width": 8})
+RECORD = models.NetworkSpec("resnet8", (("width", 8),), (3, 8, 8), 4).record()
 
 
 def found(seed: int = 0) -> tuple[Ticket, dict[str, torch.Tensor]]:
     """A ticket of a small network, and the network's weights."""
-    model = models.from_record(RECORD, seed)
+    model = models.NetworkSpec.from_record(RECORD).build(seed)
     names = [name for name, parameter in model.named_parameters() if parameter.ndim == 4]
     generator = torch.Generator().manual_seed(seed)
     kept = {name: torch.rand(model.get_parameter(name).shape, generator=generator) < 0.2 for name in names}
@@ -117,7 +117,7 @@ def test_convert_with_a_network_makes_a_ticket_that_names_it(ticket_path: Path, 
     assert ticket.provenance["network"] == RECORD
     assert list(ticket.signs) == list(ticket_file.read(ticket_path).signs)
     assert "1.weight" in ticket.norms
-    assert models.from_record(ticket.provenance["network"], 0).state_dict().keys() == found()[1].keys()
+    assert models.NetworkSpec.from_record(ticket.provenance["network"]).build(0).state_dict().keys() == found()[1].keys()
 
 
 def test_convert_to_onnx(ticket_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

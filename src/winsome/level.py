@@ -16,7 +16,7 @@ from winsome.errors import WinsomeError
 from winsome.methods import Method
 from winsome.own_names import OwnNames, holding
 from winsome.runs import checkpoint
-from winsome.runs.search_folder import RunFolder
+from winsome.runs.search_folder import SearchFolder
 from winsome.seeding import seeded, stream_seed
 from winsome.signed_mask import SignedMask
 from winsome.state import State, full_state
@@ -53,7 +53,7 @@ class Level:
     seed: int
     method: Method
     _model: nn.Module = field(repr=False)
-    _folder: RunFolder | None = field(repr=False)
+    _folder: SearchFolder | None = field(repr=False)
     state: State = field(default_factory=dict, repr=False)
     metrics: Metrics = field(default_factory=dict)
     seconds: float = 0.0

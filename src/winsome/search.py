@@ -27,7 +27,7 @@ from winsome.norms import norm_state_names
 from winsome.prunable import prunable as default_prunable
 from winsome.prunable import refuse_wrapped
 from winsome.rewinding import Restart
-from winsome.runs.search_folder import RunFolder
+from winsome.runs.search_folder import SearchFolder
 from winsome.scores import Probe, Scores
 from winsome.seeding import generator, seeded, stream_seed
 from winsome.signed_mask import SignedMask
@@ -62,7 +62,7 @@ class Search:
         self.model, self.method, self.seed, self.probe = model, method, seed, probe
         self.names = tuple(prunable) if prunable is not None else default_prunable(model)
         made_with = {"method": method.record(), "seed": seed, "citations": list(method.cited)}
-        if probe is not None and _looks_at_probe(method):
+        if probe is not None and looks_at_probe(method):
             made_with["probe"] = probe.record()
         self.provenance = {**made_with, **(config or {}), **distributed.record()}
         parameters = dict(model.named_parameters())
@@ -76,7 +76,7 @@ class Search:
         shapes = {name: list(weight.shape) for name, weight in weights.items()}
         self._folder = None
         if save_to is not None:
-            self._folder = RunFolder(Path(save_to), {**self.provenance, "weights": shapes})
+            self._folder = SearchFolder.take(Path(save_to), {**self.provenance, "weights": shapes})
         self._initial = self._first_network()
         self._early: State = self._initial if method.rewind.step == 0 else {}
         self._trained: State = self._initial
@@ -229,7 +229,7 @@ def _refuse_without_probe(method: Method, probe: Probe | None) -> None:
             )
 
 
-def _looks_at_probe(method: Method) -> bool:
+def looks_at_probe(method: Method) -> bool:
     """Whether results may follow from the probe; code that is not Winsome's may look at it without saying so."""
     return "probe" in method.needs or isinstance(identity(method.score), dict)
 

@@ -14,9 +14,8 @@ from typing import Any
 import torch
 
 from winsome.errors import WinsomeError
-from winsome.files import read_json
 from winsome.methods import METHODS, make_method
-from winsome.runs.search_folder import RunFolder
+from winsome.runs.search_folder import SearchFolder, search_folders
 from winsome.signed_mask import SignedMask
 from winsome.ticket import Ticket
 
@@ -80,7 +79,7 @@ class SearchRun:
         Raises:
             WinsomeError: the search has not finished it.
         """
-        ticket = RunFolder(self.folder, read_json(self.folder / "config.json")).read_ticket(level)
+        ticket = SearchFolder(self.folder).read_ticket(level)
         if ticket is None:
             raise WinsomeError(f"{self.label} has no finished level {level}: it has {self.finished} levels, from 0 on")
         return ticket
@@ -137,7 +136,7 @@ def sign_history(run: SearchRun | Path, *, level: int | None = None) -> SignHist
     if not isinstance(run, SearchRun):
         (run,) = search_runs([run])
     last = common_level([run], level)
-    initial = RunFolder(run.folder, read_json(run.folder / "config.json")).read_named("initial")
+    initial = SearchFolder(run.folder).read_named("initial")
     if initial is None or any(name not in initial for name in run.shapes):
         raise WinsomeError(f"{run.folder} lacks the search's initial weights (initial.safetensors)")
     weights = {name: initial[name] for name in run.shapes}
@@ -149,9 +148,9 @@ def sign_history(run: SearchRun | Path, *, level: int | None = None) -> SignHist
 def _folders_of(place: Path) -> list[Path]:
     if not place.is_dir():
         raise WinsomeError(f"{place} is not a folder; give the folder of a search or of a study")
-    folders = sorted(path.parent for path in place.rglob("level-00.json") if (path.parent / "config.json").exists())
+    folders = [found.path for found in search_folders(place)]
     if not folders:
-        begun = (place / "config.json").exists()
+        begun = bool(SearchFolder(place).config())
         raise WinsomeError(
             f"{place} holds no finished level of a search"
             + ("; run its command again to continue it" if begun else "; give the folder of `winsome find` or `winsome study`")
@@ -160,15 +159,15 @@ def _folders_of(place: Path) -> list[Path]:
 
 
 def _search_run(folder: Path) -> SearchRun:
-    config = read_json(folder / "config.json")
+    config = SearchFolder(folder).config()
     try:
         densities = tuple(float(density) for density in config["method"]["densities"])
         shapes = {name: tuple(shape) for name, shape in config["weights"].items()}
         place, known = _known_method(config["method"])
         method, seed = str(config.get("method_name", known)), int(config["seed"])
     except (KeyError, TypeError, AttributeError) as error:
-        raise WinsomeError(f"{folder / 'config.json'} is not of a search ({error!r})") from error
-    return SearchRun(folder, method, seed, densities, shapes, RunFolder(folder, config).n_finished(), place)
+        raise WinsomeError(f"{folder}: config.json is not of a search ({error!r})") from error
+    return SearchRun(folder, method, seed, densities, shapes, SearchFolder(folder).n_finished(), place)
 
 
 def _known_method(record: Mapping[str, Any]) -> tuple[int, str]:

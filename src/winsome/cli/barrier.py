@@ -4,29 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from tyro.conf import Positional, UseAppendAction
+from tyro.conf import Positional, UseAppendAction, arg
 
-from winsome import models
 from winsome.analysis.agreement import AGREEMENTS, Agreement, masked, nonzero
-from winsome.analysis.connectivity import Statistics, one_epoch, refuse_other_network
+from winsome.analysis.connectivity import refuse_other_network
 from winsome.analysis.line import BASE_LINES
 from winsome.cli import choices
 from winsome.cli.console import open_console
 from winsome.cli.ends import NamedEnd, named_end
+from winsome.cli.options import AS_KNOWN, USUAL_STATISTICS, KnownDataOptions, StatisticsOptions
 from winsome.cli.tables import add_row, open_table, show
-from winsome.data.image_store import OnCorrupt
 from winsome.data.images import ImageData
+from winsome.data.spec import DataSpec
 from winsome.errors import WinsomeError, unknown
 from winsome.evidence.barriers import BASE_LINE_WORDS, FORMAT, Connectivity, barriers, line_record, write_tables
-from winsome.evidence.connectivity import Ruler, Settings, ruler, study_connectivity, study_record
+from winsome.evidence.connectivity import Ruler, Settings, ruler, study_connectivity
+from winsome.models.spec import NetworkSpec
 from winsome.prunable import prunable
 from winsome.state import State
-from winsome.study.design import DataSpec
+from winsome.study.folder import StudyFolder
 
 
 def barrier(
@@ -36,19 +38,13 @@ def barrier(
     *,
     points: int = 11,
     base_line: str = "straight",
-    statistics: str | None = None,
-    statistics_batch: int | None = None,
-    statistics_augmented: bool = True,
+    norms: Annotated[StatisticsOptions, arg(name="")] = USUAL_STATISTICS,
     masks: str = "agree",
     level: int | None = None,
     seeds: tuple[int, ...] = (),
     network: str | None = None,
     network_option: UseAppendAction[tuple[str, ...]] = (),
-    data: str | None = None,
-    data_dir: Path | None = None,
-    train_images: int | None = None,
-    test_images: int | None = None,
-    on_corrupt: OnCorrupt = "stop",
+    images: Annotated[KnownDataOptions, arg(name="")] = AS_KNOWN,
     save_to: Path | None = None,
     fast: bool = False,
 ) -> None:
@@ -66,20 +62,13 @@ def barrier(
         points: Points on the line, its ends among them.
         base_line: What a barrier rises above: straight (the line between the ends' errors), or mean (their mean, as in the
             paper's code: unequal ends alone read as a barrier).
-        statistics: Training images from which BatchNorm statistics are re-estimated at every point: a number, epoch (all,
-            augmented), or none (the stored ones, interpolated). By default 1000, or what the study has.
-        statistics_batch: Images in a batch of these; 250, or 128 for epoch.
-        statistics_augmented: Augment these images as in training; epoch always does.
+        norms: BatchNorm statistics on the line.
         masks: Of two networks: agree (refuse unequal masks), union, or intersection of what they keep.
         level: Of a study: the searches' level; by default its deepest.
         seeds: Of a study: search seeds; by default all.
         network: The networks' name, where no run says it.
         network_option: An option of the network, name=value; may be given several times.
-        data: Data set or folder, where no run says it.
-        data_dir: Folder of local parquet files with the data set, instead of a download.
-        train_images: Take a stratified part of this many training images; by default as many as the run had.
-        test_images: Judge on a stratified part of this many test images.
-        on_corrupt: Whether an image of imagenet that cannot be decoded stops, or is left out, named and counted.
+        images: What to judge on.
         save_to: Of two networks: folder for the tables and the figure; by default they are printed only.
         fast: bf16 where this machine gains from it; its rounding is noise of the size of a small barrier.
     """
@@ -88,24 +77,20 @@ def barrier(
     if masks not in AGREEMENTS:
         raise unknown("choice for --masks", masks, AGREEMENTS)
     if b is None:
-        _refuse({"--masks": masks != "agree", "--network": network, "--network-option": network_option, "--data": data}, a)
-        _refuse({"--train-images": train_images, "--save-to": save_to}, a)
-        images = study_record(Path(a))["statistics_images"]
-        settings = Settings(
-            points, _statistics(statistics, statistics_batch, statistics_augmented, default=images), test_images, fast
-        )
-        _study(Path(a), level, seeds, settings, data_dir, on_corrupt, base_line)
+        _refuse({"--masks": masks != "agree", "--network": network, "--network-option": network_option}, a)
+        _refuse({"--data": images.data, "--train-images": images.train_images, "--save-to": save_to}, a)
+        usual = StudyFolder(Path(a)).study_record()["statistics_images"]
+        settings = Settings(points, norms.of(usual), images.test_images, fast)
+        _study(Path(a), level, seeds, settings, images, base_line)
         return
     if level is not None or seeds:
         raise WinsomeError("--level and --seeds belong to the folder of a study; the level of a run is written RUN:LEVEL")
     ends = named_end(a), named_end(b)
-    record, options = _network(ends, network, network_option)
-    settings = Settings(
-        points, _statistics(statistics, statistics_batch, statistics_augmented, default=1000), test_images, fast
-    )
-    images = _images(ends, data, data_dir, train_images, on_corrupt)
-    model = models.build(record, image_shape=images.image_shape, n_classes=images.n_classes, seed=0, **options)
-    _two(ends, ruler(images, model, settings), AGREEMENTS[masks], base_line, save_to)
+    spec = _network(ends, network, network_option)
+    settings = Settings(points, norms.of(1000), images.test_images, fast)
+    data = _images(ends, images)
+    model = spec.of_images(data.image_shape, data.n_classes).build(0)
+    _two(ends, ruler(data, model, settings), AGREEMENTS[masks], base_line, save_to)
 
 
 def _refuse(given: Mapping[str, Any], study: str) -> None:
@@ -116,59 +101,38 @@ def _refuse(given: Mapping[str, Any], study: str) -> None:
             )
 
 
-def _statistics(chosen: str | None, batch_size: int | None, augment: bool, *, default: int) -> Statistics | None:
-    if chosen == "none":
-        if batch_size is not None:
-            raise WinsomeError("--statistics none takes no images; leave --statistics-batch out")
-        return None
-    if chosen == "epoch":
-        return one_epoch(batch_size or 128)
-    if chosen is not None and not chosen.isdigit():
-        raise WinsomeError(f"--statistics is a number of training images, epoch, or none; got {chosen!r}")
-    return Statistics(int(chosen) if chosen is not None else default, batch_size or 250, augment)
-
-
 # Two networks.
 
 
-def _network(ends: Sequence[NamedEnd], name: str | None, pairs: Sequence[str]) -> tuple[str, dict[str, Any]]:
-    """Name and options of the networks' architecture: as asked for, else as their runs say."""
+def _network(ends: Sequence[NamedEnd], name: str | None, pairs: Sequence[str]) -> NetworkSpec:
+    """The networks' architecture: as asked for, else as their runs say."""
     if name is not None:
-        return name, dict(choices.network_options(pairs))
-    records = [end.config["network"] for end in ends if end.config]
-    if not records:
+        return NetworkSpec(name, choices.network_options(pairs))
+    known = [NetworkSpec.from_record(end.config["network"]) for end in ends if end.config]
+    if not known:
         raise WinsomeError(f"no run says which network {ends[0].label} is of; name it: --network resnet20 --data cifar10")
-    different = [
-        record for record in records if (record["name"], record["options"]) != (records[0]["name"], records[0]["options"])
-    ]
+    different = [spec for spec in known if (spec.name, spec.options) != (known[0].name, known[0].options)]
     if different:
-        raise WinsomeError(f"no line between a {records[0]['name']} and a {different[0]['name']}: {records[0]}, {different[0]}")
-    return records[0]["name"], dict(records[0]["options"])
+        first, other = ({"name": spec.name, "options": dict(spec.options)} for spec in (known[0], different[0]))
+        raise WinsomeError(f"no line between a {known[0].name} and a {different[0].name}: {first}, {other}")
+    return known[0]
 
 
-def _images(
-    ends: Sequence[NamedEnd], data: str | None, data_dir: Path | None, train_images: int | None, on_corrupt: OnCorrupt
-) -> ImageData:
+def _images(ends: Sequence[NamedEnd], options: KnownDataOptions) -> ImageData:
     """What to judge on: what was asked for, else the data of the first end whose run says it."""
-    if data is not None:
-        return DataSpec(data, data_dir, train_images, on_corrupt=on_corrupt).load()
+    if (named := options.named()) is not None:
+        return replace(named, test_images=None).load()  # the settings of a line take their part of the test images
     known = [(end, end.config["data"]) for end in ends if end.config]
     if not known:
         raise WinsomeError(f"no run says which data {ends[0].label} was trained on; name it: --data cifar10, or a folder")
     end, record = known[0]
-    images = DataSpec(
-        record["name"],
-        data_dir,
-        train_images or record.get("train_images"),
-        record.get("test_images"),
-        record.get("validation", False),
-        record.get("image_size"),
-        on_corrupt,
-    ).load()
-    if train_images is None and images.digest() != record.get("digest", images.digest()):
+    known_data = DataSpec.from_record(record)
+    spec = replace(options.over(known_data), test_images=known_data.test_images)
+    images = spec.load()
+    if options.train_images is None and images.digest() != record.get("digest", images.digest()):
         raise WinsomeError(
-            f"{record['name']} is not the data that {end.label} was trained with: other images, or another part of them; "
-            f"give that (--data-dir, --train-images), or --data {record['name']} to judge on this"
+            f"{spec.name} is not the data that {end.label} was trained with: other images, or another part of them; "
+            f"give that (--data-dir, --train-images), or --data {spec.name} to judge on this"
         )
     return images
 
@@ -223,14 +187,19 @@ def _study(
     level: int | None,
     seeds: Sequence[int],
     settings: Settings,
-    data_dir: Path | None,
-    on_corrupt: OnCorrupt,
+    images: KnownDataOptions,
     base_line: str,
 ) -> None:
     console = open_console()
     with _progress(console) as watch:
         result = study_connectivity(
-            folder, level=level, seeds=seeds, settings=settings, data_dir=data_dir, on_corrupt=on_corrupt, watch=watch
+            folder,
+            level=level,
+            seeds=seeds,
+            settings=settings,
+            data_dir=images.data_dir,
+            on_corrupt=images.on_corrupt,
+            watch=watch,
         )
     labels = {pair["name"]: pair["label"] for pair in result["pairs"]}
     table = open_table("pair", "barrier (points)", "95 % interval", "seeds", "error at the ends (%)", "barrier of loss")
@@ -253,7 +222,7 @@ def _study(
     show(console, table)
     for entry in result["missing"]:
         console.print(f"not there: {entry['pair']}; {entry['remedy']}", markup=False)
-    _write(folder / "connectivity", result, base_line, console)
+    _write(StudyFolder(folder).connectivity, result, base_line, console)
 
 
 def _write(folder: Path, result: Connectivity, base_line: str, console: Console) -> None:

@@ -9,6 +9,7 @@ from tyro.conf import Positional
 from winsome.citation import bibtex
 from winsome.errors import WinsomeError
 from winsome.files import read_json
+from winsome.runs.file_names import CONFIG, RESULTS
 from winsome.ticket_file.header import read_provenance
 
 
@@ -24,10 +25,10 @@ def cite(run: Positional[Path], /) -> None:
 def _keys(run: Path) -> list[str]:
     if run.is_file():
         return list(read_provenance(run).get("citations", []))
-    for name in ("results.json", "config.json"):
+    for name in (RESULTS, CONFIG):
         if (run / name).exists():
             record = read_json(run / name)
             keys = record.get("study", {}).get("citations") or record.get("citations")
             if keys:
                 return list(keys)
-    raise WinsomeError(f"{run} is neither a ticket nor the folder of a study or search: no results.json or config.json in it")
+    raise WinsomeError(f"{run} is neither a ticket nor the folder of a study or search: no {RESULTS} or {CONFIG} in it")

@@ -9,9 +9,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from winsome import models, neighbours, ticket_file
+from winsome import neighbours, ticket_file
 from winsome.cli.ticket import Kind
 from winsome.errors import WinsomeError
+from winsome.models.spec import NetworkSpec
 from winsome.neighbours import Exported
 
 KINDS: dict[str, Kind] = {".ticket": "ticket", ".safetensors": "dense", ".onnx": "onnx"}
@@ -31,9 +32,9 @@ def kind_of(target: Path) -> Kind:
 
 def network_of(
     name: str | None, image_shape: tuple[int, int, int], classes: int, options: Sequence[tuple[str, Any]]
-) -> dict[str, Any] | None:
-    """The record of the network of this name, if there is one."""
-    return models.network_record(name, image_shape, classes, dict(options)) if name else None
+) -> NetworkSpec | None:
+    """The network of this name, if one is named."""
+    return NetworkSpec(name, tuple(options), image_shape, classes) if name else None
 
 
 def to_ticket(
@@ -43,7 +44,7 @@ def to_ticket(
     *,
     layout: str | None,
     weights: Path | None,
-    record: Mapping[str, Any] | None,
+    network: NetworkSpec | None,
     norms: bool,
 ) -> str:
     """Write the ticket of another tool's checkpoint; returns what became of each of its entries, and a sentence on the ticket.
@@ -53,15 +54,15 @@ def to_ticket(
     """
     if kind != "ticket":
         raise WinsomeError(f"{source} is no ticket; convert it to a .ticket file first, then that with --weights {source}")
-    model = models.from_record(record, 0) if record else None
+    model = network.build(0) if network else None
     imported = neighbours.import_file(source, layout=layout, weights=weights, model=model, norms=norms)
-    ticket = imported.ticket.with_provenance(network=record) if record else imported.ticket
+    ticket = imported.ticket.with_provenance(network=network.record()) if network else imported.ticket
     ticket_file.write(ticket, target)
     counts = f"density {ticket.mask.density:.4g}, {ticket.mask.n_kept:,} of {ticket.mask.n_weights:,} weights kept"
     return f"{imported}\n{target}: {counts}, layout {imported.layout}"
 
 
-def export(source: Path, target: Path, kind: Kind, weights: Path, record: Mapping[str, Any] | None) -> Exported:
+def export(source: Path, target: Path, kind: Kind, weights: Path, network: NetworkSpec | None) -> Exported:
     """Write a ticket and its network's weights as another tool's file.
 
     Raises:
@@ -79,14 +80,16 @@ def export(source: Path, target: Path, kind: Kind, weights: Path, record: Mappin
         return neighbours.write_dense(ticket.mask, state, target)
     if kind == "torch-prune":
         return neighbours.write_torch_prune(ticket.mask, state, target)
-    record = record or ticket.provenance.get("network")
-    if not isinstance(record, dict):
+    record = ticket.provenance.get("network")
+    if network is None and isinstance(record, dict):
+        network = NetworkSpec.from_record(record)
+    if network is None:
         raise WinsomeError(
             f"{source} does not say which network it is for; name it: --network NAME --image-shape C H W --classes N"
         )
-    model = models.from_record(record, 0)
+    model = network.build(0)
     _load(model, state, weights)
-    example = torch.randn(4, *record["image_shape"], generator=torch.Generator().manual_seed(0))
+    example = torch.randn(4, *(network.image_shape or ()), generator=torch.Generator().manual_seed(0))
     return neighbours.write_onnx(ticket.mask, model, example, target)
 
 

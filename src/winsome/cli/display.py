@@ -19,11 +19,11 @@ from winsome.cli.tables import add_row, fitting, open_table, show
 from winsome.evidence.intervals import by_seed, spread
 from winsome.evidence.results import Results, RunRow, Verdict
 from winsome.evidence.verdicts import sentence
-from winsome.files import read_json
 from winsome.study import run as study_run
-from winsome.study.conditions import conditions_of
 from winsome.study.design import Study
-from winsome.study.jobs import ArmJob, is_done, jobs_of, result_file
+from winsome.study.folder import StudyFolder
+from winsome.study.jobs import ArmJob, jobs_of
+from winsome.training.conditions import Conditions
 from winsome.wording import counted, mean_and_spread, time_left
 
 LINE_EVERY = 60  # seconds between lines on a pipe while nothing finishes
@@ -32,8 +32,8 @@ LINE_EVERY = 60  # seconds between lines on a pipe while nothing finishes
 class Display:
     """Shows a study while it runs; a context manager whose `watch` is told of progress."""
 
-    def __init__(self, study: Study, folder: Path, console: Console | None = None) -> None:
-        self.study, self.folder = study, folder
+    def __init__(self, study: Study, folder: Path, conditions: Conditions, console: Console | None = None) -> None:
+        self.study, self.folder, self.conditions = study, StudyFolder(folder), conditions
         self.console = console or consoles.open_console()
         self.rows: list[RunRow] = []
         self._start = self._said = time.monotonic()
@@ -43,15 +43,14 @@ class Display:
         self._live: Live | None = None
 
     def __enter__(self) -> Self:
-        conditions = conditions_of(self.study)
-        data = conditions.data
+        conditions, data = self.conditions, self.conditions.data
         self.say(
             f"{self.study.title}: {self.study.network.name}, {len(data.train):,} training and {len(data.test):,} test images, "
             f"{counted(len(self.study.search_seeds), 'search seed')} x {counted(len(self.study.starts), 'start')}, "
             f"{conditions.precision.label} on {conditions.device}"
         )
         for job in jobs_of(self.study, at_once=1):
-            if isinstance(job, ArmJob) and is_done(job, self.study, self.folder):
+            if isinstance(job, ArmJob):
                 self._add(job)
         if self.console.is_terminal:
             # Transient: the command prints the finished table, whole and once.
@@ -98,8 +97,7 @@ class Display:
         return time_left(gained, spent, progress.total - progress.done)
 
     def _add(self, job: ArmJob) -> list[float]:
-        files = [result_file(self.folder, job, run) for run in job.runs]
-        rows: list[RunRow] = [read_json(path) for path in files]
+        rows: list[RunRow] = self.folder.results(job.arm_runs)  # type: ignore[assignment]
         self.rows += rows
         return [row["accuracy"] for row in rows]
 

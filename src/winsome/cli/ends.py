@@ -9,7 +9,8 @@ from typing import Any
 
 from winsome import neighbours, ticket_file
 from winsome.errors import WinsomeError
-from winsome.files import read_json
+from winsome.runs.configuration import read_config
+from winsome.runs.search_folder import SearchFolder
 from winsome.signed_mask import SignedMask
 from winsome.state import State
 
@@ -25,16 +26,16 @@ class NamedEnd:
     config: Mapping[str, Any]  # empty where no run is known
 
 
-def named_end(words: str) -> NamedEnd:
+def named_end(named: str) -> NamedEnd:
     """The network of a file of weights, of a ticket's weights, of RUN (its last level) or of RUN:LEVEL.
 
     Raises:
         WinsomeError: nothing of that name is there, or it holds no weights.
     """
-    file = _file(words)
+    file = _file(named)
     ticket = file.with_suffix(".ticket")
     return NamedEnd(
-        words,
+        named,
         file,
         neighbours.read_checkpoint(file),
         ticket_file.read(ticket).mask if ticket.exists() else None,
@@ -42,8 +43,8 @@ def named_end(words: str) -> NamedEnd:
     )
 
 
-def _file(words: str) -> Path:
-    path = Path(words)
+def _file(named: str) -> Path:
+    path = Path(named)
     if path.suffix == ".ticket" and path.exists():
         weights = path.with_suffix(".safetensors")
         if not weights.exists():
@@ -51,33 +52,32 @@ def _file(words: str) -> Path:
         return weights
     if path.is_file():
         return path
-    run, colon, level = words.rpartition(":")
+    run, colon, level = named.rpartition(":")
     if not path.exists() and colon and level.isdigit():
-        weights = Path(run) / f"level-{int(level):02d}.safetensors"
-        if not weights.exists():
-            raise WinsomeError(f"{run} has no level {level}: {_levels_of(Path(run))}")
-        return weights
+        search = SearchFolder(Path(run))
+        if not search.weights_path(int(level)).exists():
+            raise WinsomeError(f"{run} has no level {level}: {_levels_of(search)}")
+        return search.weights_path(int(level))
     if not path.is_dir():
-        raise WinsomeError(f"{words} is not there; name a file of weights, a .ticket, the folder of a search, or FOLDER:LEVEL")
-    finished = sorted(path.glob("level-*.json"))
+        raise WinsomeError(f"{named} is not there; name a file of weights, a .ticket, the folder of a search, or FOLDER:LEVEL")
+    finished = SearchFolder(path).levels()
     if not finished:
         raise WinsomeError(
             f"{path} is not the folder of a search: no finished level in it. Name a file of weights in it, or give a study's "
             "folder alone: winsome barrier STUDY"
         )
-    return finished[-1].with_suffix(".safetensors")
+    return SearchFolder(path).weights_path(finished[-1])
 
 
-def _levels_of(run: Path) -> str:
-    numbers = [path.stem.removeprefix("level-") for path in sorted(run.glob("level-*.json"))]
-    return f"it has {', '.join(str(int(number)) for number in numbers)}" if numbers else "it has no finished level at all"
+def _levels_of(search: SearchFolder) -> str:
+    numbers = search.levels()
+    return f"it has {', '.join(map(str, numbers))}" if numbers else "it has no finished level at all"
 
 
 def _config(file: Path) -> Mapping[str, Any]:
     """The configuration of the run or study that a file lies in: of the nearest folder above that tells network and data."""
     for folder in file.resolve().parents:
-        if (folder / "config.json").is_file():
-            config = read_json(folder / "config.json")
-            if isinstance(config, dict) and {"network", "data"} <= config.keys():
-                return config
+        config = read_config(folder)
+        if {"network", "data"} <= config.keys():
+            return config
     return {}

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from winsome.study.design import Study
     from winsome.study.reuse import Places
     from winsome.study.run import Watch
+    from winsome.training.conditions import Conditions
 
 
 def reproduce(
@@ -127,10 +128,10 @@ def _reproduce(
 
 
 @contextmanager
-def _watching(study: Study, folder: Path) -> Iterator[Watch]:
+def _watching(study: Study, folder: Path, conditions: Conditions) -> Iterator[Watch]:
     from winsome.cli.display import Display
 
-    with Display(study, folder) as display:
+    with Display(study, folder, conditions) as display:
         yield display.watch
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from tyro.conf import Positional
+from tyro.conf import Positional, arg
 
 from winsome.errors import WinsomeError
 
@@ -15,7 +15,13 @@ if TYPE_CHECKING:
     from winsome.analysis.signs import Agreement, SignDynamics
 
 
-def signs(runs: Positional[tuple[Path, ...]], /, *, level: int | None = None, out: Path | None = None) -> None:
+def signs(
+    runs: Positional[tuple[Path, ...]],
+    /,
+    *,
+    level: int | None = None,
+    out: Annotated[Path | None, arg(aliases=("--save-to",))] = None,
+) -> None:
     """Show how the signs of weights change over searches: flips, when signs settle, their balance, and agreement.
 
     Reads the tickets of one search, or of all searches of a study, by method and search seed; nothing is trained. Prints

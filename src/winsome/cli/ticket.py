@@ -68,12 +68,12 @@ def convert(
     """
     from winsome.cli import choices, conversion
 
-    record = conversion.network_of(network, image_shape, classes, choices.network_options(network_option))
+    named = conversion.network_of(network, image_shape, classes, choices.network_options(network_option))
     kind = to or conversion.kind_of(target)
     if source.suffix == ".ticket":
-        print(conversion.export(source, target, kind, weights or source.with_suffix(".safetensors"), record))
+        print(conversion.export(source, target, kind, weights or source.with_suffix(".safetensors"), named))
     else:
-        print(conversion.to_ticket(source, target, kind, layout=layout, weights=weights, record=record, norms=norms))
+        print(conversion.to_ticket(source, target, kind, layout=layout, weights=weights, network=named, norms=norms))
 
 
 def push(file: Positional[Path], repo: Positional[str], /, *, private: bool = False) -> None:

@@ -16,3 +16,4 @@ from winsome.data.images import ImageSet as ImageSet
 from winsome.data.images import image_data as image_data
 from winsome.data.images import subset as subset
 from winsome.data.images import with_validation as with_validation
+from winsome.data.spec import DataSpec as DataSpec

@@ -12,19 +12,21 @@ from typing import Any
 import torch
 from torch import nn
 
-from winsome import models, ticket_file
+from winsome import ticket_file
 from winsome.analysis.agreement import masked
 from winsome.analysis.connectivity import Statistics, network_profile
 from winsome.analysis.line import Profile, points
 from winsome.data.image_store import OnCorrupt
 from winsome.data.images import ImageData, subset
+from winsome.data.spec import DataSpec
 from winsome.errors import WinsomeError
 from winsome.evidence.barriers import FORMAT, Connectivity, LineRecord, barriers, line_record
 from winsome.evidence.pairs import PAIRS, Line, lines_of
 from winsome.files import read_json, read_state, write_json
+from winsome.models.spec import NetworkSpec
 from winsome.stacking import can_stack, one_thread
 from winsome.state import State
-from winsome.study.design import DataSpec
+from winsome.study.folder import StudyFolder
 from winsome.training.precision import Precision, default_device, fast_precision
 
 Watch = Callable[[int, int, str], None]  # lines done, lines in all, which one comes now
@@ -104,17 +106,18 @@ def study_connectivity(
         settings: how a line is measured; 11 points and as many images for statistics as the study by default.
         data_dir: folder of local parquet files with the data set, instead of a download.
         on_corrupt: whether an image of imagenet that cannot be decoded stops, or is left out.
-        watch: told of every line.
+        watch: hears of every line.
 
     Raises:
         WinsomeError: it is no study's folder, or lacks the level, a seed, or the networks of every pair.
     """
-    record = study_record(folder)
+    place = StudyFolder(folder)
+    record = place.study_record()
     if unknown := [seed for seed in seeds if seed not in record["search_seeds"]]:
         raise WinsomeError(f"{folder} has no search seed {unknown[0]}; it has {', '.join(map(str, record['search_seeds']))}")
     settings = settings or Settings(statistics=Statistics(images=record["statistics_images"]))
     at = max(record["levels"]) if level is None else level
-    lines, missing = lines_of(folder, record, level=at, seeds=seeds or record["search_seeds"])
+    lines, missing = lines_of(place, record, level=at, seeds=seeds or record["search_seeds"])
     if not lines:
         words = "; ".join(dict.fromkeys(entry.remedy for entry in missing))
         raise WinsomeError(f"{folder} has no two networks to join at level {at}: {words}")
@@ -123,7 +126,7 @@ def study_connectivity(
     measured: list[LineRecord] = []
     for done, line in enumerate(lines):
         watch(done, len(lines), f"{labels[line.pair]}, seed {line.search_seed}")
-        measured.append(_measured(folder / "connectivity" / "lines", line, at, instrument))
+        measured.append(_measured(place.connectivity / "lines", line, at, instrument))
     watch(len(lines), len(lines), "")
     present = {line.pair for line in lines}
     return {
@@ -140,25 +143,10 @@ def study_connectivity(
     }
 
 
-def study_record(folder: Path) -> dict[str, Any]:
-    """The configuration of a study.
-
-    Raises:
-        WinsomeError: the folder is not a study's.
-    """
-    path = folder / "config.json"
-    record = read_json(path) if path.is_file() else {}
-    if "search_seeds" not in record:
-        raise WinsomeError(
-            f"{folder} is not the folder of a study; give one that `winsome study` made, or two networks: winsome barrier A B"
-        )
-    return dict(record)
-
-
 def _study_ruler(record: dict[str, Any], data_dir: Path | None, on_corrupt: OnCorrupt, settings: Settings) -> Ruler:
-    data = DataSpec(**record["data"], data_dir=data_dir, on_corrupt=on_corrupt).load()
-    name, options = record["network"]["name"], record["network"]["options"]
-    return ruler(data, models.build(name, image_shape=data.image_shape, n_classes=data.n_classes, seed=0, **options), settings)
+    data = DataSpec.from_record(record["data"], data_dir=data_dir, on_corrupt=on_corrupt).load()
+    network = NetworkSpec.from_record(record["network"]).of_images(data.image_shape, data.n_classes)
+    return ruler(data, network.build(0), settings)
 
 
 def _measured(place: Path, line: Line, level: int, instrument: Ruler) -> LineRecord:

@@ -18,17 +18,18 @@ from winsome.about import about
 from winsome.evidence.results import ArmRecord, DataRecord, Hardware, SearchRecord, StudyDesign, StudyRecord
 from winsome.prunable import prunable
 from winsome.study.arms import Arm, FoundNetwork, is_reported, kind_of
-from winsome.study.conditions import conditions_of, fresh_network
+from winsome.study.conditions import fresh_network
 from winsome.study.design import SearchSpec, Study
+from winsome.training.conditions import Conditions
 
 
-def describe(study: Study) -> StudyRecord:
+def describe(study: Study, conditions: Conditions) -> StudyRecord:
     """The study with its data and the size of its network."""
-    network = fresh_network(study, conditions_of(study), seed=0)
+    network = fresh_network(study, conditions, seed=0)
     names = prunable(network, prune_classifier=study.prune_classifier)
     return {
         **design_of(study),
-        "data": _data(study),
+        "data": _data(study, conditions),
         "parameters": sum(value.numel() for value in network.parameters()),
         "prunable": sum(network.get_parameter(name).numel() for name in names),
     }
@@ -42,7 +43,7 @@ def design_of(study: Study) -> StudyDesign:
     return {
         "name": study.name,
         "title": study.title,
-        "network": record["network"],
+        "network": {"name": study.network.name, "options": record["network"]["options"]},
         "densities": list(study.densities),
         "search_seeds": list(study.search_seeds),
         "starts": list(study.starts),
@@ -96,8 +97,8 @@ def _value(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
-def _data(study: Study) -> DataRecord:
-    data = conditions_of(study).data
+def _data(study: Study, conditions: Conditions) -> DataRecord:
+    data = conditions.data
     return {
         "name": data.name,
         "train_images": len(data.train),

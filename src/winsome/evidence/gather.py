@@ -10,7 +10,6 @@ from winsome.errors import WinsomeError
 from winsome.evidence.description import describe, design_of, hardware, notes, reported
 from winsome.evidence.intervals import comparison, table
 from winsome.evidence.results import (
-    FILE_NAME,
     FORMAT,
     Comparison,
     LayerRow,
@@ -22,30 +21,31 @@ from winsome.evidence.results import (
     read,
 )
 from winsome.evidence.verdicts import verdict
-from winsome.files import read_json, write_json
-from winsome.runs.search_folder import RunFolder
+from winsome.files import write_json
 from winsome.study.arms import Dense, is_reported, kind_of
 from winsome.study.conditions import conditions_of
 from winsome.study.design import Study
-from winsome.study.jobs import ArmJob, SearchJob, is_done, jobs_of, result_file, search_folder
-from winsome.study.run import time_spent
+from winsome.study.folder import StudyFolder
+from winsome.study.jobs import ArmJob, SearchJob, is_done, jobs_of
+from winsome.training.conditions import Conditions
 from winsome.wording import percent, ranges
 
 
-def collect(study: Study, folder: Path, *, command: str) -> Results:
+def collect(study: Study, folder: Path, conditions: Conditions | None = None, *, command: str) -> Results:
     """Gather everything that is finished, say what is missing, and write `results.json`."""
-    rows = finished_rows(study, folder)
+    conditions, place = conditions or conditions_of(study), StudyFolder(folder)
+    rows = finished_rows(study, place)
     searches: list[SearchRow] = [
-        {"search": name, "search_seed": seed, "levels": _levels(study, folder, name, seed)}
+        {"search": name, "search_seed": seed, "levels": _levels(study, place, name, seed)}
         for name in study.needed_searches()
         for seed in study.search_seeds
     ]
     compared, judged = _compared(study, rows), _judged(study, rows)
     results: Results = {
         "format": FORMAT,
-        "study": describe(study),
-        "environment": {**hardware(command), "precision": conditions_of(study).precision.label},
-        "seconds": _seconds(study, folder, rows, searches),
+        "study": describe(study, conditions),
+        "environment": {**hardware(command), "precision": conditions.precision.label},
+        "seconds": _seconds(study, place, rows, searches),
         "rows": rows,
         "searches": searches,
         "table": table(rows, dense=_dense(study)),
@@ -53,9 +53,9 @@ def collect(study: Study, folder: Path, *, command: str) -> Results:
         "verdicts": judged,
         "notes": notes(study),
         "warnings": sorted({warning for search in searches for level in search["levels"] for warning in level["warnings"]}),
-        "missing": _missing(study, folder),
+        "missing": _missing(study, place),
     }
-    write_json(folder / FILE_NAME, results)
+    write_json(place.results_path, results)
     return results
 
 
@@ -67,7 +67,7 @@ def is_gathered(study: Study, folder: Path) -> bool:
         return False
     if {**there["study"], **design_of(study)} != there["study"]:
         return False
-    now = (_compared(study, there["rows"]), _judged(study, there["rows"]), _missing(study, folder))
+    now = (_compared(study, there["rows"]), _judged(study, there["rows"]), _missing(study, StudyFolder(folder)))
     return now == (there["comparisons"], there["verdicts"], there["missing"])
 
 
@@ -91,7 +91,7 @@ def _dense(study: Study) -> frozenset[str]:
     return frozenset(arm.name for arm in study.arms if isinstance(arm, Dense))
 
 
-def _missing(study: Study, folder: Path) -> list[str]:
+def _missing(study: Study, folder: StudyFolder) -> list[str]:
     """What is not finished, arm by arm and search by search, in sentences."""
     jobs = jobs_of(study, at_once=1)
     sentences = []
@@ -106,7 +106,7 @@ def _missing(study: Study, folder: Path) -> list[str]:
             sentences.append(f"search {name}: not finished for {_of_seeds(seeds, study)}")
     for arm, level in dict.fromkeys((job.arm, job.level) for job in jobs if isinstance(job, ArmJob)):
         own = [job for job in jobs if isinstance(job, ArmJob) and (job.arm, job.level) == (arm, level)]
-        absent = [run[0] for job in own for run in job.runs if not result_file(folder, job, run).exists()]
+        absent = [run.run.search_seed for job in own for run in folder.missing(job.arm_runs)]
         if absent and is_reported(arm):
             where = "" if isinstance(arm, Dense) else f" at {percent(study.all_densities[level])} of the weights"
             sentences.append(f"{arm.name}{where}: no result for {_of_seeds(absent, study)}")
@@ -119,17 +119,17 @@ def _of_seeds(seeds: Sequence[int], study: Study) -> str:
     return f"search {'seed' if len(set(seeds)) == 1 else 'seeds'} {ranges(seeds)}"
 
 
-def finished_rows(study: Study, folder: Path) -> list[RunRow]:
+def finished_rows(study: Study, folder: StudyFolder) -> list[RunRow]:
     """The runs that are finished, arm by arm in the study's order; repeats for SGD noise are left out."""
     rows: list[RunRow] = []
     order = {arm.name: place for place, arm in enumerate(reported(study))}
     jobs = [job for job in jobs_of(study, at_once=1) if isinstance(job, ArmJob) and job.arm.name in order]
     for job in sorted(jobs, key=lambda job: (order[job.arm.name], -study.all_densities[job.level])):
-        rows += [read_json(path) for run in job.runs if (path := result_file(folder, job, run)).exists()]
+        rows += folder.results(job.arm_runs)  # type: ignore[arg-type]
     return rows
 
 
-def _seconds(study: Study, folder: Path, rows: Sequence[RunRow], searches: Sequence[SearchRow]) -> dict[str, float]:
+def _seconds(study: Study, folder: StudyFolder, rows: Sequence[RunRow], searches: Sequence[SearchRow]) -> dict[str, float]:
     """The time that the study took, where it ran by itself, and what its work took by kind, over all workers.
 
     Work that a sweep's studies share is counted in each of them.
@@ -139,18 +139,14 @@ def _seconds(study: Study, folder: Path, rows: Sequence[RunRow], searches: Seque
     kinds = {arm.name: kind_of(arm) for arm in study.arms}
     for row in rows:
         spent[kinds[row["arm"]]] += row["seconds"]
-    total = time_spent(folder)
+    total = folder.seconds()
     return ({"total": total} if total else {}) | {"jobs": sum(spent.values()), **spent}
 
 
-def _levels(study: Study, folder: Path, search: str, seed: int) -> list[LevelRow]:
-    place = search_folder(folder, search, seed)
-    if not (place / "config.json").exists():
-        return []
-    run = RunFolder(place, read_json(place / "config.json"))
+def _levels(study: Study, folder: StudyFolder, search: str, seed: int) -> list[LevelRow]:
     levels: list[LevelRow] = []
     for number in range(study.deepest + 1):
-        read = run.read_level(number)
+        read = folder.search(search, seed).read_level(number)
         if read is None:
             break
         _, ticket, record = read

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from winsome.study.jobs import search_folder
+from winsome.study.folder import ArmRun, Run, StudyFolder
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def _pairs_of(method: str) -> tuple[Pair, ...]:
 
 
 def lines_of(
-    folder: Path, record: Mapping[str, Any], *, level: int, seeds: Sequence[int]
+    folder: StudyFolder, record: Mapping[str, Any], *, level: int, seeds: Sequence[int]
 ) -> tuple[tuple[Line, ...], tuple[Missing, ...]]:
     """The lines whose two ends a study's folder holds at a level, and the pairs that have none.
 
@@ -109,21 +109,24 @@ def lines_of(
     return tuple(lines), tuple(missing)
 
 
-def _lines(folder: Path, record: Mapping[str, Any], pair: Pair, level: int, seed: int) -> list[Line]:
+def _lines(folder: StudyFolder, record: Mapping[str, Any], pair: Pair, level: int, seed: int) -> list[Line]:
     starts: list[int] = list(record["starts"])
     if pair.first.next_start or pair.second.next_start:
         if len(starts) < 2:
             return []
         starts = starts[:1]
-    ticket = search_folder(folder, pair.search, seed) / f"level-{level:02d}.ticket"
+    search = folder.search(pair.search, seed)
 
     def path(end: End, start: int) -> Path:
         if end.arm is None:
-            return ticket.with_suffix(".safetensors")
+            return search.weights_path(level)
         chosen = record["starts"][1] if end.next_start else start
-        return folder / "arms" / end.arm / f"level-{level:02d}" / f"seed-{seed:02d}-start-{chosen}.safetensors"
+        return folder.weights_path(ArmRun(end.arm, level, Run(seed, chosen)))
 
-    return [Line(pair.name, seed, start, (path(pair.first, start), path(pair.second, start)), ticket) for start in starts]
+    return [
+        Line(pair.name, seed, start, (path(pair.first, start), path(pair.second, start)), search.ticket_path(level))
+        for start in starts
+    ]
 
 
 def _is_there(line: Line) -> bool:

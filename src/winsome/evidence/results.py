@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any, Literal, TypedDict
 
 from winsome.errors import WinsomeError
+from winsome.runs.file_names import RESULTS
 
 FORMAT = 1
-FILE_NAME = "results.json"
+FILE_NAME = RESULTS
 
 Status = Literal["shown", "not shown", "opposite", "within the spread", "not judged"]
 Unit = Literal["points", "percent", "number"]  # of fractions, told as percentage points or percent, or told as they are

@@ -2,5 +2,4 @@
 
 from winsome.models.catalogue import NETWORKS as NETWORKS
 from winsome.models.catalogue import build as build
-from winsome.models.catalogue import from_record as from_record
-from winsome.models.catalogue import network_record as network_record
+from winsome.models.spec import NetworkSpec as NetworkSpec

@@ -153,15 +153,3 @@ def _kaiming_normal(network: nn.Module) -> None:
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
             nn.init.kaiming_normal_(module.weight, mode="fan_in", nonlinearity="relu")
-
-
-def network_record(name: str, image_shape: ImageShape, n_classes: int, options: Mapping[str, Any]) -> dict[str, Any]:
-    """What a network is rebuilt from, as JSON values."""
-    return {"name": name, "image_shape": list(image_shape), "n_classes": n_classes, "options": dict(options)}
-
-
-def from_record(record: Mapping[str, Any], seed: int) -> nn.Module:
-    """The network of a record, freshly initialised."""
-    channels, height, width = record["image_shape"]
-    shape = (channels, height, width)
-    return build(record["name"], image_shape=shape, n_classes=record["n_classes"], seed=seed, **record["options"])

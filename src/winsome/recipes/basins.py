@@ -20,6 +20,7 @@ from winsome.recipes.set_ups import A
 from winsome.recipes.tickets import paper_studies
 from winsome.study import presets
 from winsome.study.arms import ARMS, Claim
+from winsome.study.folder import StudyFolder
 
 ARM_NAMES = (
     "network_lrr",
@@ -69,8 +70,7 @@ def _lines(finished: Mapping[str, Finished]) -> Evidence:
     verdicts: list[Verdict] = []
     for label, one in finished.items():
         measured = study_connectivity(one.folder, data_dir=one.study.data.data_dir)
-        (one.folder / "connectivity").mkdir(exist_ok=True)
-        write_tables(one.folder / "connectivity", measured)
+        write_tables(StudyFolder(one.folder).connectivity, measured)
         labels = {pair["name"]: pair["label"] for pair in measured["pairs"]}
         for row in measured["barriers"]:
             between = [None if end is None else 100 * end for end in (row["low"], row["high"])]

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
+from winsome.models.spec import NetworkSpec
 from winsome.recipes.accuracy import accuracy_evidence
 from winsome.recipes.recipe import Recipe, Scale
 from winsome.recipes.set_ups import A, at_rate, over
 from winsome.study import presets
 from winsome.study.arms import ARMS, Arm
-from winsome.study.design import NetworkSpec, Study
+from winsome.study.design import Study
 
 OURS = "control of this project"
 CURVE = (1, 2, 5, 10, 20)  # epochs from scratch

@@ -10,8 +10,10 @@ from pathlib import Path
 import torch
 from torch.nn import functional as F
 
-from winsome import models
+from winsome.runs.search_folder import SearchFolder
+from winsome.study.conditions import conditions_of
 from winsome.study.design import Study
+from winsome.study.folder import StudyFolder
 from winsome.study.jobs import Job, SearchJob, cost, jobs_of
 from winsome.study.reuse import Places, results_of
 from winsome.training.precision import default_device, precision_for
@@ -64,37 +66,37 @@ def estimates(studies: Mapping[str, Study], earlier: Sequence[tuple[Study, Place
             timed[key] = seconds_per_step(study)
         images = study.data.train_images or SHAPES[study.data.name][2]
         jobs = jobs_of(study, at_once=1)
-        there = sum(_there(job, study, earlier) for job in jobs)
+        there = _there(jobs, study, earlier)
         epochs = sum(cost(job, study) for job in jobs) - there
         found[label] = Estimate(epochs, timed[key], max(images // study.training.batch_size, 1), there)
     return found
 
 
-def _there(job: Job, study: Study, earlier: Sequence[tuple[Study, Places]]) -> float:
-    """The epochs of a job that an earlier call has done, whole levels and whole runs."""
+def _there(jobs: Sequence[Job], study: Study, earlier: Sequence[tuple[Study, Places]]) -> float:
+    """The epochs of a study's jobs that earlier calls have done, whole levels and whole runs."""
     # On other data nothing can be there, and theirs alone are known to be at hand: an estimate downloads nothing.
     others = [places for other, places in earlier if other.data == study.data]
     if not others:
         return 0.0
-    paths = [[places[identity] for places in others if identity in places] for identity in results_of(job, study, Path())]
+    stacked = conditions_of(study).stacked
+    return sum(_epochs_of(job, study, others, stacked=stacked) for job in jobs)
+
+
+def _epochs_of(job: Job, study: Study, others: Sequence[Places], *, stacked: bool) -> float:
+    wanted = results_of(job, study, StudyFolder(Path()), stacked=stacked)
+    paths = [[places[identity] for places in others if identity in places] for identity in wanted]
     if not isinstance(job, SearchJob):
         return cost(job, study) * sum(any(path.exists() for path in same) for same in paths) / len(paths)
-    levels = [max((_finished_levels(path, study.deepest) for path in same), default=0) for same in paths]
-    return sum(study.level_training(job.search, number).epochs for finished in levels for number in range(finished))
-
-
-def _finished_levels(search: Path, deepest: int) -> int:
-    """How many levels of a search are finished, of those up to the deepest that is wanted."""
-    absent = (not (search / f"level-{number:02d}.json").exists() for number in range(deepest + 1))
-    return next((number for number, ends in enumerate(absent) if ends), deepest + 1)
+    finished = [max((SearchFolder(path).n_finished() for path in same), default=0) for same in paths]
+    levels = (min(count, study.deepest + 1) for count in finished)  # of those up to the deepest that is wanted
+    return sum(study.level_training(job.search, number).epochs for count in levels for number in range(count))
 
 
 def seconds_per_step(study: Study) -> float:
     """The time of one training step of the study's network on random images of its data set's shape."""
     device = default_device()
     image_shape, n_classes, _ = SHAPES[study.data.name]
-    options = dict(study.network.options)
-    network = models.build(study.network.name, image_shape=image_shape, n_classes=n_classes, seed=0, **options).to(device)
+    network = study.network.of_images(image_shape, n_classes).build(0).to(device)
     precision = precision_for(network, device, fast=study.fast)
     layout = torch.channels_last if precision.channels_last else torch.contiguous_format
     network = network.to(memory_format=layout)

@@ -16,17 +16,19 @@ from winsome.evidence.description import hardware
 from winsome.evidence.gather import collect
 from winsome.figures.files import save
 from winsome.figures.plots import drawn
-from winsome.files import read_json, write_csv, write_json
+from winsome.files import write_csv, write_json
 from winsome.recipes.recipe import Evidence, Finished, Recipe, Scale, Table
 from winsome.runs.configuration import take_folder
 from winsome.study.conditions import conditions_of
 from winsome.study.design import Study
+from winsome.study.folder import StudyFolder
 from winsome.study.reuse import Places, adopt, all_results_of
-from winsome.study.run import Watch, run, take, time_spent
+from winsome.study.run import Watch, run, take
+from winsome.training.conditions import Conditions
 
 FORMAT = 1
 FILE_NAME = "recipe.json"
-Watching = Callable[[Study, Path], AbstractContextManager[Watch]]  # shows the progress of a study
+Watching = Callable[[Study, Path, Conditions], AbstractContextManager[Watch]]  # shows the progress of a study
 
 
 def run_recipe(
@@ -63,13 +65,14 @@ def run_recipe(
     done = [] if done is None else done
     for label, study in recipe.studies.items():
         place = folder / label
-        results_here = all_results_of(study, place)  # data and network are refused before anything is written
-        take(study, place)
+        conditions = conditions_of(study)  # data and network are refused before anything is written
+        results_here = all_results_of(study, StudyFolder(place), stacked=conditions.stacked)
+        take(study, place, data_digest=conditions.data.digest())
         adopt(results_here, done)
-        with watching(study, place) as watch:
-            run(study, place, workers=workers, watch=watch)
+        with watching(study, place, conditions) as watch:
+            run(study, place, conditions=conditions, workers=workers, watch=watch)
         done.append(results_here)
-        finished[label] = Finished(study, place, collect(study, place, command=command))
+        finished[label] = Finished(study, place, collect(study, place, conditions, command=command))
     start = time.perf_counter()
     evidence = recipe.analyse(finished)
     record = {
@@ -80,7 +83,7 @@ def run_recipe(
         "claim": recipe.claim,
         "scale": scale,
         "environment": hardware(command),
-        "seconds": sum(time_spent(folder / label) for label in finished) + time.perf_counter() - start,
+        "seconds": sum(StudyFolder(folder / label).seconds() for label in finished) + time.perf_counter() - start,
         "studies": list(recipe.studies),
         "verdicts": list(evidence.verdicts),
         "notes": list(evidence.notes),
@@ -102,14 +105,18 @@ def earlier_results(studies: Iterable[tuple[Study, Path]]) -> list[tuple[Study, 
     found = []
     for study, folder in studies:
         with contextlib.suppress(WinsomeError):
-            there = read_json(folder / "config.json") if (folder / "config.json").exists() else {}
-            if "data_digest" not in there:
+            place = StudyFolder(folder)
+            there = place.config()
+            if not there:
                 continue
             made = replace(study, search_seeds=there["search_seeds"], starts=there["starts"])
             record = {**made.record(), "data_digest": there["data_digest"]}
             # The data are read last: those of another configuration may not be at hand.
-            if json.loads(json.dumps(record)) == there and conditions_of(made).data.digest() == there["data_digest"]:
-                found.append((made, all_results_of(made, folder)))
+            if json.loads(json.dumps(record)) != there:
+                continue
+            conditions = conditions_of(made)
+            if conditions.data.digest() == there["data_digest"]:
+                found.append((made, all_results_of(made, place, stacked=conditions.stacked)))
     return found
 
 

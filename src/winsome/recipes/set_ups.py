@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from winsome.data.spec import DataSpec
 from winsome.methods import Method, learning_rate_rewinding, weight_rewinding
+from winsome.models.spec import NetworkSpec
 from winsome.recipes.recipe import Scale
 from winsome.study.arms import Claim, FoundNetwork
-from winsome.study.design import DataSpec, NetworkSpec, SearchSpec, Study
+from winsome.study.design import SearchSpec, Study
 from winsome.training.settings import SGD, Constant, StepDecay, Training
 
 A, B = "arXiv:2504.05357", "arXiv:2402.19262"

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from winsome.data.spec import DataSpec
+from winsome.models.spec import NetworkSpec
 from winsome.recipes.accuracy import accuracy_evidence
 from winsome.recipes.recipe import Recipe, Scale
 from winsome.recipes.set_ups import A, at_rate
 from winsome.study import presets
 from winsome.study.arms import PAPER_A_ARMS
-from winsome.study.design import DataSpec, NetworkSpec, Study
+from winsome.study.design import Study
 from winsome.training.settings import Adam
 
 

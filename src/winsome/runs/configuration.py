@@ -10,6 +10,14 @@ from typing import Any
 from winsome import distributed
 from winsome.errors import WinsomeError
 from winsome.files import read_json, write_json
+from winsome.runs.file_names import CONFIG
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The configuration that a folder was made with, on the rank that calls; empty where there is none."""
+    path = folder / CONFIG
+    found = read_json(path) if path.is_file() else {}
+    return found if isinstance(found, dict) else {}
 
 
 def take_folder(
@@ -31,13 +39,13 @@ def take_folder(
         WinsomeError: the folder was made with another configuration; every difference is listed.
     """
     plain = json.loads(json.dumps({**config, **distributed.record()}))
-    distributed.from_main(lambda: _claim(folder, plain, may_grow, may_lengthen, write))
+    distributed.from_main(lambda: _take(folder, plain, may_grow, may_lengthen, write))
 
 
-def _claim(
+def _take(
     folder: Path, config: dict[str, Any], may_grow: Collection[str], may_lengthen: tuple[str, str] | None, write: bool
 ) -> None:
-    path = folder / "config.json"
+    path = folder / CONFIG
     if not path.exists():
         if write:
             write_json(path, config)

@@ -14,6 +14,7 @@ from winsome.study.transplants import (
     plant_random_mask,
     plant_signs,
 )
+from winsome.while_training import WhileTraining, plain
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Dense:
     label: str = "dense"
     explanation: str = "The dense network trained from scratch: what tickets are measured against."
     search: None = None
+    while_training: WhileTraining = plain  # a context around its training
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ class Planted:
     transplant: Transplant = plant_signs
     order: int = 0  # which data order: 0 is the one that all other arms of a start share
     repeat: bool = False
+    while_training: WhileTraining = plain  # a context around its training
 
 
 Arm = Dense | FoundNetwork | Planted

@@ -7,29 +7,51 @@ import functools
 import torch
 from torch import nn
 
-from winsome import distributed, models
+from winsome import distributed
+from winsome.about import about
 from winsome.data.batches import steps_per_epoch
 from winsome.data.images import ImageData
 from winsome.errors import WinsomeError
 from winsome.prunable import prunable
 from winsome.stacking import can_stack
+from winsome.study.arms import FoundNetwork
 from winsome.study.design import Study
 from winsome.training.conditions import Conditions
 from winsome.training.precision import default_device, precision_for
 
 
-@functools.lru_cache(maxsize=1)
-def conditions_of(study: Study) -> Conditions:
-    """Data on the device and the precision; made once per process. Several ranks must have the same data, and stack nothing."""
+def conditions_of(study: Study, images: ImageData | None = None) -> Conditions:
+    """Data on the device and the precision. Several ranks must have the same data, and stack nothing.
+
+    Args:
+        study: what is to be run.
+        images: its data, where they are loaded already.
+
+    Raises:
+        WinsomeError: data cannot be had, or the study cannot run on them.
+    """
     device = default_device()
-    data = study.data.load().on(device)
-    probe = _fresh_network(study, data.image_shape, data.n_classes, seed=0)
+    data = (study.data.load() if images is None else images).on(device)
+    probe = study.network.of_images(data.image_shape, data.n_classes).build(0)
     _refuse_what_cannot_run(study, data, probe)
     precision = precision_for(probe, device, fast=study.fast, compiled=study.compiled)
     distributed.agree("the data set", data.digest, "give every rank the same files, and empty its $WINSOME_CACHE")
     several = len(study.search_seeds) * len(study.starts) > 1 and distributed.world_size() == 1
-    stacked = several and can_stack(probe)
+    stacked = several and can_stack(probe) and _parts_stack(study)
     return Conditions(data, precision, study.statistics_images, study.statistics_augmented, stacked)
+
+
+@functools.lru_cache(maxsize=1)
+def conditions_here(study: Study) -> Conditions:
+    """The conditions of a study, kept for the next call: for workers, who are given one job after another of it."""
+    return conditions_of(study)
+
+
+def _parts_stack(study: Study) -> bool:
+    """Whether all that holds while networks train can act on a stack of them; a part that does not say so is not asked to."""
+    of_searches = [spec.method.while_training for spec in study.search_specs.values()]
+    of_arms = [arm.while_training for arm in study.arms if not isinstance(arm, FoundNetwork)]
+    return all(about(part).stacks for part in (*of_searches, *of_arms))
 
 
 def _refuse_what_cannot_run(study: Study, data: ImageData, network: nn.Module) -> None:
@@ -54,12 +76,6 @@ def _refuse_what_cannot_run(study: Study, data: ImageData, network: nn.Module) -
         raise WinsomeError(f"the network {study.network.name!r} does not give one logit for each class; choose another")
 
 
-def _fresh_network(study: Study, image_shape: tuple[int, int, int], n_classes: int, *, seed: int) -> nn.Module:
-    options = dict(study.network.options)
-    return models.build(study.network.name, image_shape=image_shape, n_classes=n_classes, seed=seed, **options)
-
-
 def fresh_network(study: Study, conditions: Conditions, *, seed: int) -> nn.Module:
     """The study's network, freshly initialised, on the device and in the layout that it trains in."""
-    network = _fresh_network(study, conditions.data.image_shape, conditions.data.n_classes, seed=seed).to(conditions.device)
-    return network.to(memory_format=torch.channels_last) if conditions.precision.channels_last else network
+    return conditions.placed(study.network.of_images(conditions.data.image_shape, conditions.data.n_classes).build(seed))

@@ -2,59 +2,20 @@
 
 from __future__ import annotations
 
-import logging
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from winsome import data as data_sets
-from winsome.data.image_store import OnCorrupt
-from winsome.data.images import ImageData, subset, with_validation
+from winsome.data.spec import DataSpec
 from winsome.errors import WinsomeError
-from winsome.identity import name_of
+from winsome.identity import identity, name_of
 from winsome.mask_swap import Borrow, same_masks
 from winsome.methods import Method
-from winsome.study.arms import CLAIMS, Arm, Claim, FoundNetwork, Planted
+from winsome.models.spec import NetworkSpec
+from winsome.study.arms import CLAIMS, Arm, Claim, Dense, FoundNetwork, Planted
+from winsome.training.probe import ProbeSpec
 from winsome.training.settings import Training
-
-log = logging.getLogger("winsome")
-
-
-@dataclass(frozen=True)
-class DataSpec:
-    """Which images: a data set by name or folder, whole or a stratified part of it."""
-
-    name: str = "digits"
-    data_dir: Path | None = None
-    train_images: int | None = None  # None: all
-    test_images: int | None = None
-    validation: bool = False  # judge on a fifth of the train split instead of the test split: for tuning
-    image_size: int | None = None  # pixels of a side; None: as the images are, or 224 for imagenet
-    on_corrupt: OnCorrupt = "stop"  # for imagenet
-
-    def load(self) -> ImageData:
-        """Load it, on the CPU; what takes long is said in the log."""
-        images = data_sets.load(
-            self.name, data_dir=self.data_dir, image_size=self.image_size, on_corrupt=self.on_corrupt, say=log.info
-        )
-        images = subset(images, train_images=self.train_images, test_images=self.test_images)
-        return with_validation(images, fraction=0.2) if self.validation else images
-
-
-@dataclass(frozen=True)
-class NetworkSpec:
-    """Which network: a name that `winsome.models` knows, and its options."""
-
-    name: str
-    options: tuple[tuple[str, Any], ...] = ()
-
-    def __post_init__(self) -> None:
-        pairs = self.options.items() if isinstance(self.options, Mapping) else self.options
-        # A list has no hash, and by its value a study is known again.
-        options = tuple((name, tuple(value) if isinstance(value, list) else value) for name, value in pairs)
-        object.__setattr__(self, "options", options)
 
 
 @dataclass(frozen=True)
@@ -97,6 +58,7 @@ class Study:
         statistics_images: training images from which BatchNorm statistics are re-estimated.
         statistics_augmented: whether these are augmented as in training.
         prune_classifier: whether the classifier is pruned too, as in arXiv:2402.19262.
+        probe: the training images that searches show to scores which look at data.
         claims: what is judged on the finished study; not part of what identifies it.
         reference: the arm with which the others are compared one by one; None for none.
     """
@@ -119,6 +81,7 @@ class Study:
     fast: bool = True  # bf16 and channels_last where the machine gains from them
     compiled: bool = False  # trainings by torch.compile
     prune_classifier: bool = False
+    probe: ProbeSpec = ProbeSpec()
     claims: tuple[Claim, ...] = CLAIMS
     reference: str | None = "planted_aws"
 
@@ -204,14 +167,10 @@ class Study:
 
     def record(self) -> dict[str, Any]:
         """Everything that identifies the study, as JSON values."""
-        # Where the data lies is not what it is, and what was left out of it shows in its digest.
-        data = {key: value for key, value in asdict(self.data).items() if key not in ("data_dir", "on_corrupt")}
-        if self.data.image_size is None:
-            del data["image_size"]
         return {
             "name": self.name,
-            "data": data,
-            "network": {"name": self.network.name, "options": dict(self.network.options)},
+            "data": self.data.record(),
+            "network": self.network.record(),
             "searches": {name: spec.record() for name, spec in self.needed_searches().items()},
             "search_training": self.search_training.record() | {"warmup_epochs_before_level_0": self.warmup_epochs},
             "training": self.training.record(),
@@ -224,8 +183,9 @@ class Study:
             "statistics_images": self.statistics_images,
             "statistics_augmented": self.statistics_augmented,
             "fast": self.fast,
-            **({"compiled": True} if self.compiled else {}),
-            **({"prune_classifier": True} if self.prune_classifier else {}),
+            "compiled": self.compiled,
+            "prune_classifier": self.prune_classifier,
+            "probe": self.probe.record(),
         }
 
 
@@ -235,10 +195,11 @@ def _settings(arm: Arm) -> dict[str, Any]:
         case FoundNetwork():
             return {"search": arm.search, "reset_norms": arm.reset_norms}
         case Planted():
-            transplant = name_of(arm.transplant)
-            return {"search": arm.search, "transplant": transplant, "order": arm.order, "repeat": arm.repeat}
-        case _:
-            return {}
+            transplant, context = identity(arm.transplant), identity(arm.while_training)
+            where = {"search": arm.search, "transplant": transplant, "order": arm.order, "repeat": arm.repeat}
+            return {**where, "while_training": context}
+        case Dense():
+            return {"while_training": identity(arm.while_training)}
 
 
 def _refuse_odd_names(kind: str, names: Sequence[str]) -> None:

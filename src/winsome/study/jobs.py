@@ -6,26 +6,22 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 from torch import nn
 
-from winsome import distributed, models
-from winsome.errors import WinsomeError
-from winsome.files import read_json, write_json, write_state
 from winsome.norms import reset_norm_parameters
 from winsome.prunable import prunable
-from winsome.runs.search_folder import RunFolder
-from winsome.search import Search
+from winsome.search import Search, looks_at_probe
 from winsome.seeding import generator, stream_seed
 from winsome.signed_mask import SignedMask
 from winsome.stacking import one_thread
 from winsome.state import State, full_state
 from winsome.study.arms import Dense, FoundNetwork, Planted
-from winsome.study.conditions import conditions_of, fresh_network
+from winsome.study.conditions import conditions_here, fresh_network
 from winsome.study.design import Study
-from winsome.study.transplants import Found
+from winsome.study.folder import ArmRun, Run, StudyFolder
+from winsome.study.transplants import checked_mask
 from winsome.training.conditions import Conditions
 from winsome.training.side_by_side import (
     SAVE_EVERY,
@@ -36,13 +32,6 @@ from winsome.training.side_by_side import (
     search_together,
     train_from_scratch,
 )
-
-
-class Run(NamedTuple):
-    """What one training of an arm follows from: an independent search, and a fresh start."""
-
-    search_seed: int
-    start: int
 
 
 @dataclass(frozen=True)
@@ -65,6 +54,12 @@ class ArmJob:
     arm: Dense | FoundNetwork | Planted
     level: int
     runs: tuple[Run, ...]
+
+    @property
+    def arm_runs(self) -> tuple[ArmRun, ...]:
+        """The same as the study's folder knows them."""
+        level = None if isinstance(self.arm, Dense) else self.level
+        return tuple(ArmRun(self.arm.name, level, run) for run in self.runs)
 
     @property
     def label(self) -> str:
@@ -127,39 +122,27 @@ def cost(job: Job, study: Study) -> float:
     return len(job.runs) * study.training.epochs
 
 
-def search_folder(folder: Path, method: str, seed: int) -> Path:
-    """Where the search of a method and seed lives."""
-    return folder / "searches" / method / f"seed-{seed:02d}"
-
-
-def result_file(folder: Path, job: ArmJob, run: Run) -> Path:
-    """Where the result of one run of an arm lives."""
-    place = "dense" if isinstance(job.arm, Dense) else f"level-{job.level:02d}"
-    return folder / "arms" / job.arm.name / place / f"seed-{run.search_seed:02d}-start-{run.start}.json"
-
-
-def _checkpoint_file(folder: Path, job: ArmJob, run: Run) -> Path:
-    return result_file(folder, job, run).with_suffix(".checkpoint")
-
-
-def is_done(job: Job, study: Study, folder: Path) -> bool:
-    """Whether everything that the job fills is there."""
+def is_done(job: Job, study: Study, folder: StudyFolder) -> bool:
+    """Whether everything that the job fills is there; several ranks decide alike, as they have to run the same jobs."""
     if isinstance(job, SearchJob):
-        last = f"level-{study.deepest:02d}.json"
-        return all((search_folder(folder, job.search, seed) / last).exists() for seed in job.seeds)
-    return all(result_file(folder, job, run).exists() for run in job.runs)
+        return folder.searched(job.search, job.seeds, study.deepest)
+    return not folder.missing(job.arm_runs)
 
 
-def run_job(job: Job, study: Study, folder: Path, on_fraction: OnFraction) -> float:
+def run_job(job: Job, study: Study, folder: StudyFolder, conditions: Conditions, on_fraction: OnFraction) -> float:
     """Do a job; what is finished of it is not done again. Returns the seconds that it took."""
     start = time.perf_counter()
-    conditions = conditions_of(study)
     with one_thread(on=conditions.stacked):
         if isinstance(job, SearchJob):
             _run_search(job, study, folder, conditions, on_fraction)
-        elif missing := distributed.from_main(lambda: [run for run in job.runs if not result_file(folder, job, run).exists()]):
+        elif missing := folder.missing(job.arm_runs):
             _run_arm(job, missing, study, folder, conditions, on_fraction)
     return time.perf_counter() - start
+
+
+def run_job_here(job: Job, study: Study, folder: StudyFolder, on_fraction: OnFraction) -> float:
+    """The same for a process that is given one job after another: it makes the conditions itself, once for a study."""
+    return run_job(job, study, folder, conditions_here(study), on_fraction)
 
 
 def search_of(
@@ -170,29 +153,28 @@ def search_of(
     `masks` are those that it borrows, one for each level, where its spec says so.
     """
     network = fresh_network(study, conditions, seed=stream_seed(seed, "search network"))
-    record = models.network_record(
-        study.network.name, conditions.data.image_shape, conditions.data.n_classes, dict(study.network.options)
-    )
     spec = study.search_specs[name]
     method = spec.method if spec.masks_of is None else spec.borrow(spec.method, masks, stream_seed(seed, "borrowed masks"))
     training = spec.training or study.search_training
     config = {
         "method_name": name,
-        "network": record,
-        "data": study.record()["data"] | {"digest": conditions.data.digest()},
+        "network": study.network.of_images(conditions.data.image_shape, conditions.data.n_classes).record(),
+        "data": study.data.record() | {"digest": conditions.data.digest()},
         "training": training.record() | {"warmup_epochs_before_level_0": study.warmup_epochs},
         "precision": conditions.precision.label,
     }
     names = prunable(network, prune_classifier=study.prune_classifier)
-    return Search(network, method, save_to=place, seed=seed, prunable=names, config=config)
+    probe = study.probe.of(conditions, seed=seed) if looks_at_probe(method) else None
+    return Search(network, method, probe=probe, save_to=place, seed=seed, prunable=names, config=config)
 
 
-def _run_search(job: SearchJob, study: Study, folder: Path, conditions: Conditions, on_fraction: OnFraction) -> None:
+def _run_search(job: SearchJob, study: Study, folder: StudyFolder, conditions: Conditions, on_fraction: OnFraction) -> None:
     source = study.search_specs[job.search].masks_of
     searches = []
     for seed in job.seeds:
-        masks = [found_by(folder, source, seed, k).ticket.mask for k in range(study.deepest + 1)] if source else []
-        searches.append(search_of(study, conditions, search_folder(folder, job.search, seed), job.search, seed, masks=masks))
+        masks = [folder.found(source, seed, k).ticket.mask for k in range(study.deepest + 1)] if source else []
+        place = folder.search(job.search, seed).path
+        searches.append(search_of(study, conditions, place, job.search, seed, masks=masks))
     search_together(
         searches,
         conditions,
@@ -203,59 +185,58 @@ def _run_search(job: SearchJob, study: Study, folder: Path, conditions: Conditio
     )
 
 
-def found_by(folder: Path, method: str, seed: int, level: int) -> Found:
-    """What a finished search found at a level."""
-    place = search_folder(folder, method, seed)
-    read = RunFolder(place, distributed.from_main(lambda: read_json(place / "config.json"))).read_level(level)
-    if read is None:
-        raise WinsomeError(f"{place} has no finished level {level}; run the search to that level first")
-    state, ticket, _ = read
-    return Found(ticket, state)
-
-
 def _run_arm(
-    job: ArmJob, runs: Sequence[Run], study: Study, folder: Path, conditions: Conditions, on_fraction: OnFraction
+    job: ArmJob,
+    runs: Sequence[ArmRun],
+    study: Study,
+    folder: StudyFolder,
+    conditions: Conditions,
+    on_fraction: OnFraction,
 ) -> None:
     start = time.perf_counter()
     arm = job.arm
-    states: list[State] = []
-    if isinstance(arm, FoundNetwork):
-        metrics = [_judge_network(arm, job.level, run.search_seed, study, folder, conditions) for run in runs]
+    networks: dict[ArmRun, State] = {}
+    if isinstance(arm, FoundNetwork):  # kept in the folder of its search
+        metrics = [_judge_network(arm, job.level, run.run.search_seed, study, folder, conditions) for run in runs]
     else:
-        networks = [_fresh_start(arm, job, run, study, folder, conditions) for run in runs]
-        metrics = train_from_scratch(networks, conditions, study.training, curve_at=study.curve_at, on_fraction=on_fraction)
-        states = [full_state(network.module) for network in networks]
+        starts = [_fresh_start(arm, job.level, run, study, folder, conditions) for run in runs]
+        metrics = train_from_scratch(
+            starts,
+            conditions,
+            study.training,
+            while_training=arm.while_training,
+            curve_at=study.curve_at,
+            on_fraction=on_fraction,
+        )
+        networks = {run: full_state(start.module) for run, start in zip(runs, starts, strict=True)}
     density = 1.0 if isinstance(arm, Dense) else study.all_densities[job.level]
     seconds = (time.perf_counter() - start) / len(runs)
-
-    def write() -> None:
-        for run, state in zip(runs, states, strict=False):  # a search's own network is kept in its folder
-            write_state(result_file(folder, job, run).with_suffix(".safetensors"), state)
-        for run, result in zip(runs, metrics, strict=True):
-            row = {"arm": arm.name, "density": density, "search_seed": run.search_seed, "start": run.start}
-            write_json(result_file(folder, job, run), {**row, "curve": [], **result, "seconds": seconds})
-            _checkpoint_file(folder, job, run).unlink(missing_ok=True)
-
-    distributed.from_main(write)
+    rows = {run: {"arm": arm.name, "density": density, **run.run._asdict(), "curve": []} for run in runs}
+    results = {run: {**rows[run], **found, "seconds": seconds} for run, found in zip(runs, metrics, strict=True)}
+    folder.write_runs(results, networks)
 
 
-def _fresh_start(arm: Dense | Planted, job: ArmJob, run: Run, study: Study, folder: Path, conditions: Conditions) -> FreshStart:
-    seed, start = run
+def _fresh_start(
+    arm: Dense | Planted, level: int, run: ArmRun, study: Study, folder: StudyFolder, conditions: Conditions
+) -> FreshStart:
+    seed, start = run.run
     network = fresh_network(study, conditions, seed=stream_seed(seed, "fresh start", start))
     if isinstance(arm, Dense):
         mask = _everything(network)
     else:
-        found = found_by(folder, arm.search, seed, job.level)
-        mask = arm.transplant(found, network, generator(seed, "transplant", start))
+        mask = arm.transplant(folder.found(arm.search, seed, level), network, generator(seed, "transplant", start))
+        checked_mask(mask, network, arm.transplant)
     # The same data order for every arm of a start: differences between arms are paired in all but the transplant.
     order = "scratch order" if isinstance(arm, Dense) or not arm.order else f"scratch order {arm.order}"
     name = f"{arm.name}, search seed {seed}, start {start}"
-    return FreshStart(network, mask, stream_seed(seed, order, start), name, _checkpoint_file(folder, job, run))
+    return FreshStart(network, mask, stream_seed(seed, order, start), name, folder.checkpoint_path(run))
 
 
-def _judge_network(arm: FoundNetwork, level: int, seed: int, study: Study, folder: Path, conditions: Conditions) -> Metrics:
+def _judge_network(
+    arm: FoundNetwork, level: int, seed: int, study: Study, folder: StudyFolder, conditions: Conditions
+) -> Metrics:
     network = fresh_network(study, conditions, seed=0)
-    network.load_state_dict(found_by(folder, arm.search, seed, level).state)
+    network.load_state_dict(folder.found(arm.search, seed, level).state)
     if arm.reset_norms:
         reset_norm_parameters(network)
     return judge(network, conditions)[0]

@@ -9,10 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from winsome.files import write_whole
+from winsome.search import looks_at_probe
 from winsome.study.arms import Dense
-from winsome.study.conditions import conditions_of
 from winsome.study.design import Study
-from winsome.study.jobs import ArmJob, Job, SearchJob, jobs_of, result_file, search_folder
+from winsome.study.folder import StudyFolder
+from winsome.study.jobs import ArmJob, Job, SearchJob, jobs_of
+from winsome.training.probe import ProbeSpec
 from winsome.training.settings import Training
 
 _NO_TRAINING = Training(1)
@@ -20,22 +22,25 @@ _NO_TRAINING = Training(1)
 Places = Mapping[Hashable, Path]  # a result's identity: a search's folder, or the file of an arm's run
 
 
-def results_of(job: Job, study: Study, folder: Path) -> Places:
-    """The results that a job fills, each under all that it follows from.
+def results_of(job: Job, study: Study, folder: StudyFolder, *, stacked: bool) -> Places:
+    """The results that a job fills, each under all that it follows from; `stacked` says how the study's networks train.
 
     Two results of one identity have the same bits, whichever studies they belong to. The identity is the study itself
     without what the result cannot depend on, compared by value: a function of the user's own is itself and no other.
     """
     if isinstance(job, SearchJob):
-        search = _search_identity(study, job.search)
-        return {(search, seed): search_folder(folder, job.search, seed) for seed in job.seeds}
-    arm = _arm_identity(study, job)
-    return {(arm, job.arm, job.level, run): result_file(folder, job, run) for run in job.runs}
+        search = _search_identity(study, job.search, stacked)
+        return {(search, seed): folder.search(job.search, seed).path for seed in job.seeds}
+    arm = _arm_identity(study, job, stacked)
+    return {(arm, job.arm, job.level, run.run): folder.result_path(run) for run in job.arm_runs}
 
 
-def all_results_of(study: Study, folder: Path) -> Places:
+def all_results_of(study: Study, folder: StudyFolder, *, stacked: bool) -> Places:
     """The results of all jobs of a study."""
-    return {identity: path for job in jobs_of(study, at_once=1) for identity, path in results_of(job, study, folder).items()}
+    found: dict[Hashable, Path] = {}
+    for job in jobs_of(study, at_once=1):
+        found |= results_of(job, study, folder, stacked=stacked)
+    return found
 
 
 def adopt(wanted: Places, others: Sequence[Places]) -> None:
@@ -46,30 +51,32 @@ def adopt(wanted: Places, others: Sequence[Places]) -> None:
                 _link(places[identity], target)
 
 
-def _search_identity(study: Study, method: str) -> Hashable:
-    kept = replace(_without_words(study, _with_sources(study, method)), training=_NO_TRAINING, curve_at=())
+def _search_identity(study: Study, name: str, stacked: bool) -> Hashable:
+    kept = replace(_without_names(study, _with_sources(study, name)), training=_NO_TRAINING, curve_at=())
     # A search in borrowed masks knows all of them: its folder is another one where they go deeper.
-    return kept, conditions_of(study).stacked, study.deepest if study.sources(method) else None
+    return kept, stacked, study.deepest if study.sources(name) else None
 
 
-def _arm_identity(study: Study, job: ArmJob) -> Hashable:
+def _arm_identity(study: Study, job: ArmJob, stacked: bool) -> Hashable:
     if isinstance(job.arm, Dense):
-        kept = replace(_without_words(study, ()), search_training=_NO_TRAINING, warmup_epochs=0)
-        return kept, conditions_of(study).stacked
-    return _without_words(study, _with_sources(study, job.arm.search)), _search_identity(study, job.arm.search)
+        kept = replace(_without_names(study, ()), search_training=_NO_TRAINING, warmup_epochs=0)
+        return kept, stacked
+    return _without_names(study, _with_sources(study, job.arm.search)), _search_identity(study, job.arm.search, stacked)
 
 
-def _with_sources(study: Study, method: str) -> tuple[str, ...]:
-    return (method, *study.sources(method))
+def _with_sources(study: Study, name: str) -> tuple[str, ...]:
+    return (name, *study.sources(name))
 
 
-def _without_words(study: Study, searches: Sequence[str]) -> Study:
+def _without_names(study: Study, searches: Sequence[str]) -> Study:
     """The study as one of these searches alone, without names, arms, claims, and the choice of levels, seeds and starts."""
+    looked_at = any(looks_at_probe(study.search_specs[name].method) for name in searches)
     return replace(
         study,
         name="",
         title="",
         searches=tuple(entry for entry in study.searches if entry[0] in searches),
+        probe=study.probe if looked_at else ProbeSpec(),
         arms=(),
         claims=(),
         reference=None,

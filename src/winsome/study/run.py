@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -14,13 +14,13 @@ import torch
 
 from winsome import distributed
 from winsome.errors import WinsomeError
-from winsome.files import read_json, write_json
-from winsome.runs.configuration import take_folder
 from winsome.study.conditions import conditions_of
 from winsome.study.design import Study
-from winsome.study.jobs import Job, cost, is_done, jobs_of, needs, run_job
-from winsome.tasks.graph import Event, Task, run_graph
+from winsome.study.folder import StudyFolder
+from winsome.study.jobs import Job, cost, is_done, jobs_of, needs, run_job, run_job_here
+from winsome.tasks.graph import Event, Task, Work, run_graph
 from winsome.tasks.processes import processes, this_process
+from winsome.training.conditions import Conditions
 
 STACK = 16  # networks trained as one stack: more gains little, and fewer jobs leave cores idle
 
@@ -37,10 +37,16 @@ class Progress:
 
 
 Watch = Callable[[Progress], None]
-TIME = "time.json"
 
 
-def run(study: Study, folder: Path, *, workers: int = 0, watch: Watch = lambda _: None) -> float:
+def run(
+    study: Study,
+    folder: Path,
+    *,
+    conditions: Conditions | None = None,
+    workers: int = 0,
+    watch: Watch = lambda _: None,
+) -> float:
     """Do everything of a study that is not done yet; returns the seconds spent in jobs, over all workers.
 
     Of several ranks every one calls it: jobs run one after another, each on all ranks together.
@@ -48,8 +54,9 @@ def run(study: Study, folder: Path, *, workers: int = 0, watch: Watch = lambda _
     Args:
         study: what is compared.
         folder: where it lives; one of another configuration is refused.
+        conditions: what its networks are trained and judged on, from `conditions_of(study)`; made here if not given.
         workers: processes that share the machine; 0 takes one for each core (one on a GPU), 1 runs in this process.
-        watch: told of every progress.
+        watch: hears of every progress.
 
     Raises:
         WinsomeError: the folder was made with another configuration, or data, network or disk fail.
@@ -63,70 +70,75 @@ def run(study: Study, folder: Path, *, workers: int = 0, watch: Watch = lambda _
             f"--workers {workers} is for a single process; ranks run jobs one after another, all on each: leave it out"
         )
     start = time.perf_counter()
-    conditions_of(study)  # data and network are refused before anything is written
-    take(study, folder)
-    tasks = tasks_of(study, folder)
-    left = [job for job, task in tasks.items() if not task.is_done()]
+    conditions = conditions or conditions_of(study)  # data and network are refused before anything is written
+    take(study, folder, data_digest=conditions.data.digest())
+    place = StudyFolder(folder)
+    jobs = jobs_of(study, at_once=jobs_at_once(conditions))
+    left = sum(not is_done(job, study, place) for job in jobs)
     if not left:
         return 0.0
-    jobs, before = list(tasks), time_spent(folder)
+    n_workers = min(workers or default_workers(), left)
+    alone = n_workers == 1 or distributed.world_size() > 1
+    tasks = tasks_of(study, jobs, place, conditions=conditions if alone else None)
+    before = place.seconds()
 
     def on_event(event: Event) -> None:
-        if event.state == "finished" and distributed.is_main():
-            write_json(folder / TIME, {"seconds": before + time.perf_counter() - start})
+        if event.state == "finished":
+            place.write_seconds(before + time.perf_counter() - start)
         if event.state != "found":
             watch(Progress(event.done, event.total, jobs[event.number], event.state == "finished", event.seconds))
 
-    n_workers = min(workers or default_workers(), len(left))
-    alone = n_workers == 1 or distributed.world_size() > 1
     with nullcontext(this_process()) if alone else processes(n_workers) as runner:
-        return run_graph(list(tasks.values()), runner, watch=on_event).seconds
+        return run_graph(tasks, runner, watch=on_event).seconds
 
 
-def time_spent(folder: Path) -> float:
-    """The seconds that a study took up to its last finished job, over all stretches in which it ran; 0 for none."""
-    return float(read_json(folder / TIME)["seconds"]) if (folder / TIME).exists() else 0.0
-
-
-def take(study: Study, folder: Path, *, write: bool = True) -> None:
+def take(study: Study, folder: Path, *, data_digest: str, write: bool = True) -> None:
     """Take a folder for a study. One that was made for less of the same study grows: arms, levels, seeds and starts.
 
-    Without `write` nothing is written: only refused.
+    Args:
+        study: what is compared.
+        folder: where it lives.
+        data_digest: of the images: a study does not go on with others.
+        write: whether to write the configuration down; otherwise another one is only refused.
 
     Raises:
         WinsomeError: the folder was made with another configuration; every difference is listed.
     """
-    path = folder / "config.json"
-    before = distributed.from_main(lambda: read_json(path) if path.exists() else {})
+    place = StudyFolder(folder)
+    before = place.config()
     alone = len(before.get("search_seeds", ())) * len(before.get("starts", ())) == 1
     # A single network is not trained as a stack, and rounds otherwise: it does not belong to a study of several.
-    members = () if alone else ("search_seeds", "starts")
+    runs = () if alone else ("search_seeds", "starts")
     # A borrower's own folder knows the masks of all levels that it borrows: it cannot go deeper.
     levels = () if any(spec.masks_of for spec in study.search_specs.values()) else ("levels",)
-    config = {**study.record(), "data_digest": conditions_of(study).data.digest()}
-    if before:  # a folder of before these were written down says nothing of them
-        config = {key: value for key, value in config.items() if key in before or key not in ("arm_settings", "data_digest")}
-    take_folder(folder, config, may_grow=("arms", "arm_settings", "searches", *levels, *members), write=write)
+    config = {**study.record(), "data_digest": data_digest}
+    place.take(config, may_grow=("arms", "arm_settings", "searches", *levels, *runs), write=write)
 
 
-def tasks_of(study: Study, folder: Path, *, first: int = 0) -> Mapping[Job, Task]:
-    """The study's jobs and, for each, the task that does it; tasks are numbered in their order, from `first`."""
-    jobs = jobs_of(study, at_once=jobs_at_once(study))
+def tasks_of(
+    study: Study, jobs: Sequence[Job], folder: StudyFolder, *, conditions: Conditions | None = None, first: int = 0
+) -> list[Task]:
+    """For each of a study's jobs the task that does it.
+
+    Args:
+        study: what is compared.
+        jobs: all of it, or a part that needs nothing else.
+        folder: where it lives.
+        conditions: for tasks of this process; tasks without can be sent to others, which make them themselves.
+        first: the number of the first task.
+    """
     numbers = {job: first + place for place, job in enumerate(jobs)}
-    return {
-        job: Task(
-            partial(run_job, job, study, folder),
-            cost(job, study),
-            partial(_is_done, job, study, folder),
-            frozenset(numbers[other] for other in needs(job, jobs, study)),
-        )
-        for job in jobs
-    }
 
+    def work(job: Job) -> Work:
+        if conditions is None:
+            return partial(run_job_here, job, study, folder)
+        return partial(run_job, job, study, folder, conditions)
 
-def _is_done(job: Job, study: Study, folder: Path) -> bool:
-    """As rank 0 sees it: all ranks have to run the same jobs."""
-    return distributed.from_main(partial(is_done, job, study, folder))
+    def task(job: Job) -> Task:
+        needed = frozenset(numbers[other] for other in needs(job, jobs, study))
+        return Task(work(job), cost(job, study), partial(is_done, job, study, folder), needed)
+
+    return [task(job) for job in jobs]
 
 
 def default_workers() -> int:
@@ -134,6 +146,6 @@ def default_workers() -> int:
     return 1 if torch.cuda.is_available() else len(os.sched_getaffinity(0))
 
 
-def jobs_at_once(study: Study) -> int:
+def jobs_at_once(conditions: Conditions) -> int:
     """How many networks one job trains: a stack where layers allow it, else one."""
-    return STACK if conditions_of(study).stacked else 1
+    return STACK if conditions.stacked else 1

@@ -9,8 +9,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
+from winsome.errors import WinsomeError
+from winsome.identity import name_of
 from winsome.norms import norm_parameters
-from winsome.signed_mask import SignedMask
+from winsome.signed_mask import SignedMask, matching_parameters
 from winsome.state import State
 from winsome.ticket import Ticket, ticket_of
 from winsome.transfer import absorb_norm_signs, mask_only, plant, shuffled, signs_and_norms
@@ -60,3 +62,19 @@ def plant_absorbed_signs(found: Found, network: nn.Module, random: torch.Generat
     absorb_norm_signs(trained)
     kept = {name: found.ticket.mask.kept(name) for name in found.ticket.mask}
     return plant(ticket_of(trained, list(kept), kept), network)
+
+
+def checked_mask(mask: object, network: nn.Module, transplant: Transplant) -> SignedMask:
+    """What a transplant returned, if a network can be trained under it.
+
+    Raises:
+        WinsomeError: it is no signed mask, or one of other weights; names the transplant.
+    """
+    who = f"{name_of(transplant)!r} (transplant)"
+    if not isinstance(mask, SignedMask):
+        raise WinsomeError(f"{who} returned a {type(mask).__name__} and no SignedMask: return the mask to train under")
+    try:
+        matching_parameters(mask, network)
+    except WinsomeError as error:
+        raise WinsomeError(f"{who} returned a mask of other weights: {error}") from error
+    return mask

@@ -8,10 +8,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from winsome.data.spec import DataSpec
 from winsome.errors import WinsomeError
 from winsome.methods import Method
+from winsome.models.spec import NetworkSpec
 from winsome.study.arms import Arm, Claim, Dense, FoundNetwork, Planted
-from winsome.study.design import DataSpec, NetworkSpec, SearchSpec, Study
+from winsome.study.design import SearchSpec, Study
 from winsome.study.transplants import plant_mask
 
 _NAME = re.compile(r"[^\W_][\w.+-]*")
@@ -68,8 +70,8 @@ def grid(
     made = []
     for combination in itertools.product(*(axis.items() for axis in axes)):
         changes = {field: value for _, change in combination for field, value in change.items()}
-        words = [words for words, _ in combination]
-        name, title = "_".join([base.name, *words]), ", ".join([base.title, *(word.replace("-", " ") for word in words)])
+        labels = [label for label, _ in combination]
+        name, title = "_".join([base.name, *labels]), ", ".join([base.title, *(label.replace("-", " ") for label in labels)])
         try:
             made.append(replace(base, **{"name": name, "title": title, **changes}))
         except (WinsomeError, TypeError) as error:

@@ -9,13 +9,18 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from winsome.data.images import ImageData
+from winsome.data.spec import DataSpec
 from winsome.errors import WinsomeError
 from winsome.evidence.gather import collect, is_gathered
-from winsome.study.conditions import conditions_of
+from winsome.study.conditions import conditions_here, conditions_of
 from winsome.study.design import Study
+from winsome.study.folder import StudyFolder
+from winsome.study.jobs import jobs_of
 from winsome.study.reuse import Places, adopt, results_of
-from winsome.study.run import tasks_of
+from winsome.study.run import jobs_at_once, tasks_of
 from winsome.tasks.graph import OnFraction, Task
+from winsome.training.conditions import Conditions
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,7 @@ class Step:
 
     task: Task
     study: Study
+    data_digest: str  # of the study's images
     label: str
     places: Places  # what it fills
 
@@ -48,28 +54,36 @@ def plan_sweep(studies: Sequence[Study], folder: Path, *, command: str, finish: 
     Raises:
         WinsomeError: data or networks cannot be had; all studies that want them are named.
     """
-    _refuse_what_cannot_run(studies)
+    refused: list[str] = []
     steps: list[Step] = []
+    images: dict[DataSpec, ImageData] = {}
     for study in studies:
-        place = folder / study.name
-        tasks = tasks_of(study, place, first=len(steps))
-        jobs = range(len(steps), len(steps) + len(tasks))
-        steps += [Step(task, study, job.label, results_of(job, study, place)) for job, task in tasks.items()]
-        work = partial(_gather, study, place, command, finish)
-        gather = Task(work, cost=0.0, is_done=partial(_is_gathered, study, place, finish), needs=frozenset(jobs))
-        steps.append(Step(gather, study, "results", {}))
+        try:
+            if study.data not in images:
+                images = {study.data: study.data.load()}  # of the last study alone: those of all may not fit into memory
+            conditions = conditions_of(study, images[study.data])
+        except WinsomeError as error:
+            refused.append(f"{study.name}: {error}")
+            continue
+        steps += _steps(study, StudyFolder(folder / study.name), conditions, command, finish, first=len(steps))
+    if refused:
+        raise WinsomeError("; ".join(refused))
     return _sharing(steps)
 
 
-def _refuse_what_cannot_run(studies: Sequence[Study]) -> None:
-    refused = []
-    for study in studies:
-        try:
-            conditions_of(study)
-        except WinsomeError as error:
-            refused.append(f"{study.name}: {error}")
-    if refused:
-        raise WinsomeError("; ".join(refused))
+def _steps(
+    study: Study, folder: StudyFolder, conditions: Conditions, command: str, finish: Finish | None, *, first: int
+) -> list[Step]:
+    jobs, digest = jobs_of(study, at_once=jobs_at_once(conditions)), conditions.data.digest()
+    tasks = tasks_of(study, jobs, folder, first=first)
+    steps = [
+        Step(task, study, digest, job.label, results_of(job, study, folder, stacked=conditions.stacked))
+        for job, task in zip(jobs, tasks, strict=True)
+    ]
+    work = partial(_gather, study, folder.path, command, finish)
+    done = partial(_is_gathered, study, folder.path, finish)
+    gather = Task(work, cost=0.0, is_done=done, needs=frozenset(range(first, first + len(tasks))))
+    return [*steps, Step(gather, study, digest, "results", {})]
 
 
 def _sharing(steps: Sequence[Step]) -> tuple[Step, ...]:
@@ -110,7 +124,7 @@ def _gather(study: Study, folder: Path, command: str, finish: Finish | None, _on
     start = time.perf_counter()
     if finish is not None:  # a kill between the two must not leave an old page beside new results
         (folder / finish.leaves).unlink(missing_ok=True)
-    collect(study, folder, command=command)
+    collect(study, folder, conditions_here(study), command=command)
     if finish is not None:
         finish.call(folder)
     return time.perf_counter() - start

@@ -51,18 +51,22 @@ def run_sweep(
         steps: from `plan_sweep`, for the same folder.
         folder: of the sweep.
         runner: who runs the jobs.
-        watch: told of everything that happens to a step, by its number.
+        watch: hears of everything that happens to a step, by its number.
 
     Raises:
         WinsomeError: a study's folder was made with another configuration.
         BrokenExecutor: the runner is gone (a worker of a process pool was killed).
     """
-    studies = list(dict.fromkeys(step.study for step in steps))
-    for study in studies:  # all before any is taken: one that had grown could not shrink again when another is refused
-        take(study, folder / study.name, write=False)
+    digests = {step.study: step.data_digest for step in steps}
+    studies = list(digests)
+    for (
+        study,
+        digest,
+    ) in digests.items():  # all before any is taken: one that had grown could not shrink again when another is refused
+        take(study, folder / study.name, data_digest=digest, write=False)
     with runner as opened:  # before anything is written: there may be no cluster
-        for study in studies:
-            take(study, folder / study.name)
+        for study, digest in digests.items():
+            take(study, folder / study.name, data_digest=digest)
         _write(folder, studies, Ended(0.0, (), ()))
         so_far = Outcome()
 

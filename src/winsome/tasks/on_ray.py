@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from winsome.errors import WinsomeError
-from winsome.tasks.graph import Runner, Tell, Work
-from winsome.tasks.processes import quiet_worker, sendable, telling
+from winsome.tasks.graph import Report, Runner, Work
+from winsome.tasks.processes import quiet_worker, sendable, throttled
 
 LOCAL = "local"
-TELL_EVERY = 1.0  # seconds: every word of a worker is a message through the cluster
+REPORT_EVERY = 1.0  # seconds: every report of a worker is a message through the cluster
 
 
 @contextmanager
@@ -59,16 +59,16 @@ def ray_runner(
             raise WinsomeError(f"Ray cannot run this: {error}") from error
         begin = partial(_begin, max(1, math.floor(cpus)), Path.cwd(), prepare)
 
-        def submit(number: int, work: Work, _tell: Tell) -> Future[float]:
+        def submit(number: int, work: Work, _report: Report) -> Future[float]:
             try:
-                words = ray.cloudpickle.dumps(work)
+                payload = ray.cloudpickle.dumps(work)
             except Exception as error:  # whatever the user's own objects raise: other studies go on
                 return _failed(WinsomeError(f"it cannot be sent to other processes ({error}): use --no-ray --workers 1"))
-            return _unwrapped(remote.remote(number, words, messages, begin).future())
+            return _unwrapped(remote.remote(number, payload, messages, begin).future())
 
-        def poll(tell: Tell) -> None:
+        def poll(report: Report) -> None:
             for number, fraction in _drain(messages):
-                tell(number, fraction)
+                report(number, fraction)
 
         # Ray's own count is of whole cores: three runs of a third each would share the one core meant for one.
         yield Runner(submit, poll, at_once=at_once if address == LOCAL else None)
@@ -177,12 +177,12 @@ def _begin(threads: int, folder: Path, prepare: Callable[[], object] | None) -> 
         prepare()
 
 
-def winsome_run(number: int, words: bytes, messages: Any, begin: Callable[[], object]) -> float:
+def winsome_run(number: int, payload: bytes, messages: Any, begin: Callable[[], object]) -> float:
     begin()
-    work: Work = pickle.loads(words)
+    work: Work = pickle.loads(payload)
 
-    def tell(fraction: float) -> None:
+    def report(fraction: float) -> None:
         with contextlib.suppress(Exception):  # a lost queue must not cost a training
             messages.put_nowait((number, fraction))
 
-    return sendable(work)(telling(tell, TELL_EVERY))
+    return sendable(work)(throttled(report, REPORT_EVERY))

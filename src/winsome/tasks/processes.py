@@ -8,7 +8,6 @@ import os
 import pickle
 import queue
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,24 +19,28 @@ from typing import TypeAlias
 
 import torch
 
-from winsome.tasks.graph import OnFraction, Runner, Tell, Work
+from winsome.tasks.graph import OnFraction, Report, Runner, Work
 
 Messages: TypeAlias = "Queue[tuple[int, float]]"
-TELL_EVERY = 0.3  # seconds between two words of a worker on its progress
+REPORT_EVERY = 0.3  # seconds between two reports of a worker on its progress
+
+
+# In a worker: where it says how far it is. An initializer has no other way to hand something to the tasks after it.
+_messages_of_worker: list[Messages] = []
 
 
 def this_process() -> Runner:
     """One task after another, right here."""
 
-    def submit(number: int, work: Work, tell: Tell) -> Future[float]:
+    def submit(number: int, work: Work, report: Report) -> Future[float]:
         future: Future[float] = Future()
-        tell(number, 0.0)
+        report(number, 0.0)
         try:
-            future.set_result(work(lambda fraction: tell(number, fraction)))
+            future.set_result(work(lambda fraction: report(number, fraction)))
         except Exception as error:
             future.set_exception(error)
         except SystemExit as error:
-            future.set_exception(_told(error))
+            future.set_exception(_as_text(error))
         return future
 
     return Runner(submit, lambda _: None, at_once=1)
@@ -57,13 +60,13 @@ def processes(workers: int, *, prepare: Callable[[], object] | None = None) -> I
     threads = max(1, len(os.sched_getaffinity(0)) // workers)
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin_worker, initargs=(messages, threads, prepare))
 
-    def submit(number: int, work: Work, _tell: Tell) -> Future[float]:
+    def submit(number: int, work: Work, _report: Report) -> Future[float]:
         with _interrupts_held():  # a worker inherits it: Ctrl-C is for this process, which ends the others
             return pool.submit(_in_worker, number, work)
 
-    def poll(tell: Tell) -> None:
+    def poll(report: Report) -> None:
         for number, fraction in _drain(messages):
-            tell(number, fraction)
+            report(number, fraction)
 
     try:
         yield Runner(submit, poll)
@@ -87,30 +90,30 @@ def sendable(work: Work) -> Work:
         try:
             return work(on_fraction)
         except SystemExit as error:
-            raise _told(error) from error
+            raise _as_text(error) from error
         except Exception as error:
             try:
                 pickle.loads(pickle.dumps(error))
             except Exception:  # whatever an error's own pickling raises: the error itself must not be lost
-                raise _told(error) from error
+                raise _as_text(error) from error
             raise
 
     return do
 
 
-def _told(error: BaseException) -> RuntimeError:
+def _as_text(error: BaseException) -> RuntimeError:
     """An error in words."""
     return RuntimeError(f"{type(error).__name__}: {error}")
 
 
-def telling(tell: Callable[[float], None], every: float = TELL_EVERY) -> Callable[[float], None]:
+def throttled(report: Callable[[float], None], every: float = REPORT_EVERY) -> Callable[[float], None]:
     """The same, but silent for some seconds after each word."""
     last = [time.monotonic()]
 
     def on_fraction(fraction: float) -> None:
         if time.monotonic() - last[0] > every:
             last[0] = time.monotonic()
-            tell(fraction)
+            report(fraction)
 
     return on_fraction
 
@@ -141,7 +144,7 @@ def _interrupts_held() -> Iterator[None]:
 def _begin_worker(messages: Messages, threads: int, prepare: Callable[[], object] | None) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     quiet_worker(threads)
-    setattr(sys.modules[__name__], "_messages", messages)  # noqa: B010 - the one thing that an initializer can hand to its jobs
+    _messages_of_worker.append(messages)
     if prepare is not None:
         prepare()
 
@@ -155,5 +158,4 @@ def _end_with_parent() -> None:
 
 
 def _in_worker(number: int, work: Work) -> float:
-    messages: Messages = getattr(sys.modules[__name__], "_messages")  # noqa: B009
-    return sendable(work)(telling(lambda fraction: messages.put((number, fraction))))
+    return sendable(work)(throttled(lambda fraction: _messages_of_worker[-1].put((number, fraction))))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from torch import nn
 
 from winsome.data.images import ImageData
 from winsome.training.precision import Precision
@@ -26,3 +27,8 @@ class Conditions:
     def device(self) -> torch.device:
         """Where the data lies."""
         return self.data.train.labels.device
+
+    def placed(self, network: nn.Module) -> nn.Module:
+        """A network on the device and in the memory layout that it trains in."""
+        network = network.to(self.device)
+        return network.to(memory_format=torch.channels_last) if self.precision.channels_last else network

@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 import torch
 from torch import nn
 
 from winsome.errors import WinsomeError
-
-
-class Schedule(Protocol):
-    """The learning rate over a training, as a factor of its peak."""
-
-    def __call__(self, epoch: float, epochs: int) -> float:
-        """The factor at `epoch` (a fraction counts steps within it) of `epochs`."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -132,7 +124,28 @@ class Training:
     def record(self) -> dict[str, Any]:
         """The settings as JSON values."""
         kinds = {"optimizer": type(self.optimizer).__name__, "schedule": type(self.schedule).__name__}
-        fields = asdict(self)
-        if not self.sync_batch_norm:
-            del fields["sync_batch_norm"]
-        return fields | {key: {"kind": kind, **fields[key]} for key, kind in kinds.items()}
+        values = asdict(self)
+        return values | {key: {"kind": kind, **values[key]} for key, kind in kinds.items()}
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Training:
+        """What `record()` has written; other entries, such as the warm-up before a search's level 0, are left alone.
+
+        Raises:
+            WinsomeError: it is no record of a training.
+        """
+        kinds: dict[str, Mapping[str, type]] = {"optimizer": OPTIMIZERS, "schedule": SCHEDULES}
+        try:
+            own = {field.name: record[field.name] for field in fields(cls)}
+            for key, known in kinds.items():
+                values = dict(own[key])
+                kind = known[values.pop("kind")]
+                # Tuples became lists when they were written.
+                own[key] = kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+            return cls(**own)
+        except (KeyError, TypeError, ValueError) as error:
+            raise WinsomeError(f"this is no record of a training ({error!r}): {dict(record)}") from error
+
+
+OPTIMIZERS: dict[str, type] = {kind.__name__: kind for kind in (SGD, Adam)}
+SCHEDULES: dict[str, type] = {kind.__name__: kind for kind in (Constant, StepDecay, Cosine)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,18 +17,18 @@ from winsome import distributed
 from winsome.data.batches import steps_per_epoch
 from winsome.level import Level
 from winsome.methods import Method
+from winsome.own_names import OwnNames, holding
 from winsome.runs import checkpoint
 from winsome.runs.search_folder import read_checkpoint, write_checkpoint
 from winsome.search import Search
 from winsome.seeding import seeded, stream_seed
 from winsome.signed_mask import SignedMask, stack_masks
 from winsome.stacking import stack, unstack
-from winsome.state import full_state
 from winsome.training.conditions import Conditions
 from winsome.training.evaluation import evaluate, re_estimate_statistics
 from winsome.training.loop import Networks, train
 from winsome.training.settings import Training
-from winsome.while_training import on_level
+from winsome.while_training import Progress, WhileTraining, on_level, plain
 
 OnFraction = Callable[[float], None]  # of the job's training done, in [0, 1]
 Metrics = dict[str, Any]
@@ -67,8 +67,8 @@ def search_together(
         conditions: what they train on.
         training_of: the training of a level, by its number.
         last_level: where to stop.
-        on_fraction: told how much of the training is done.
-        on_level: told of every level that is finished, or was.
+        on_fraction: hears how much of the training is done.
+        on_level: hears of every level that is finished, or was.
         save_every: steps between checkpoints inside a level; 0 for none. Stacked levels are short and take none.
     """
     total = sum(training_of(number).epochs for number in range(last_level + 1))
@@ -102,14 +102,18 @@ def _stacked_level(
     together = stack(models).to(conditions.device)
     mask = stack_masks([level.mask for _, level in pairs])
     interpolation = [stream_seed(seed, "interpolation") for seed in seeds]
-    while_training = on_level(method.while_training, pairs[0][1].number)
-    with seeded(seeds[0], "training"), mask.enforced_on(together), while_training(together, interpolation, mask):
+    part = on_level(method.while_training, pairs[0][1].number)
+    with (
+        seeded(seeds[0], "training"),
+        mask.enforced_on(together),
+        holding(part, together, interpolation, mask) as (own, _),
+    ):
         train(
             Networks(together, seeds, [_name(search, level) for search, level in pairs], stacked=True),
             conditions.data,
             training,
             training.optimizer(together.parameters(), stacked=True),
-            _stacked_steps(pairs, together, training.epochs * steps_per_epoch(conditions.data, training.batch_size)),
+            _stacked_steps(pairs, own, training.epochs * steps_per_epoch(conditions.data, training.batch_size)),
             precision=conditions.precision,
             on_epoch=lambda epoch, _: on_epoch(epoch),
         )
@@ -124,14 +128,14 @@ def _name(search: Search, level: Level) -> str:
     return f"search seed {search.seed}, level {level.number}"
 
 
-def _stacked_steps(pairs: Sequence[tuple[Search, Level]], together: nn.Module, total: int) -> Iterator[int]:
+def _stacked_steps(pairs: Sequence[tuple[Search, Level]], own: OwnNames, total: int) -> Iterator[int]:
     """The training steps of levels that train as one stack; every member's early network is kept on the way."""
     first = pairs[0][1]
     for step in range(first.first_step, total):
         if first.number == 0 and step == first.method.rewind.step:
-            unstack(together, [search.model for search, _ in pairs])
-            for search, level in pairs:
-                level.keep_early(full_state(search.model))
+            state = own.state()
+            for member, (_, level) in enumerate(pairs):
+                level.keep_early({name: value[member].clone() for name, value in state.items()})
         yield step
 
 
@@ -193,6 +197,7 @@ def train_from_scratch(
     conditions: Conditions,
     training: Training,
     *,
+    while_training: WhileTraining = plain,
     curve_at: Sequence[int] = (),
     on_fraction: OnFraction = lambda _: None,
 ) -> list[Metrics]:
@@ -202,10 +207,11 @@ def train_from_scratch(
         starts: the networks.
         conditions: what they train on.
         training: its settings.
+        while_training: a context around the training; where networks train as a stack, one that can act on it.
         curve_at: epochs after which a learning curve is taken.
-        on_fraction: told how much of the training is done.
+        on_fraction: hears how much of the training is done.
     """
-    settings = _Scratch(conditions, training, curve_at)
+    settings = _Scratch(conditions, training, while_training, curve_at)
     seeds, names = [start.seed for start in starts], [start.name for start in starts]
     if conditions.stacked:
         modules = [start.module for start in starts]
@@ -231,6 +237,7 @@ class _Scratch:
 
     conditions: Conditions
     training: Training
+    while_training: WhileTraining
     curve_at: Sequence[int]
 
 
@@ -238,19 +245,32 @@ def _train_from_scratch(
     networks: Networks, mask: SignedMask, settings: _Scratch, on_fraction: OnFraction, checkpoint_file: Path | None = None
 ) -> list[Metrics]:
     network, conditions, training, curve_at = networks.module, settings.conditions, settings.training, settings.curve_at
+    part, contexts = settings.while_training, [stream_seed(seed, "interpolation") for seed in networks.seeds]
     curves: list[list[tuple[int, float]]] = [[] for _ in networks.seeds]
+    # What a context adds to the network would act on its copies, too: they are judged without it.
+    plainly = copy.deepcopy(network) if curve_at and part is not plain else None
     distributed.agree(f"{networks.name(0)}: the signed mask", mask.digest, "all ranks must read the same ticket")
 
     def on_epoch(epoch: int, _loss: torch.Tensor) -> None:
         on_fraction(epoch / training.epochs)
         if epoch in curve_at and epoch < training.epochs:
-            for curve, member in zip(curves, judge(network, conditions, members=networks.members), strict=True):
+            judged_as = network
+            if plainly is not None:
+                judged_as = plainly
+                plainly.load_state_dict(own.state())
+            for curve, member in zip(curves, judge(judged_as, conditions, members=networks.members), strict=True):
                 curve.append((epoch, member["accuracy"]))
 
-    with seeded(networks.seeds[0], distributed.by_rank("training")), mask.enforced_on(network):
+    with (
+        seeded(networks.seeds[0], distributed.by_rank("training")),
+        mask.enforced_on(network),
+        holding(part, network, contexts if networks.stacked else contexts[0], mask) as (own, progress),
+    ):
         optimizer = training.optimizer(network.parameters(), stacked=networks.stacked)
         total = training.epochs * steps_per_epoch(conditions.data, training.batch_size)
-        steps = range(total) if checkpoint_file is None else _kept_steps(checkpoint_file, total, network, optimizer, curves[0])
+        steps: Iterable[int] = range(total)
+        if checkpoint_file is not None:
+            steps = _kept_steps(checkpoint_file, total, (network, optimizer, progress), curves[0])
         train(networks, conditions.data, training, optimizer, steps, precision=conditions.precision, on_epoch=on_epoch)
     judged = judge(network, conditions, members=networks.members)
     for curve, member in zip(curves, judged, strict=True):
@@ -260,15 +280,15 @@ def _train_from_scratch(
 
 
 def _kept_steps(
-    file: Path, total: int, network: nn.Module, optimizer: Optimizer, curve: list[tuple[int, float]]
+    file: Path, total: int, trained: tuple[nn.Module, Optimizer, Progress], curve: list[tuple[int, float]]
 ) -> Iterator[int]:
     """The training steps of a network from its checkpoint on, which is written anew every few steps; its curve goes along."""
     saved = read_checkpoint(file)
-    first = checkpoint.restore(saved, network, optimizer, {}, default=0)
+    first = checkpoint.restore(saved, *trained, default=0)
     if saved is not None:
         curve[:] = [(epoch, accuracy) for epoch, accuracy in saved[1]["curve"]]
     for step in range(first, total):
         if step > first and step % SAVE_EVERY == 0:
-            tensors, record = checkpoint.take(network, optimizer, {}, step=step, level=0)
+            tensors, record = checkpoint.take(*trained, step=step, level=0)
             write_checkpoint(file, tensors, {**record, "curve": curve})
         yield step

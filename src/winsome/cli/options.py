@@ -1,0 +1,170 @@
+"""Options that several commands have: each group is a value, and knows what it stands for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import UseAppendAction, arg
+
+from winsome.analysis.connectivity import Statistics, one_epoch
+from winsome.cli import choices
+from winsome.data.image_store import OnCorrupt
+from winsome.data.spec import DataSpec
+from winsome.errors import WinsomeError
+from winsome.models.spec import NetworkSpec
+from winsome.training.probe import ProbeSpec
+
+Unset = arg(help_behavior_hint="")  # where no default is to be shown
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """Which part of a data set, and where it lies.
+
+    Attributes:
+        data_dir: Folder of local parquet files (imagenet: or shards, or images) with the data set, instead of a download.
+        train_images: Train on a stratified part of this many images.
+        test_images: Judge on a stratified part of this many images.
+        image_size: Pixels of a side to which every image is resized (imagenet: 224).
+        on_corrupt: Whether an image of imagenet that cannot be decoded stops, or is left out, named and counted.
+    """
+
+    data_dir: Annotated[Path | None, Unset] = None
+    train_images: Annotated[int | None, Unset] = None
+    test_images: Annotated[int | None, Unset] = None
+    image_size: Annotated[int | None, Unset] = None
+    on_corrupt: OnCorrupt = "stop"
+
+    def of(self, name: str, *, validation: bool = False) -> DataSpec:
+        """These images of a data set."""
+        parts = (self.train_images, self.test_images, validation, self.image_size)
+        return DataSpec(name, self.data_dir, *parts, self.on_corrupt)
+
+
+@dataclass(frozen=True)
+class KnownDataOptions:
+    """Data that a run or ticket knows, and what is to be other than there.
+
+    Attributes:
+        data: Data set or folder; by default what the ticket or the run was found with.
+        data_dir: Folder of local parquet files with the data set, instead of a download.
+        train_images: Train on a stratified part of this many images; by default as many as the ticket or the run had.
+        test_images: Judge on a stratified part of this many images.
+        on_corrupt: Whether an image of imagenet that cannot be decoded stops, or is left out, named and counted.
+    """
+
+    data: Annotated[str | None, Unset] = None
+    data_dir: Annotated[Path | None, Unset] = None
+    train_images: Annotated[int | None, Unset] = None
+    test_images: Annotated[int | None, Unset] = None
+    on_corrupt: OnCorrupt = "stop"
+
+    def named(self) -> DataSpec | None:
+        """The data asked for by name, if any."""
+        if self.data is None:
+            return None
+        return DataSpec(self.data, self.data_dir, self.train_images, self.test_images, on_corrupt=self.on_corrupt)
+
+    def over(self, known: DataSpec) -> DataSpec:
+        """The data that are known, and of these what was asked for."""
+        return replace(
+            known,
+            data_dir=self.data_dir,
+            train_images=self.train_images or known.train_images,
+            test_images=self.test_images or known.test_images,
+            on_corrupt=self.on_corrupt,
+        )
+
+
+@dataclass(frozen=True)
+class NetworkOptions:
+    """Which network.
+
+    Attributes:
+        network: For example residual_mlp, small_conv, resnet20, resnet50, mobilenet_v2, mlp_mixer, or any torchvision name.
+        network_option: An option of the network, name=value; may be given several times.
+    """
+
+    network: Annotated[str | None, Unset] = None
+    network_option: Annotated[UseAppendAction[tuple[str, ...]], Unset] = ()
+
+    def of(self, default: NetworkSpec) -> NetworkSpec:
+        """The network asked for; the default one with the options asked for."""
+        options = choices.network_options(self.network_option)
+        return replace(default, options=options) if self.network is None else NetworkSpec(self.network, options)
+
+
+@dataclass(frozen=True)
+class ComputeOptions:
+    """How trainings use the machine.
+
+    Attributes:
+        sync_batch_norm: Under torchrun, BatchNorm over the images of all ranks instead of each rank's own.
+        fast: bf16 and channels_last where this machine gains from them.
+        compiled: Train by torch.compile, on a GPU as CUDA graphs: every training compiles first, which takes up to a minute.
+    """
+
+    sync_batch_norm: bool = False
+    fast: bool = True
+    compiled: bool = False
+
+
+@dataclass(frozen=True)
+class ProbeOptions:
+    """Which training images a score that looks at data is shown.
+
+    Attributes:
+        probe_images: Training images that a score which looks at data is shown, drawn by the search's seed.
+        probe_batch: Images in a batch of these.
+        probe_augmented: Augment them as in training.
+        probe_training: The network is in training mode meanwhile, in which BatchNorm takes a batch's statistics.
+    """
+
+    probe_images: int = 128
+    probe_batch: int = 128
+    probe_augmented: bool = False
+    probe_training: bool = True
+
+    def spec(self) -> ProbeSpec:
+        """The same for a study."""
+        batch = min(self.probe_batch, self.probe_images)
+        return ProbeSpec(self.probe_images, batch, self.probe_augmented, self.probe_training)
+
+
+@dataclass(frozen=True)
+class StatisticsOptions:
+    """BatchNorm statistics along a line.
+
+    Attributes:
+        statistics: Training images from which BatchNorm statistics are re-estimated at every point: a number, epoch (all,
+            augmented), or none (the stored ones, interpolated). By default 1000, or what the study has.
+        statistics_batch: Images in a batch of these; 250, or 128 for epoch.
+        statistics_augmented: Augment these images as in training; epoch always does.
+    """
+
+    statistics: Annotated[str | None, Unset] = None
+    statistics_batch: Annotated[int | None, Unset] = None
+    statistics_augmented: bool = True
+
+    def of(self, usual: int) -> Statistics | None:
+        """The statistics asked for; of so many images where nothing was."""
+        if self.statistics == "none":
+            if self.statistics_batch is not None:
+                raise WinsomeError("--statistics none takes no images; leave --statistics-batch out")
+            return None
+        if self.statistics == "epoch":
+            return one_epoch(self.statistics_batch or 128)
+        if self.statistics is not None and not self.statistics.isdigit():
+            raise WinsomeError(f"--statistics is a number of training images, epoch, or none; got {self.statistics!r}")
+        images = int(self.statistics) if self.statistics is not None else usual
+        return Statistics(images, self.statistics_batch or 250, self.statistics_augmented)
+
+
+ALL_DATA = DataOptions()
+AS_KNOWN = KnownDataOptions()
+USUAL_NETWORK = NetworkOptions()
+USUAL_COMPUTE = ComputeOptions()
+USUAL_PROBE = ProbeOptions()
+USUAL_STATISTICS = StatisticsOptions()
