@@ -275,7 +275,7 @@ def _search_record(name: str, lowest: float, levels: int) -> SearchRecord:
         "citations": ["renda2020comparing"],
         "score": "magnitude",
         "allocation": "globally",
-        "rewinding": "KeepWeights",
+        "rewinding": "KeepWeights(step=0)",
         "while_training": "plain",
         "masks": "",
         "densities": [lowest ** (k / (levels - 1)) for k in range(levels)],

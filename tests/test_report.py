@@ -252,7 +252,7 @@ def test_what_was_run_is_said(written: dict[str, Path]) -> None:
         assert words in text
     assert "BatchNorm statistics were re-estimated on 1,000 training images" in text
     (searches,) = [table for table in page_of(written["usual"]).tables if table[0][0] == "Search"]
-    assert ["LRR", "magnitude", "globally", "KeepWeights", "plain", "11, from 0 to 10", "25\u00a0% a level"] in searches
+    assert ["LRR", "magnitude", "globally", "KeepWeights(step=0)", "plain", "11, from 0 to 10", "25\u00a0% a level"] in searches
 
 
 def test_warnings_stand_at_the_top_each_once(written: dict[str, Path]) -> None:

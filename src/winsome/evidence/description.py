@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
 import datetime
 import importlib.metadata
 import json
 import os
 import platform
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from winsome.about import about
 from winsome.evidence.results import ArmRecord, DataRecord, Hardware, SearchRecord, StudyDesign, StudyRecord
+from winsome.identity import name_of
 from winsome.prunable import prunable
 from winsome.study.arms import Arm, FoundNetwork, is_reported, kind_of
 from winsome.study.conditions import fresh_network
@@ -71,30 +68,15 @@ def _search(name: str, spec: SearchSpec) -> SearchRecord:
         "name": name,
         "label": method.label or name.replace("_", " "),
         "sentence": method.sentence,
-        "citations": list(method.citations),
-        "score": _part(method.score),
-        "allocation": _part(method.allocate),
-        "rewinding": _part(method.rewind),
-        "while_training": _part(method.while_training),
-        "masks": "" if spec.masks_of is None else f"of {spec.masks_of}, {_part(spec.borrow)}",
+        "citations": list(method.cited),
+        "score": name_of(method.score),
+        "allocation": name_of(method.allocate),
+        "rewinding": name_of(method.rewind),
+        "while_training": name_of(method.while_training),
+        "masks": "" if spec.masks_of is None else f"of {spec.masks_of}, {name_of(spec.borrow)}",
         "densities": list(method.densities),
         "training": None if spec.training is None else json.loads(json.dumps(spec.training.record())),
     }
-
-
-def _part(part: Callable[..., Any]) -> str:
-    """What a part of a method is called, and its values where it has any: `RewindTo, step 20`."""
-    values = []
-    if dataclasses.is_dataclass(part):
-        fields = {field.name: (getattr(part, field.name), field.default) for field in dataclasses.fields(part)}
-        values = [f"{name} {_value(value)}" for name, (value, default) in fields.items() if value != default]
-    return ", ".join([about(part).label, *values])
-
-
-def _value(value: Any) -> str:
-    if callable(value):
-        return _part(value)
-    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def _data(study: Study, conditions: Conditions) -> DataRecord:

@@ -11,7 +11,7 @@ from winsome.errors import WinsomeError
 from winsome.evidence.results import FILE_NAME as RESULTS
 from winsome.evidence.results import Results, Verdict, dense_entry, dense_names, densities_of, entry_of, read
 from winsome.files import read_json
-from winsome.report.sections import subtitle
+from winsome.report.sections import setting
 from winsome.report.verdicts import VerdictLine, verdict_line
 from winsome.sweep.run import FILE_NAME, FORMAT
 from winsome.wording import counted, mean_and_spread, percent
@@ -123,7 +123,7 @@ def _lines(name: str, results: Results | None, arms: Sequence[str]) -> list[Stud
         entries = [dense_entry(results) if arm in dense else entry_of(results, arm, density) for arm in arms]
         cells = [mean_and_spread(entry["mean"], entry["std"]) if entry is not None else "" for entry in entries]
         rows = len(densities) if place == 0 else 0
-        about = subtitle(results) + missing
+        about = setting(results) + missing
         found.append(StudyLine(name, f"{name}/report.html", about, rows, percent(density), cells))
     return found
 

@@ -58,7 +58,7 @@ def section(results: Results, place: str = "") -> Section:
     return Section(
         place=place,
         title=study["title"] or study["name"],
-        subtitle=subtitle(results),
+        subtitle=f"{setting(results)}, {_density_span(results)} of the weights",
         run=_run(results),
         setup=_setup(results),
         searches=search_table(results),
@@ -78,10 +78,10 @@ def section(results: Results, place: str = "") -> Section:
     )
 
 
-def subtitle(results: Results) -> str:
-    """`residual mlp on digits, 23.7 % and 5.63 % of the weights`."""
+def setting(results: Results) -> str:
+    """`residual mlp on digits`."""
     study = results["study"]
-    return f"{_name(study['network']['name'])} on {_name(study['data']['name'])}, {_density_span(results)} of the weights"
+    return f"{_name(study['network']['name'])} on {_name(study['data']['name'])}"
 
 
 def _table_note(results: Results) -> str:
