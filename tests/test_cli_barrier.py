@@ -21,9 +21,11 @@ from winsome.cli import main
 from winsome.data import subset
 from winsome.evidence import connectivity
 from winsome.evidence.connectivity import Settings, study_connectivity
-from winsome.evidence.pairs import PAIRS
+from winsome.evidence.pairs import pairs_of
 from winsome.figures.theme import NARROW, WIDE
 from winsome.files import read_json, read_state, write_json, write_state
+
+PAIRS = pairs_of({"searches": ["lrr", "aws"]})
 
 ARMS = tuple(f"planted_{method}{variant}" for method in ("aws", "lrr") for variant in ("", "_phi", "_reordered"))
 QUICK = ["--points", "3", "--test-images", "40"]

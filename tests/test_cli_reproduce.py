@@ -14,11 +14,13 @@ from test_recipes import shrunken
 from winsome import ticket_file
 from winsome.cli import main
 from winsome.cli.reproduce import _print_table
-from winsome.evidence.pairs import PAIRS
+from winsome.evidence.pairs import pairs_of
 from winsome.files import read_json, write_json
 from winsome.recipes import catalogue
 from winsome.recipes.recipe import MakeRecipe, Recipe, Scale
 from winsome.study.jobs import Job, SearchJob, run_job
+
+PAIRS = pairs_of({"searches": ["lrr", "aws"]})
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 FIND = [

@@ -7,7 +7,7 @@ import importlib
 import linecache
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -49,6 +49,12 @@ class UserFile:
             del sys.modules[self.module_name]
             raise
         return module
+
+
+def load_files(files: Sequence[UserFile]) -> None:
+    """Load them: what a worker does before it is sent objects that are defined in them."""
+    for file in files:
+        file.load()
 
 
 @dataclass(frozen=True)

@@ -4,48 +4,89 @@ from __future__ import annotations
 
 import ast
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from winsome.about import about, taken_by
 from winsome.errors import WinsomeError, unknown
-from winsome.methods import METHODS, Method
-from winsome.study.arms import ARMS, Arm
+from winsome.methods import METHODS, Method, make_method
+from winsome.rewinding import REWINDS, Rewind
+from winsome.study.arms import Arm
+from winsome.user_code import UserFile, by_name
 
-# Short names of the two methods that are compared all the time.
-SHORT = {"lrr": "learning_rate_rewinding", "frozen": "lrr_with_frozen_norms", "wr": "weight_rewinding"}
+# Every method by its name, and by its short one.
+_SHORT: dict[str, Callable[..., Method]] = {about(make).short: make for make in METHODS.values() if about(make).short}
+METHOD_NAMES = METHODS | _SHORT
 
 
-def method(name: str, *, levels: int, rate: float, rewind_step: int) -> Method:
-    """The method of this name, with its densities."""
-    full = SHORT.get(name, name)
-    if full not in METHODS:
-        raise unknown("method", name, [*METHODS, *SHORT])
-    options = {"step": rewind_step} if rewinds_to_a_step(full) else {}
-    return METHODS[full](levels, rate, **options)
+def method(name: str, **options: Any) -> Method:
+    """The method of this name, made with those of the options that it takes.
+
+    Args:
+        name: one of `METHODS`, its short name, or one's own as FILE.py:NAME or PACKAGE.MODULE:NAME: a `Method`, or a
+            function that returns one.
+        options: such as `levels`, `rate` and `step`.
+    """
+    found = by_name(name, METHOD_NAMES, "method").value
+    return found if isinstance(found, Method) else make_method(found, **options)
+
+
+def method_lines() -> str:
+    """A line for every method, for help: its name, what it does, and its short name where that is another."""
+    width = max(map(len, METHODS))
+    lines = []
+    for name, make in METHODS.items():
+        said = about(make)
+        short = f" (short: {said.short})" if said.short not in ("", name) else ""
+        lines.append(f"  {name:{width}}  {said.sentence}{short}")
+    return "\n".join(lines)
+
+
+def files_of(names: Sequence[str]) -> tuple[UserFile | None, ...]:
+    """The files of the user's that methods of these names are from, which workers have to load."""
+    return tuple(by_name(name, METHOD_NAMES, "method").file for name in names)
+
+
+def search_name(name: str) -> str:
+    """What a search by this method is called in a study: the method's name without the file or module that it is from."""
+    return name.rpartition(":")[2]
 
 
 def rewinds_to_a_step(name: str) -> bool:
     """Whether the method of this name asks for a training step to go back to."""
-    return "step" in inspect.signature(METHODS[SHORT.get(name, name)]).parameters
+    found = by_name(name, METHOD_NAMES, "method").value
+    return not isinstance(found, Method) and "step" in inspect.signature(found).parameters
 
 
-def arms(names: Sequence[str]) -> tuple[Arm, ...]:
+def rewind(name: str, *, step: int) -> Rewind:
+    """The rewind of this name: a class, made for a step, or an object of one's own."""
+    found = by_name(name, REWINDS, "rewind").value
+    made: Rewind = found(**taken_by(found, {"step": step})) if isinstance(found, type) else found
+    return made
+
+
+def arms(names: Sequence[str], known: Mapping[str, Arm]) -> tuple[Arm, ...]:
     """The arms of these names."""
     for name in names:
-        if name not in ARMS:
-            raise unknown("arm", name, ARMS)
-    return tuple(ARMS[name] for name in dict.fromkeys(names))
+        if name not in known:
+            raise unknown("arm", name, known)
+    return tuple(known[name] for name in dict.fromkeys(names))
 
 
-def network_options(pairs: Sequence[str]) -> tuple[tuple[str, Any], ...]:
+def values(pairs: Sequence[str], option: str) -> dict[str, Any]:
     """`width=32` and the like as values; what is no Python literal is text."""
-    options: dict[str, Any] = {}
+    found: dict[str, Any] = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals:
-            raise WinsomeError(f"network options are written name=value, got {pair!r}")
+            raise WinsomeError(f"{option} is written name=value, got {pair!r}")
         try:
-            options[key.replace("-", "_")] = ast.literal_eval(value)
+            found[key.replace("-", "_")] = ast.literal_eval(value)
         except (ValueError, SyntaxError):
-            options[key.replace("-", "_")] = value
-    return tuple(sorted(options.items()))
+            found[key.replace("-", "_")] = value
+    return found
+
+
+def network_options(pairs: Sequence[str]) -> tuple[tuple[str, Any], ...]:
+    """The options of a network, sorted."""
+    return tuple(sorted(values(pairs, "--network-option").items()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +11,7 @@ from tyro.conf import Positional, arg
 
 from winsome.cli import choices
 from winsome.cli.console import open_console
+from winsome.cli.method_options import AS_THE_METHOD_SAYS, PartOptions
 from winsome.cli.options import (
     ALL_DATA,
     USUAL_COMPUTE,
@@ -65,6 +67,7 @@ class SearchOptions:
 
 
 AS_IN_THE_PAPER = SearchOptions()
+_METHODS = "      (the methods)"
 
 
 def find(
@@ -76,6 +79,7 @@ def find(
     images: Annotated[DataOptions, arg(name="")] = ALL_DATA,
     save_to: Path | None = None,
     search: Annotated[SearchOptions, arg(name="")] = AS_IN_THE_PAPER,
+    parts: Annotated[PartOptions, arg(name="")] = AS_THE_METHOD_SAYS,
     prune_classifier: bool = False,
     probe: Annotated[ProbeOptions, arg(name="")] = USUAL_PROBE,
     seed: int = 0,
@@ -86,34 +90,31 @@ def find(
 
     Every finished level leaves level-NN.ticket, which `winsome plant` puts on a fresh network. Run it again to continue a
     search that was stopped. Methods:
-      imp                      weights go back to initialisation at every level (arXiv:1803.03635)
-      weight_rewinding         weights go back to training step --rewind-step; short: wr (arXiv:1912.05671)
-      learning_rate_rewinding  weights stay, the schedule restarts; short: lrr (arXiv:2003.02389)
-      lrr_with_norm_rewinding  LRR, normalisation goes back to --rewind-step (arXiv:2402.19262)
-      aws                      LRR with randomly interpolated normalisation (arXiv:2504.05357)
-      lrr_with_frozen_norms    LRR with normalisation fixed at its start; short: frozen
+      (the methods)
 
     Args:
         data: digits (embedded), cifar10, cifar100, tiny_imagenet, imagenet, or a folder of images.
-        method: How tickets are searched for; the list is above.
+        method: How tickets are searched for; the list is above. One of your own: FILE.py:NAME or PACKAGE.MODULE:NAME.
         network: What is pruned.
         images: What it trains on.
         save_to: Folder of the run; by default runs/DATA-NETWORK-METHOD-seed-SEED.
         search: How deep it goes, and how its levels train.
+        parts: What is other than the method says.
         prune_classifier: Prune the classifier too, as arXiv:2402.19262 does.
         probe: What a score that looks at data is shown.
         seed: Of everything random in the search.
         compute: How it uses the machine.
         vary: What else the search does.
     """
-    chosen = choices.method(method, levels=search.levels, rate=search.rate, rewind_step=search.rewind_step)
-    if search.rewind_step and not vary.rewind_norms and not choices.rewinds_to_a_step(method):
+    chosen = parts.method(method, levels=search.levels, rate=search.rate, step=search.rewind_step)
+    takes_step = choices.rewinds_to_a_step(method) or parts.rewind is not None
+    if search.rewind_step and not vary.rewind_norms and not takes_step:
         raise WinsomeError(f"{method} has no step to rewind to; leave --rewind-step out, or add --rewind-norms")
     spec = images.of(data)
     loaded = spec.load() if vary.flip_signs else None
     per_epoch = steps_per_epoch(loaded, search.batch_size) if loaded is not None else 0
     one = OneSearch(
-        name=method,
+        name=choices.search_name(method),
         method=vary.of(
             chosen, seed=seed, rewind_step=search.rewind_step, epochs=search.level_epochs, steps_per_epoch=per_epoch
         ),
@@ -127,8 +128,12 @@ def find(
         compiled=compute.compiled,
         probe=probe.spec(),
     )
-    folder = save_to or Path("runs") / f"{Path(data).name}-{one.network.name}-{method}-seed-{seed}"
+    folder = save_to or Path("runs") / f"{Path(data).name}-{one.network.name}-{one.name}-seed-{seed}"
     _show(one, conditions_of(one.study, loaded), folder)
+
+
+# The list that help shows is METHODS itself.
+find.__doc__ = (find.__doc__ or "").replace(_METHODS, textwrap.indent(choices.method_lines(), "    "))
 
 
 def _show(one: OneSearch, conditions: Conditions, folder: Path) -> None:
@@ -137,7 +142,7 @@ def _show(one: OneSearch, conditions: Conditions, folder: Path) -> None:
     finished_already = place.is_finished(one.last_level)
     console.print(format_plan(plan(search.model, prune_classifier=one.prune_classifier)))
     console.print(f"{one.study.title}: {one.network.name}, {conditions.precision.label} on {conditions.device}")
-    if one.name in ("aws", "lrr_with_frozen_norms", "frozen") and not norm_parameters(search.model):
+    if "norms" in one.method.needs and not norm_parameters(search.model):
         console.print(f"the network has no normalisation parameters: {one.name} is learning-rate rewinding here")
 
     def on_level(level: Level) -> None:

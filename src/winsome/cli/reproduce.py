@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from tyro.conf import Positional
 
-from winsome.errors import unknown
 from winsome.recipes.recipe import Scale
+from winsome.user_code import Named, by_name
 from winsome.wording import rough_duration
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def reproduce(
     continue where it stopped. What recipes share, an earlier call's in the same folder included, is done once.
 
     Args:
-        names: Recipes, or `all`; `list` prints them.
+        names: Recipes, or `all`; `list` prints them. One of your own: FILE.py:NAME or PACKAGE.MODULE:NAME.
         scale: small takes minutes on two cores; paper is the papers' own set-up, and says first what it would cost.
         save_to: Folder of all recipes.
         seeds: Search seeds instead of the recipe's own: fewer for a quick look, more for narrower intervals.
@@ -54,25 +54,32 @@ def reproduce(
         estimate_only: Print what it would cost on this machine, and stop.
     """
     from winsome.cli.console import open_console, say
-    from winsome.recipes.catalogue import RECIPES
 
     if not names or names == ("list",):
         _print_list()
         return
-    for name in names:
-        if name not in (*RECIPES, "all"):
-            raise unknown("recipe", name, [*RECIPES, "all", "list"])
-    chosen = tuple(RECIPES) if "all" in names else tuple(dict.fromkeys(names))
+    chosen = {name: named for one in names for name, named in _recipes_named(one)}
+    if any(named.file for named in chosen.values()):
+        workers = 1  # what a file defines is known to this process alone
     console = open_console()
     earlier = _earlier(save_to, scale, data_dir)
     done = [places for _, places in earlier]
-    for name in chosen:
-        recipe = _adapted(RECIPES[name](scale), seeds, data_dir)
+    for name, named in chosen.items():
+        recipe = _adapted(named.value(scale), seeds, data_dir)
         say(console, (name, "bold"), f": {recipe.title}")
         if scale == "paper" or estimate_only:
             _print_estimate(console, recipe, earlier)
         if not estimate_only:
             _reproduce(console, name, recipe, save_to, scale, workers, done)
+
+
+def _recipes_named(text: str) -> list[tuple[str, Named]]:
+    """The recipes of a name on the command line, each with the name of its folder."""
+    from winsome.recipes.catalogue import RECIPES
+
+    if text == "all":
+        return [(name, Named(make)) for name, make in RECIPES.items()]
+    return [(text.rpartition(":")[2], by_name(text, RECIPES, "recipe"))]
 
 
 def _adapted(recipe: Recipe, seeds: int | None, data_dir: Path | None) -> Recipe:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import shlex
 import sys
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from tyro.conf import Positional, arg
 
 from winsome import distributed
+from winsome.about import taken_by
 from winsome.cli import choices
 from winsome.cli.display import Display, print_results
 from winsome.cli.options import (
@@ -22,97 +25,18 @@ from winsome.cli.options import (
     NetworkOptions,
     Unset,
 )
+from winsome.cli.study_options import AS_PRESET, AS_TRAINED, ExtentOptions, TrainingOptions
 from winsome.errors import WinsomeError
 from winsome.evidence.gather import collect, is_gathered
 from winsome.evidence.results import read
 from winsome.study import presets
+from winsome.study.compare import arms_of, compare
 from winsome.study.conditions import conditions_of
 from winsome.study.design import Study
 from winsome.study.folder import StudyFolder
 from winsome.study.jobs import is_done, jobs_of
 from winsome.study.run import jobs_at_once, run
-from winsome.training.settings import Training
-
-
-@dataclass(frozen=True)
-class ExtentOptions:
-    """How many searches, how deep, judged where.
-
-    Attributes:
-        levels: Prune-train rounds after the dense level 0.
-        rate: Fraction of the remaining weights removed per level, in (0, 1).
-        at_levels: Levels at which tickets are planted; by default the preset's, or the middle and the last one.
-        seeds: Search seeds: independent searches, the unit of every interval.
-        starts: Fresh starts for every ticket.
-    """
-
-    levels: Annotated[int | None, Unset] = None
-    rate: Annotated[float | None, Unset] = None
-    at_levels: Annotated[tuple[int, ...], Unset] = ()
-    seeds: Annotated[int | None, Unset] = None
-    starts: Annotated[int | None, Unset] = None
-
-    @property
-    def searches(self) -> dict[str, Any]:
-        """What a preset is asked for."""
-        given = {"levels": self.levels, "rate": self.rate}
-        return {name: value for name, value in given.items() if value is not None}
-
-    def over(self, base: Study) -> dict[str, Any]:
-        """Fields of a study."""
-        return {
-            "levels": tuple(sorted(set(self.at_levels or base.levels))),
-            "search_seeds": base.search_seeds if self.seeds is None else tuple(range(self.seeds)),
-            "starts": base.starts if self.starts is None else tuple(range(self.starts)),
-        }
-
-
-@dataclass(frozen=True)
-class TrainingOptions:
-    """How searches and planted networks train.
-
-    Attributes:
-        level_epochs: Epochs per level of a search.
-        warmup_epochs: Epochs before level 0's own.
-        epochs: Epochs from scratch.
-        search_learning_rate: Learning rate of the searches (constant).
-        learning_rate: Peak learning rate from scratch.
-        weight_decay: Weight decay of all trainings.
-        batch_size: Images per step.
-        curve_at: Epochs from scratch at which a learning curve is taken.
-    """
-
-    level_epochs: Annotated[int | None, Unset] = None
-    warmup_epochs: Annotated[int | None, Unset] = None
-    epochs: Annotated[int | None, Unset] = None
-    search_learning_rate: Annotated[float | None, Unset] = None
-    learning_rate: Annotated[float | None, Unset] = None
-    weight_decay: Annotated[float | None, Unset] = None
-    batch_size: Annotated[int | None, Unset] = None
-    curve_at: Annotated[tuple[int, ...] | None, arg(help_behavior_hint="", metavar="[INT [INT ...]]")] = None
-
-    def over(self, base: Study, *, sync_batch_norm: bool) -> dict[str, Any]:
-        """Fields of a study."""
-        searched = self._changed(base.search_training, self.level_epochs, self.search_learning_rate)
-        trained = self._changed(base.training, self.epochs, self.learning_rate)
-        return {
-            "warmup_epochs": base.warmup_epochs if self.warmup_epochs is None else self.warmup_epochs,
-            "search_training": replace(searched, sync_batch_norm=sync_batch_norm),
-            "training": replace(trained, sync_batch_norm=sync_batch_norm),
-            "curve_at": base.curve_at if self.curve_at is None else self.curve_at,
-        }
-
-    def _changed(self, base: Training, epochs: int | None, learning_rate: float | None) -> Training:
-        optimizer = base.optimizer
-        if learning_rate is not None:
-            optimizer = replace(optimizer, learning_rate=learning_rate)
-        if self.weight_decay is not None:
-            optimizer = replace(optimizer, weight_decay=self.weight_decay)
-        batch_size = base.batch_size if self.batch_size is None else self.batch_size
-        return replace(base, optimizer=optimizer, epochs=base.epochs if epochs is None else epochs, batch_size=batch_size)
-
-
-AS_PRESET, AS_TRAINED = ExtentOptions(), TrainingOptions()
+from winsome.user_code import UserFile, by_name, load_files
 
 
 def study(
@@ -123,6 +47,7 @@ def study(
     validation: bool = False,
     save_to: Path | None = None,
     network: Annotated[NetworkOptions, arg(name="")] = USUAL_NETWORK,
+    methods: Annotated[tuple[str, ...], Unset] = (),
     arms: tuple[str, ...] = (),
     more_arms: tuple[str, ...] = (),
     extent: Annotated[ExtentOptions, arg(name="")] = AS_PRESET,
@@ -138,11 +63,14 @@ def study(
     claim, and report.html. Run it again to continue where it stopped; a finished study only says so.
 
     Args:
-        data: digits (embedded, the default), digits-conv, cifar10, cifar100, tiny_imagenet, imagenet, or a folder of images.
+        data: digits (embedded, the default), digits-conv, cifar10, cifar100, tiny_imagenet, imagenet, or a folder of images;
+            or a study of your own: FILE.py:NAME or PACKAGE.MODULE:NAME, a Study or a function that returns one.
         images: What is trained and judged on.
         validation: Judge on a fifth of the train split instead of the test split: for tuning.
         save_to: Folder of the study; by default runs/study-DATA.
         network: What is pruned.
+        methods: Compare these methods instead, every two of them paired by search seed: names as of
+            `winsome find --method`, yours too.
         arms: Arms to run instead of the default ones; an unknown name lists them all.
         more_arms: Arms to run beside these; a finished study takes them up in its folder, as it does seeds and starts.
         extent: How many searches, how deep, judged where.
@@ -151,12 +79,17 @@ def study(
         compute: How trainings use the machine.
         plan_only: Print what would be run, and stop.
     """
-    base = _preset(data, network.network, extent)
+    base, file = _base(data, network.network, extent)
+    if methods:
+        base = compare(base, extent.methods(base, methods))
+    elif extent.densities:
+        raise WinsomeError("--densities are of the methods that are compared: name these with --methods lrr aws")
+    known = arms_of(base)
     chosen = replace(
         base,
         data=images.of(base.data.name, validation=validation),
         network=network.of(base.network),
-        arms=tuple(dict.fromkeys((*(choices.arms(arms) if arms else base.arms), *choices.arms(more_arms)))),
+        arms=tuple(dict.fromkeys((*(choices.arms(arms, known) if arms else base.arms), *choices.arms(more_arms, known)))),
         fast=compute.fast,
         compiled=compute.compiled,
         **extent.over(base),
@@ -166,29 +99,38 @@ def study(
     if plan_only:
         _print_plan(chosen)
         return
-    _run(chosen, folder, workers)
+    _run(chosen, folder, workers, (file, *choices.files_of(methods)))
 
 
-def _preset(data: str, network: str | None, extent: ExtentOptions) -> Study:
-    """The study that is usual for a data set."""
+def _base(data: str, network: str | None, extent: ExtentOptions) -> tuple[Study, UserFile | None]:
+    """The study that is usual for a data set, or one of the user's own, and the file that it is from."""
+    options = extent.searches
+    if ":" in data:
+        found = by_name(data, {}, "study")
+        made = found.value if isinstance(found.value, Study) else found.value(**taken_by(found.value, options))
+        if not isinstance(made, Study):
+            raise WinsomeError(
+                f"{data} gives a {type(made).__name__}; a winsome Study is wanted, or a function that returns one"
+            )
+        return made, found.file
     if data == "imagenet" and network is not None:
-        return presets.imagenet(network, **extent.searches)
-    if data in presets.PRESETS:
-        return presets.PRESETS[data](**extent.searches)
-    return presets.images(data, **extent.searches)
+        return presets.imagenet(network, **options), None
+    make = presets.PRESETS.get(data)
+    return (presets.images(data, **options) if make is None else make(**options)), None
 
 
-def _run(study: Study, folder: Path, workers: int) -> None:
+def _run(study: Study, folder: Path, workers: int, files: Sequence[UserFile | None]) -> None:
+    prepare = partial(load_files, tuple(file for file in files if file is not None))
     command = shlex.join(["winsome", *sys.argv[1:]])
     conditions, place = conditions_of(study), StudyFolder(folder)
     jobs = jobs_of(study, at_once=jobs_at_once(conditions))
     complete = all(is_done(job, study, place) for job in jobs)
     if not distributed.is_main():  # rank 0 alone shows and gathers
-        run(study, folder, conditions=conditions, workers=workers)
+        run(study, folder, conditions=conditions, workers=workers, prepare=prepare)
         return
     complete = complete and is_gathered(study, folder)
     with Display(study, folder, conditions) as display:
-        run(study, folder, conditions=conditions, workers=workers, watch=display.watch)
+        run(study, folder, conditions=conditions, workers=workers, watch=display.watch, prepare=prepare)
     distributed.leave()
     if complete:
         display.say(f"{folder} is finished already; nothing was trained. Choose another --save-to to run it anew.")

@@ -21,7 +21,7 @@ from winsome.data.images import ImageData, subset
 from winsome.data.spec import DataSpec
 from winsome.errors import WinsomeError
 from winsome.evidence.barriers import FORMAT, Connectivity, LineRecord, barriers, line_record
-from winsome.evidence.pairs import PAIRS, Line, lines_of
+from winsome.evidence.pairs import Line, lines_of, pairs_of
 from winsome.files import read_json, read_state, write_json
 from winsome.models.spec import NetworkSpec
 from winsome.stacking import can_stack, one_thread
@@ -95,7 +95,7 @@ def study_connectivity(
     on_corrupt: OnCorrupt = "stop",
     watch: Watch = lambda *_: None,
 ) -> Connectivity:
-    """The lines between the networks of a study (`study.pairs.PAIRS`), and the barriers on them (arXiv:2504.05357).
+    """The lines between the networks of a study (`evidence.pairs`), and the barriers on them (arXiv:2504.05357).
 
     Every line is kept below `connectivity/lines/` and measured again only if its networks or the settings changed.
 
@@ -122,7 +122,8 @@ def study_connectivity(
         words = "; ".join(dict.fromkeys(entry.remedy for entry in missing))
         raise WinsomeError(f"{folder} has no two networks to join at level {at}: {words}")
     instrument = _study_ruler(record, data_dir, on_corrupt, settings)
-    labels = {pair.name: pair.label for pair in PAIRS}
+    pairs = pairs_of(record)
+    labels = {pair.name: pair.label for pair in pairs}
     measured: list[LineRecord] = []
     for done, line in enumerate(lines):
         watch(done, len(lines), f"{labels[line.pair]}, seed {line.search_seed}")
@@ -136,7 +137,7 @@ def study_connectivity(
         "density": next(iter(record["searches"].values()))["densities"][at],
         "settings": settings.record(),
         "precision": instrument.precision.label,
-        "pairs": [{"name": p.name, "label": p.label, "explanation": p.explanation} for p in PAIRS if p.name in present],
+        "pairs": [{"name": p.name, "label": p.label, "explanation": p.explanation} for p in pairs if p.name in present],
         "lines": measured,
         "barriers": barriers(measured),
         "missing": [{"pair": entry.pair, "remedy": entry.remedy} for entry in missing],

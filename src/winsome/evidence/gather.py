@@ -72,13 +72,9 @@ def is_gathered(study: Study, folder: Path) -> bool:
 
 
 def _compared(study: Study, rows: Sequence[RunRow]) -> list[Comparison]:
-    """The reference arm minus every other, at every density."""
-    names = [arm.name for arm in reported(study)]
-    others = [name for name in names if name != study.reference] if study.reference in names else []
+    """The paired differences of the study's comparisons, at every density."""
     dense = _dense(study)
-    found = (
-        comparison(rows, str(study.reference), other, density, dense=dense) for density in study.densities for other in others
-    )
+    found = (comparison(rows, *pair, density, dense=dense) for density in study.densities for pair in study.comparisons)
     return [entry for entry in found if entry is not None]
 
 

@@ -9,6 +9,8 @@ from typing import Any
 
 from winsome.study.folder import ArmRun, Run, StudyFolder
 
+_ABBREVIATIONS = frozenset({"aws", "imp", "lrr", "wr"})  # written in capitals, as in the papers
+
 
 @dataclass(frozen=True)
 class End:
@@ -49,9 +51,42 @@ class Missing:
     remedy: str
 
 
-def _pairs_of(method: str) -> tuple[Pair, ...]:
-    name = method.upper()
-    planted = End(f"planted_{method}")
+def pairs_of(record: Mapping[str, Any]) -> tuple[Pair, ...]:
+    """The pairs of a study, from its `config.json`: of every search those whose arms it has, or could have.
+
+    Pair by pair, so that searches stand side by side in tables and figures; AWS first, as in the paper.
+    """
+    searches = sorted(record["searches"], key=lambda name: name != "aws")
+    of_each = [_pairs_of(name, _arms_of(name, record.get("arm_settings", {}))) for name in searches]
+    return tuple(pair for kind in zip(*of_each, strict=True) for pair in kind)
+
+
+def _arms_of(search: str, settings: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """The names of a search's planted arms by what is planted; of those that are not there, what --more-arms calls them."""
+    names = {"signs": f"planted_{search}", "phi": f"planted_{search}_phi", "reordered": f"planted_{search}_reordered"}
+    for name, arm in settings.items():
+        if arm.get("search") == search and (kind := _planted(arm)) is not None and names[kind] not in settings:
+            names[kind] = name
+    return names
+
+
+def _planted(arm: Mapping[str, Any]) -> str | None:
+    """What of a search an arm plants, where lines can end in it."""
+    if arm.get("while_training") != "plain":
+        return None
+    match arm.get("transplant"), arm.get("order"):
+        case "plant_signs", 0:
+            return "signs"
+        case "plant_signs", _:
+            return "reordered"
+        case "plant_phi", 0:
+            return "phi"
+    return None
+
+
+def _pairs_of(method: str, arms: Mapping[str, str]) -> tuple[Pair, ...]:
+    name = method.upper() if method in _ABBREVIATIONS else method
+    planted = End(arms["signs"])
     return (
         Pair(
             f"{method}_planted",
@@ -66,7 +101,7 @@ def _pairs_of(method: str) -> tuple[Pair, ...]:
             f"|θ₀|·s_{name}, ψ kept, to {name} network",
             f"The same with {name}'s trained normalisation parameters planted too: signs and norms kept.",
             method,
-            End(f"planted_{method}_phi"),
+            End(arms["phi"]),
             End(),
         ),
         Pair(
@@ -75,7 +110,7 @@ def _pairs_of(method: str) -> tuple[Pair, ...]:
             "SGD-noise stability: two trainings of one start that differ in data order only.",
             method,
             planted,
-            End(f"planted_{method}_reordered"),
+            End(arms["reordered"]),
         ),
         Pair(
             f"{method}_fresh_magnitudes",
@@ -83,7 +118,7 @@ def _pairs_of(method: str) -> tuple[Pair, ...]:
             "What the paper's code calls noise stability: two trainings that differ in data order and in fresh magnitudes.",
             method,
             planted,
-            End(f"planted_{method}", next_start=True),
+            End(arms["signs"], next_start=True),
         ),
     )
 
@@ -101,7 +136,7 @@ def lines_of(
     """
     lines: list[Line] = []
     missing: list[Missing] = []
-    for pair in PAIRS:
+    for pair in pairs_of(record):
         found = [line for seed in seeds for line in _lines(folder, record, pair, level, seed) if _is_there(line)]
         lines += found
         if not found:
@@ -147,7 +182,3 @@ def _remedy(pair: Pair, record: Mapping[str, Any], level: int) -> str:
     return (
         "its trained networks are not in the folder: run the study to its end (or anew, if it was made before they were kept)"
     )
-
-
-# Pair by pair, so that the two searches stand side by side in tables and figures.
-PAIRS: tuple[Pair, ...] = tuple(pair for both in zip(_pairs_of("aws"), _pairs_of("lrr"), strict=True) for pair in both)

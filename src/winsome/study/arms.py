@@ -129,6 +129,67 @@ REPEATS: tuple[Arm, ...] = tuple(
     )
     for name in ("aws", "lrr")
 )
+
+
+def arms_of_search(search: str, label: str) -> dict[str, Arm]:
+    """Every arm that judges one search, by name: its network, and what of its tickets is planted on fresh starts.
+
+    Args:
+        search: its name in the study.
+        label: what figures and tables call it: "LRR".
+    """
+    arms: tuple[Arm, ...] = (
+        FoundNetwork(f"network_{search}", f"{label} network", f"The sparse network at the end of the {label} search.", search),
+        FoundNetwork(
+            f"network_{search}_psi",
+            f"{label} network, ψ := ψ_init",
+            f"The {label} network, γ = 1 and β = 0 put back.",
+            search,
+            True,
+        ),
+        Planted(
+            f"planted_{search}", f"|θ₀|·s_{label}", f"{label}'s signed mask on a fresh start, trained from scratch.", search
+        ),
+        Planted(
+            f"mask_only_{search}",
+            f"θ₀·m_{label} (mask only)",
+            f"{label}'s mask with the fresh start's own signs.",
+            search,
+            plant_mask,
+        ),
+        Planted(
+            f"random_mask_{search}",
+            f"random mask, densities of {label}",
+            f"Random places with {label}'s layer densities, own signs.",
+            search,
+            plant_random_mask,
+        ),
+        Planted(
+            f"planted_{search}_phi",
+            f"|θ₀|·s_{label}, ψ kept",
+            f"{label}'s signed mask and trained ψ on a fresh start.",
+            search,
+            plant_phi,
+        ),
+        Planted(
+            f"planted_{search}_absorbed",
+            f"|θ₀|·s_{label}, sign(γ) absorbed",
+            f"{label}'s signed mask read after negative γ were absorbed into the weights.",
+            search,
+            plant_absorbed_signs,
+        ),
+        Planted(
+            f"planted_{search}_reordered",
+            f"|θ₀|·s_{label}, another data order",
+            f"The same start as planted_{search}, trained on the data in another order: SGD noise.",
+            search,
+            order=1,
+            repeat=True,
+        ),
+    )
+    return {arm.name: arm for arm in arms}
+
+
 ARMS: dict[str, Arm] = {arm.name: arm for arm in (*PAPER_A_ARMS, *FURTHER_ARMS, *REPEATS)}
 
 _A = "arXiv:2504.05357"

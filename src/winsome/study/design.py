@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +14,7 @@ from winsome.identity import identity, name_of
 from winsome.mask_swap import Borrow, same_masks
 from winsome.methods import Method
 from winsome.models.spec import NetworkSpec
-from winsome.study.arms import CLAIMS, Arm, Claim, Dense, FoundNetwork, Planted
+from winsome.study.arms import CLAIMS, Arm, Claim, Dense, FoundNetwork, Planted, is_reported
 from winsome.training.probe import ProbeSpec
 from winsome.training.settings import Training
 
@@ -61,6 +62,7 @@ class Study:
         probe: the training images that searches show to scores which look at data.
         claims: what is judged on the finished study; not part of what identifies it.
         reference: the arm with which the others are compared one by one; None for none.
+        each_other: names of arms that are compared pair by pair, each with each.
     """
 
     name: str
@@ -84,9 +86,10 @@ class Study:
     probe: ProbeSpec = ProbeSpec()
     claims: tuple[Claim, ...] = CLAIMS
     reference: str | None = "planted_aws"
+    each_other: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for axis in ("searches", "arms", "levels", "search_seeds", "starts", "curve_at", "claims"):
+        for axis in ("searches", "arms", "levels", "search_seeds", "starts", "curve_at", "claims", "each_other"):
             object.__setattr__(
                 self, axis, tuple(getattr(self, axis))
             )  # by its value a study is known again: lists have no hash
@@ -152,6 +155,14 @@ class Study:
             chain.append(source)
             source = self.search_specs[source].masks_of
         return tuple(chain)
+
+    @property
+    def comparisons(self) -> tuple[tuple[str, str], ...]:
+        """The pairs of arms whose paired differences are told: the reference and every other, and those of `each_other`."""
+        names = [arm.name for arm in self.arms if is_reported(arm)]
+        others = [name for name in names if name != self.reference] if self.reference in names else []
+        pairs = [(str(self.reference), other) for other in others]
+        return tuple(dict.fromkeys((*pairs, *itertools.combinations([n for n in self.each_other if n in names], 2))))
 
     def level_training(self, search: str, number: int) -> Training:
         """The training of a search's level: level 0 has the warm-up epochs before its own."""

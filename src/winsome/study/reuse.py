@@ -80,6 +80,7 @@ def _without_names(study: Study, searches: Sequence[str]) -> Study:
         arms=(),
         claims=(),
         reference=None,
+        each_other=(),
         levels=(0,),
         search_seeds=(0,),
         starts=(0,),

@@ -46,6 +46,7 @@ def run(
     conditions: Conditions | None = None,
     workers: int = 0,
     watch: Watch = lambda _: None,
+    prepare: Callable[[], object] | None = None,
 ) -> float:
     """Do everything of a study that is not done yet; returns the seconds spent in jobs, over all workers.
 
@@ -57,6 +58,7 @@ def run(
         conditions: what its networks are trained and judged on, from `conditions_of(study)`; made here if not given.
         workers: processes that share the machine; 0 takes one for each core (one on a GPU), 1 runs in this process.
         watch: hears of every progress.
+        prepare: what every worker process does first, such as to load code of one's own; picklable.
 
     Raises:
         WinsomeError: the folder was made with another configuration, or data, network or disk fail.
@@ -88,7 +90,7 @@ def run(
         if event.state != "found":
             watch(Progress(event.done, event.total, jobs[event.number], event.state == "finished", event.seconds))
 
-    with nullcontext(this_process()) if alone else processes(n_workers) as runner:
+    with nullcontext(this_process()) if alone else processes(n_workers, prepare=prepare) as runner:
         return run_graph(tasks, runner, watch=on_event).seconds
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
+from winsome.about import described
 from winsome.errors import WinsomeError
 from winsome.identity import name_of
 from winsome.norms import norm_parameters
@@ -30,23 +31,27 @@ class Found:
 Transplant = Callable[[Found, nn.Module, torch.Generator], SignedMask]
 
 
+@described("signs planted", "A search's mask and signs on a fresh start: |θ₀|·s.", citations=("oh2025sign",))
 def plant_signs(found: Found, network: nn.Module, random: torch.Generator) -> SignedMask:
     """|theta_0| * s: mask and signs of the search, the classifier's and biases' signs too."""
     del random
     return plant(found.ticket, network)
 
 
+@described("mask planted", "A search's mask with the fresh start's own signs.", citations=("oh2025sign",))
 def plant_mask(found: Found, network: nn.Module, random: torch.Generator) -> SignedMask:
     """theta_0 * m: the search's mask with the initialisation's own signs."""
     del random
     return plant(found.ticket, network, keep=mask_only)
 
 
+@described("random mask", "Random places with a search's layer densities.", citations=("oh2025sign",))
 def plant_random_mask(found: Found, network: nn.Module, random: torch.Generator) -> SignedMask:
     """A random mask of the search's layer densities, with the initialisation's own signs."""
     return plant(replace(found.ticket, mask=shuffled(found.ticket.mask, random)), network, keep=mask_only)
 
 
+@described("signs, ψ planted", "A search's mask, signs and trained normalisation on a fresh start.", citations=("oh2025sign",))
 def plant_phi(found: Found, network: nn.Module, random: torch.Generator) -> SignedMask:
     """|theta_0| * s with the search's trained normalisation parameters: only phi is drawn anew."""
     del random
@@ -54,6 +59,7 @@ def plant_phi(found: Found, network: nn.Module, random: torch.Generator) -> Sign
     return plant(found.ticket.with_norms(norms), network, keep=signs_and_norms)
 
 
+@described("absorbed signs planted", "Signs read after negative γ were absorbed into the weights.", citations=("oh2025sign",))
 def plant_absorbed_signs(found: Found, network: nn.Module, random: torch.Generator) -> SignedMask:
     """|theta_0| * s with the signs read after negative gammas were absorbed into the weights that feed them."""
     del random

@@ -1,0 +1,56 @@
+"""The options of a method's parts, from the same lists as in Python or from code of one's own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Annotated
+
+from tyro.conf import UseAppendAction, arg
+
+from winsome.about import about
+from winsome.allocation import ALLOCATIONS
+from winsome.cli import choices
+from winsome.methods import Method
+from winsome.scores import SCORES
+from winsome.user_code import by_name
+
+Unset = arg(help_behavior_hint="")  # no default is shown
+
+
+@dataclass(frozen=True)
+class PartOptions:
+    """Parts in place of the method's own. One of your own is FILE.py:NAME or PACKAGE.MODULE:NAME (docs/extending.md).
+
+    Attributes:
+        score: What matters, instead of what the method says: magnitude, random, or one of your own.
+        allocate: How many weights each layer keeps: globally, uniformly, erdos_renyi_kernel, balanced, or one of your own.
+        rewind: Where a level restarts: RewindTo, KeepWeights, KeepWeightsRewindNorms, KeepSigns, RewindSigns,
+            ShuffleMagnitudes (those that go back do so to --rewind-step), or one of your own.
+        densities: The density of every level instead of --levels and --rate; a first one below 1 prunes before training.
+        method_option: Another argument of the method's function, name=value; may be given several times.
+    """
+
+    score: Annotated[str | None, Unset] = None
+    allocate: Annotated[str | None, Unset] = None
+    rewind: Annotated[str | None, Unset] = None
+    densities: Annotated[tuple[float, ...], Unset] = ()
+    method_option: Annotated[UseAppendAction[tuple[str, ...]], Unset] = ()
+
+    def method(self, name: str, *, levels: int, rate: float, step: int) -> Method:
+        """The method of a name, with these parts in place of its own."""
+        options = {"levels": levels, "rate": rate, "step": step, **choices.values(self.method_option, "--method-option")}
+        made = choices.method(name, **options)
+        label = made.label or choices.search_name(name)
+        if self.score is not None:
+            made = replace(made, score=by_name(self.score, SCORES, "score").value)
+            label += f", {about(made.score).label}"
+        if self.allocate is not None:
+            made = replace(made, allocate=by_name(self.allocate, ALLOCATIONS, "allocation").value)
+            label += f", {about(made.allocate).label}"
+        if self.rewind is not None:
+            made = replace(made, rewind=choices.rewind(self.rewind, step=step))
+            label += f", {about(made.rewind).label}"
+        return replace(made, densities=self.densities or made.densities, label=label)
+
+
+AS_THE_METHOD_SAYS = PartOptions()

@@ -1,0 +1,117 @@
+"""The options of a study: how many searches and how deep, and how its networks train."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Literal
+
+from tyro.conf import arg
+
+from winsome.cli import choices
+from winsome.cli.options import Unset
+from winsome.errors import WinsomeError
+from winsome.methods import Method
+from winsome.study.design import Study
+from winsome.training.settings import SGD, Adam, Training
+
+
+@dataclass(frozen=True)
+class ExtentOptions:
+    """How many searches, how deep, judged where.
+
+    Attributes:
+        levels: Prune-train rounds after the dense level 0.
+        rate: Fraction of the remaining weights removed per level, in (0, 1).
+        at_levels: Levels at which tickets are planted; by default the preset's, or the middle and the last one.
+        seeds: Search seeds: independent searches, the unit of every interval.
+        starts: Fresh starts for every ticket.
+        densities: With --methods: the density of every level instead of --levels and --rate.
+    """
+
+    levels: Annotated[int | None, Unset] = None
+    rate: Annotated[float | None, Unset] = None
+    at_levels: Annotated[tuple[int, ...], Unset] = ()
+    seeds: Annotated[int | None, Unset] = None
+    starts: Annotated[int | None, Unset] = None
+    densities: Annotated[tuple[float, ...], Unset] = ()
+
+    def methods(self, base: Study, names: Sequence[str]) -> dict[str, Method]:
+        """The methods of these names, each as deep as the study's searches, or of the densities asked for."""
+        known = base.all_densities
+        options = {"levels": len(known) - 1, "rate": 1 - known[1] if len(known) > 1 else 0.2} | self.searches
+        made = {choices.search_name(name): choices.method(name, **options, step=0) for name in names}
+        if len(made) < len(set(names)):
+            raise WinsomeError("two of the methods have one name, which is their folder's too; call one of them something else")
+        return {name: replace(method, densities=self.densities or method.densities) for name, method in made.items()}
+
+    @property
+    def searches(self) -> dict[str, Any]:
+        """What a preset is asked for."""
+        given = {"levels": self.levels, "rate": self.rate}
+        return {name: value for name, value in given.items() if value is not None}
+
+    def _judged(self, base: Study) -> tuple[int, ...]:
+        """The levels at which arms are judged: the study's own, as far as there are such levels, or the last."""
+        deepest = len(base.all_densities) - 1
+        return tuple(level for level in base.levels if level <= deepest) or (deepest,)
+
+    def over(self, base: Study) -> dict[str, Any]:
+        """Fields of a study."""
+        return {
+            "levels": tuple(sorted(set(self.at_levels or self._judged(base)))),
+            "search_seeds": base.search_seeds if self.seeds is None else tuple(range(self.seeds)),
+            "starts": base.starts if self.starts is None else tuple(range(self.starts)),
+        }
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """How searches and planted networks train.
+
+    Attributes:
+        level_epochs: Epochs per level of a search.
+        warmup_epochs: Epochs before level 0's own.
+        epochs: Epochs from scratch.
+        search_learning_rate: Learning rate of the searches (constant).
+        learning_rate: Peak learning rate from scratch.
+        optimizer: sgd (momentum 0.9) or adam for all trainings, at the learning rates asked for or usual for it.
+        weight_decay: Weight decay of all trainings.
+        batch_size: Images per step.
+        curve_at: Epochs from scratch at which a learning curve is taken.
+    """
+
+    level_epochs: Annotated[int | None, Unset] = None
+    warmup_epochs: Annotated[int | None, Unset] = None
+    epochs: Annotated[int | None, Unset] = None
+    search_learning_rate: Annotated[float | None, Unset] = None
+    learning_rate: Annotated[float | None, Unset] = None
+    optimizer: Annotated[Literal["sgd", "adam"] | None, Unset] = None
+    weight_decay: Annotated[float | None, Unset] = None
+    batch_size: Annotated[int | None, Unset] = None
+    curve_at: Annotated[tuple[int, ...] | None, arg(help_behavior_hint="", metavar="[INT [INT ...]]")] = None
+
+    def over(self, base: Study, *, sync_batch_norm: bool) -> dict[str, Any]:
+        """Fields of a study."""
+        searched = self._changed(base.search_training, self.level_epochs, self.search_learning_rate)
+        trained = self._changed(base.training, self.epochs, self.learning_rate)
+        return {
+            "warmup_epochs": base.warmup_epochs if self.warmup_epochs is None else self.warmup_epochs,
+            "search_training": replace(searched, sync_batch_norm=sync_batch_norm),
+            "training": replace(trained, sync_batch_norm=sync_batch_norm),
+            "curve_at": base.curve_at if self.curve_at is None else self.curve_at,
+        }
+
+    def _changed(self, base: Training, epochs: int | None, learning_rate: float | None) -> Training:
+        kinds: dict[str, SGD | Adam] = {"sgd": SGD(), "adam": Adam()}
+        same = self.optimizer is None or isinstance(base.optimizer, type(kinds[self.optimizer]))
+        optimizer = base.optimizer if same else kinds[str(self.optimizer)]
+        if learning_rate is not None:
+            optimizer = replace(optimizer, learning_rate=learning_rate)
+        if self.weight_decay is not None:
+            optimizer = replace(optimizer, weight_decay=self.weight_decay)
+        batch_size = base.batch_size if self.batch_size is None else self.batch_size
+        return replace(base, optimizer=optimizer, epochs=base.epochs if epochs is None else epochs, batch_size=batch_size)
+
+
+AS_PRESET, AS_TRAINED = ExtentOptions(), TrainingOptions()

@@ -1,0 +1,55 @@
+"""A study of any searches: what each of them finds, beside the others, on shared fresh starts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from winsome.errors import WinsomeError
+from winsome.methods import Method
+from winsome.study.arms import ARMS, CLAIMS, Arm, Dense, arms_of_search
+from winsome.study.design import Study
+
+_JUDGED = ("network", "planted", "mask_only")  # of every search
+
+
+def compare(base: Study, searches: Mapping[str, Method]) -> Study:
+    """The same study of these searches: the dense network, and of each its network, its signed mask, and its mask alone.
+
+    Every two signed masks are compared, paired by search seed; the claims are those whose arms are all there.
+
+    Args:
+        base: data, network and trainings, and what is searched otherwise.
+        searches: by name; all have the same densities.
+
+    Raises:
+        WinsomeError: no searches, or of different densities.
+    """
+    if not searches:
+        raise WinsomeError("no methods to compare; name at least one: --methods lrr aws")
+    arms: list[Arm] = [Dense()]
+    for name, method in searches.items():
+        own = arms_named(name, method.label or name)
+        arms += [own[f"{kind}_{name}"] for kind in _JUDGED]
+    there = {arm.name for arm in arms}
+    return replace(
+        base,
+        searches=tuple(searches.items()),
+        arms=tuple(arms),
+        claims=tuple(claim for claim in CLAIMS if there.issuperset(claim.contrast)),
+        reference=None,
+        each_other=tuple(f"planted_{name}" for name in searches),
+    )
+
+
+def arms_named(search: str, label: str) -> dict[str, Arm]:
+    """Every arm of one search by name; those of the papers as these call them."""
+    return {name: ARMS.get(name, arm) for name, arm in arms_of_search(search, label).items()}
+
+
+def arms_of(study: Study) -> dict[str, Arm]:
+    """Every arm that a study can have by name: those of the papers, and those of its own searches."""
+    found = dict(ARMS)
+    for name, spec in study.search_specs.items():
+        found |= arms_named(name, spec.method.label or name)
+    return found
