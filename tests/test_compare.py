@@ -1,4 +1,4 @@
-"""Studies of any methods, one's own among them: by name, from a file, with parts from the lists, and lines between what they found."""
+"""Studies of any methods, one's own among them: by name, from a file, with parts from the lists, and lines between them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ def mine(levels=1, rate=0.5):
 def tiny(levels=1):
     base = presets.digits(levels, 0.5)
     quick = replace(base.search_training, epochs=1)
-    return replace(base, search_seeds=(0,), search_training=quick, training=quick, warmup_epochs=0, curve_at=(), statistics_images=200)
+    small = replace(base, search_training=quick, training=quick, warmup_epochs=0, curve_at=(), statistics_images=200)
+    return replace(small, search_seeds=(0,))
 """
 QUICK = ("--level-epochs", "1", "--warmup-epochs", "0", "--train-images", "256", "--test-images", "100")
 
@@ -56,7 +57,7 @@ def test_a_study_compares_any_methods_each_with_each(own: Path, tmp_path: Path, 
     pairs = {(entry["first"], entry["second"]) for entry in results["comparisons"]}
     assert pairs == {(signed[0], signed[1]), (signed[0], signed[2]), (signed[1], signed[2])}
     capsys.readouterr()
-    main(["barrier", str(folder), "--points", "2"])
+    main(["barrier", str(folder), "--points", "3"])
     out = capsys.readouterr().out
     assert "|θ₀|·s_IMP to IMP network" in out
     assert "|θ₀|·s_mine to mine network" in out
