@@ -20,7 +20,7 @@ def signs(
     /,
     *,
     level: int | None = None,
-    out: Annotated[Path | None, arg(aliases=("--save-to",))] = None,
+    out: Annotated[Path | None, arg(name="save-to", aliases=("--out",))] = None,
 ) -> None:
     """Show how the signs of weights change over searches: flips, when signs settle, their balance, and agreement.
 
