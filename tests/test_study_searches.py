@@ -82,7 +82,7 @@ def test_the_classifier_is_pruned_where_a_study_says_so(swapped: Path, tmp_path:
     unpruned = dataclasses.replace(study, prune_classifier=False, arms=study.arms[1:2])
     run(unpruned, tmp_path, workers=1)
     assert list(kept(tmp_path, "lrr", 0, 2)) == names[:-1]
-    with pytest.raises(WinsomeError, match="prune_classifier was null, is now true"):
+    with pytest.raises(WinsomeError, match="prune_classifier was false, is now true"):
         run(dataclasses.replace(study, arms=study.arms[1:2]), tmp_path, workers=1)
 
 

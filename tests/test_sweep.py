@@ -774,8 +774,10 @@ def test_the_command_runs_a_grid_and_reports_on_all_of_it(tmp_path: Path, capsys
     assert results["comparisons"], "compared with the planted signed mask"
 
     rows = Page(page).tables[0]  # well-formed, too
-    assert rows[1][:2] == ["tiny_aws_fine", "25\u00a0%"]
-    assert rows[2] == ["tiny_aws_diverging", "not finished", *["—"] * 4]
+    assert rows[1][0].startswith("tiny_aws_fine")
+    assert rows[1][1] == "25\u00a0%"
+    assert rows[2][0].startswith("tiny_aws_diverging")
+    assert rows[2][1:] == ["not finished", *["—"] * 4]
 
     before = page
     main(["report", str(tmp_path / "run")])
