@@ -638,7 +638,7 @@ def test_a_gated_set_says_how_to_log_in(monkeypatch: pytest.MonkeyPatch) -> None
     [
         ({"a.jpg": b"x"}, "a has an image member but no .cls member"),
         ({"a.cls": b"1"}, "a has an .cls member but no image member"),
-        ({"a.jpg": b"x", "a.cls": b"cat"}, "not a readable shard"),
+        ({"a.jpg": b"x", "a.cls": b"cat"}, "a.cls holds b'cat'; a label is a number, counted from 0"),
     ],
 )
 def test_shards_that_are_none_are_refused(tmp_path: Path, members: dict[str, bytes], sentence: str) -> None:

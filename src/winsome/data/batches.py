@@ -33,7 +33,11 @@ _WHOLE = slice(None)
 
 
 def steps_per_epoch(data: ImageData, batch_size: int, *, drop_last: bool = True) -> int:
-    """Training steps of one epoch; the images that do not fill a batch are left out, unless `drop_last` is off."""
+    """Training steps of one epoch; the images that do not fill a batch are left out, unless `drop_last` is off.
+
+    Raises:
+        WinsomeError: the batch is smaller than one image, or larger than the train split.
+    """
     n_images = len(data.train)
     if batch_size < 1:
         raise WinsomeError(f"batch_size must be 1 or more, got {batch_size}")
@@ -90,6 +94,9 @@ def stacked_batches(
     """The training batches of several seeds at once: inputs [S, B, C, H, W] and labels [S, B].
 
     Member s has exactly the bits of `training_batches` with seeds[s]; the steps are the same for all.
+
+    Raises:
+        WinsomeError: there is no seed, or the steps run backwards.
     """
     if not seeds:
         raise WinsomeError("no seeds to stack; give at least one")
@@ -120,6 +127,9 @@ def evaluation_batches(
 
     The last batch holds what is left. Of a stored set batches hold 250 images at most, for its images are large. `share` is the
     part of the split to go through; an empty one has no batches.
+
+    Raises:
+        WinsomeError: the batch is smaller than one image.
     """
     if batch_size < 1:
         raise WinsomeError(f"batch_size must be 1 or more, got {batch_size}")
@@ -165,7 +175,11 @@ def stacked_statistics_batches(
     dtype: torch.dtype = torch.float32,
     channels_last: bool = False,
 ) -> Batches:
-    """The statistics batches of several seeds at once: inputs [S, B, C, H, W] and labels [S, B], member for member."""
+    """The statistics batches of several seeds at once: inputs [S, B, C, H, W] and labels [S, B], member for member.
+
+    Raises:
+        WinsomeError: there is no seed, or a number of images below 1.
+    """
     if not seeds:
         raise WinsomeError("no seeds to stack; give at least one")
     if batch_size < 1:

@@ -16,7 +16,7 @@ from winsome.errors import WinsomeError
 from winsome.files import written_whole
 
 # Part of every key: raise it when decoding or the layout of the file changes.
-_FORMAT = "1"
+_FORMAT = "2"
 
 
 def cache_folder() -> Path | None:
@@ -57,7 +57,7 @@ def cached(
     if folder is None:
         say("no home directory: decoded images are kept nowhere; WINSOME_CACHE=FOLDER names a place for them")
         return decode()
-    digest = hashlib.sha256(f"{_FORMAT}\n{key}".encode()).hexdigest()[:16]
+    digest = hashlib.sha256(f"{_FORMAT}\n{key}".encode("utf-8", "surrogateescape")).hexdigest()[:16]
     file = folder / "images" / f"{name}-{digest}.safetensors"
     if file.exists():
         try:

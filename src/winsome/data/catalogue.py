@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from winsome.data.cache import cache_folder, cached, files_key
+from winsome.data.configurations import README, configured_folder
 from winsome.data.decoding import decode
 from winsome.data.digits import read_digits
 from winsome.data.encoded import DecodedSet, EncodedSet
-from winsome.data.folders import IMAGE_NET_TEST_FOLDERS, class_folders, image_files, read_folder
+from winsome.data.folders import IMAGE_NET_TEST_FOLDERS, class_folders, has_parts, image_files, read_folder
 from winsome.data.hub import read_hub
 from winsome.data.image_store import OnCorrupt, StoreSpec, image_store
 from winsome.data.images import Augmentation, ImageData, ResizedCrop, image_data
@@ -22,6 +23,7 @@ from winsome.data.shards import read_shards, shard_files
 from winsome.errors import WinsomeError, unknown
 
 Say = Callable[[str], None]
+SixteenBit = Literal["stop", "high-byte"]
 IMAGENET = "ILSVRC/imagenet-1k"  # its id on the Hub, behind a licence that is accepted there
 
 
@@ -71,23 +73,39 @@ def load(
     name_or_folder: str,
     *,
     data_dir: Path | None = None,
+    config: str | None = None,
     image_size: int | None = None,
     on_corrupt: OnCorrupt = "stop",
+    sixteen_bit: SixteenBit = "stop",
     cache: Path | None = None,
     say: Say = lambda _: None,
 ) -> ImageData:
     """A data set by its name in `DATA_SETS`, or the one in a folder of parquet or image files, decoded.
 
-    `data_dir` is a folder to read a named set from, in place of the Hub. `image_size` (pixels) resizes every image. Decoded
-    images are kept in `cache` (default: $WINSOME_CACHE or ~/.cache/winsome). `say` hears what takes long.
     The augmentation is the usual one: crops of the image padded by an eighth of its size (4 for 32 pixels, 8 for 64), and
     mirror images, for all but `digits`. For Tiny-ImageNet paper A (arXiv:2504.05357) takes RandomResizedCrop(64, (0.5, 1));
-    padded crops are used here, for they are indexed views.
+    padded crops are used here, for they are indexed views. Images stand as their EXIF orientation says, wherever they come
+    from. What a data set is called is not what it is: `ImageData.digest()` of images and labels is.
 
     `imagenet` is stored on disk instead (docs/imagenet.md): `image_size` is what networks take (default 224), `on_corrupt` says
     whether an image that cannot be decoded stops or is left out ("skip"), and the augmentation is random resized crops.
+
+    Args:
+        name_or_folder: a name in `DATA_SETS`, or a folder.
+        data_dir: a folder to read a named set from, in place of the Hub.
+        config: which of several data sets that lie side by side in a folder; by default the one that its README.md says.
+        image_size: pixels of a side to which every image is resized.
+        on_corrupt: see above.
+        sixteen_bit: grey images of 16 bits are refused, or count by their "high-byte".
+        cache: where decoded images are kept; default $WINSOME_CACHE or ~/.cache/winsome.
+        say: hears what takes long.
+
+    Raises:
+        WinsomeError: there is no such data set, or it cannot be read as it is; names the file and the remedy.
     """
-    source = _source(name_or_folder, data_dir, say)
+    source = _source(name_or_folder, data_dir, config, say)
+    if sixteen_bit != "stop":
+        source = replace(source, key=f"{source.key}\n16 bits {sixteen_bit}", read=partial(_high_byte, source.read))
     name = name_or_folder if name_or_folder in DATA_SETS else Path(name_or_folder).expanduser().resolve().name
     folder = cache.expanduser() if cache is not None else cache_folder()
     if source.stored:
@@ -96,20 +114,28 @@ def load(
         return _load_stored(name, source, image_size, on_corrupt, folder, say)
     if on_corrupt != "stop":
         raise WinsomeError(f"{name} is decoded as a whole, and an image that cannot be read stops; on_corrupt is for imagenet")
-
-    def decoded() -> DecodedSet:
-        content = source.read()
-        if isinstance(content, EncodedSet):
-            return decode(content, image_size=image_size, say=say)
-        if image_size is not None:
-            raise WinsomeError(f"{name} comes decoded and cannot be resized; leave image_size out")
-        return content
-
     key = f"{source.key}\nimage size {image_size}"
-    content = cached(name, key, decoded, folder=folder, say=say)
+    content = cached(name, key, lambda: _decoded(name, source, image_size, say), folder=folder, say=say)
     height, width = content.train.images.shape[2:]
     augmentation = Augmentation(pad=min(height, width) // 8, flip=source.flip)
     return image_data(name, content.train, content.test, content.classes, augmentation=augmentation)
+
+
+def _decoded(name: str, source: DataSet, image_size: int | None, say: Say) -> DecodedSet:
+    content = source.read()
+    if isinstance(content, EncodedSet):
+        return decode(content, image_size=image_size, say=say)
+    if image_size is not None:
+        raise WinsomeError(f"{name} comes decoded and cannot be resized; leave image_size out")
+    return content
+
+
+def _high_byte(read: Callable[[], EncodedSet | DecodedSet]) -> EncodedSet | DecodedSet:
+    """What is read, grey images of 16 bits by their high byte."""
+    content = read()
+    if isinstance(content, DecodedSet):
+        return content
+    return replace(content, train=replace(content.train, high_byte=True), test=replace(content.test, high_byte=True))
 
 
 def _load_stored(
@@ -126,7 +152,7 @@ def _load_stored(
     return image_data(name, train, test, classes, augmentation=Augmentation(flip=source.flip, crop=ResizedCrop()))
 
 
-def _source(name_or_folder: str, data_dir: Path | None, say: Say) -> DataSet:
+def _source(name_or_folder: str, data_dir: Path | None, config: str | None, say: Say) -> DataSet:
     """What to read: a folder where one is given, else the named set."""
     named = DATA_SETS.get(name_or_folder)
     if data_dir is not None:
@@ -135,39 +161,53 @@ def _source(name_or_folder: str, data_dir: Path | None, say: Say) -> DataSet:
         if named.key == "digits":
             raise WinsomeError("digits comes with scikit-learn and is read from no folder; leave data_dir (--data-dir) out")
         folder = data_dir.expanduser()
-        return _large_folder(folder, say) if named.stored else _in_folder(folder, say, flip=named.flip)
+        return _large_folder(folder, config, say) if named.stored else _in_folder(folder, config, say, flip=named.flip)
     if named is not None:
+        if config is not None:
+            raise WinsomeError(f"{name_or_folder} has no configurations; config (--config) is for folders")
         return named
     folder = Path(name_or_folder).expanduser()
     if not folder.is_dir():
         if len(folder.parts) > 1:
             raise WinsomeError(f"no folder {folder}; give one with train*.parquet and test*.parquet, or with images by class")
         raise _unknown(name_or_folder)
-    return _in_folder(folder, say)
+    return _in_folder(folder, config, say)
 
 
-def _in_folder(folder: Path, say: Say, *, flip: bool = True) -> DataSet:
+def _in_folder(folder: Path, config: str | None, say: Say, *, flip: bool = True) -> DataSet:
     """The data set in a folder: of parquet files if there are any, else of image files."""
     if not folder.is_dir():
         raise WinsomeError(f"no folder {folder}; give one with train*.parquet and test*.parquet, or with images by class")
-    if files := parquet_files(folder):
-        return DataSet("parquet files", files_key(files, folder), partial(read_parquet, folder), flip)
-    files = image_files(folder)
-    return DataSet("image files", files_key(files, folder), partial(read_folder, folder, say=say), flip)
+    if files := [one.file for one in parquet_files(folder, config)]:
+        return DataSet("parquet files", _files_key(files, folder, config), partial(read_parquet, folder, config), flip)
+    folder = configured_folder(folder, config, has_parts)
+    # The folders, too: one whose images have endings that are not known is a class that would be missed.
+    places = [str(place.relative_to(folder)) for place in class_folders(folder)]
+    key = "\n".join([files_key(image_files(folder), folder), *places])
+    return DataSet("image files", key, partial(read_folder, folder, say=say), flip)
 
 
-def _large_folder(folder: Path, say: Say) -> DataSet:
+def _large_folder(folder: Path, config: str | None, say: Say) -> DataSet:
     """The data set in a folder, to be stored on disk: of WebDataset shards, of parquet files, or of image files."""
     if not folder.is_dir():
         raise WinsomeError(
             f"no folder {folder}; give one with *.tar shards, with parquet files, or with train/CLASS and val/CLASS"
         )
-    if files := shard_files(folder):
-        return DataSet("WebDataset shards", files_key(files, folder), partial(read_shards, folder), stored=True)
-    if files := parquet_files(folder):
-        return DataSet("parquet files", files_key(files, folder), partial(read_large_parquet, folder), stored=True)
+    if files := shard_files(folder, config):
+        key = _files_key(files, folder, config)
+        return DataSet("WebDataset shards", key, partial(read_shards, folder, config), stored=True)
+    if files := [one.file for one in parquet_files(folder, config)]:
+        key = _files_key(files, folder, config)
+        return DataSet("parquet files", key, partial(read_large_parquet, folder, config), stored=True)
+    folder = configured_folder(folder, config, has_parts)
     read = partial(read_folder, folder, say=say, test_folders=IMAGE_NET_TEST_FOLDERS)
     return DataSet("image files", files_key(class_folders(folder), folder), read, stored=True)
+
+
+def _files_key(files: list[Path], folder: Path, config: str | None) -> str:
+    """The key of some files; what README.md says of them counts, too."""
+    readme = [folder / README] if (folder / README).is_file() else []
+    return files_key([*files, *readme], folder) + ("" if config is None else f"\nconfiguration {config}")
 
 
 def _unknown(name: str) -> WinsomeError:

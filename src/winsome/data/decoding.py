@@ -1,4 +1,8 @@
-"""Decode encoded images into uint8 tensors, in parallel threads."""
+"""Decode encoded images into uint8 tensors, in parallel threads.
+
+One rule for orientation, in folders, tables and shards: an image stands as its EXIF (or XMP) entry says, as people see it.
+`datasets` does the same; torchvision's ImageFolder leaves the entry aside.
+"""
 
 from __future__ import annotations
 
@@ -29,6 +33,9 @@ def decode(encoded: EncodedSet, *, image_size: int | None, say: Callable[[str], 
 
     With `image_size` (pixels), the middle square of each image, resized bilinearly and antialiased. Without it, all images
     must have the size of the first.
+
+    Raises:
+        WinsomeError: an image is unreadable, of another size or of more than 8 bits; it is named.
     """
     if image_size is not None and image_size < 1:
         raise WinsomeError(f"image_size must be 1 or more pixels, got {image_size}")
@@ -37,7 +44,7 @@ def decode(encoded: EncodedSet, *, image_size: int | None, say: Callable[[str], 
     say(f"decoding {n_images:,} images")
     begin = time.perf_counter()
     with opened(encoded.train, 0) as first:
-        size = first.size if image_size is None else (image_size, image_size)
+        size = upright(first).size if image_size is None else (image_size, image_size)
     # `any` stops at the first colour image, mostly the first of all.
     mode = "RGB" if any(not _is_grey(split, row) for split in splits for row in range(len(split.images))) else "L"
     train, test = (_decode_split(split, mode, size, resize=image_size is not None) for split in splits)
@@ -53,7 +60,8 @@ def _decode_split(split: EncodedSplit, mode: str, size: tuple[int, int], *, resi
 
     def decode_some(rows: range) -> None:
         for row in rows:
-            with opened(split, row) as image:
+            with opened(split, row) as stored:
+                image = eight_bits(upright(stored))
                 if not resize and image.size != size:
                     raise WinsomeError(_other_size(split, row, image.size, size))
                 pixels = np.asarray(_fitted(image, mode, size))
@@ -79,12 +87,16 @@ def _fitted(image: Image, mode: str, size: tuple[int, int]) -> Image:
 
 def _is_grey(split: EncodedSplit, row: int) -> bool:
     with opened(split, row) as image:
-        return image.mode in _GREY
+        return image.mode in _GREY or image.mode[0] == "I"
 
 
 @contextmanager
 def opened(split: EncodedSplit, row: int) -> Iterator[Image]:
-    """The image of a row, its header read; whatever goes wrong with it is an error that names the image."""
+    """The image of a row, its header read; whatever goes wrong with it is an error that names the image.
+
+    Raises:
+        WinsomeError: it is missing, unreadable, or of more than 8 bits and nothing was said of how to take them.
+    """
     import PIL.Image
 
     encoded = split.images[row]
@@ -94,13 +106,39 @@ def opened(split: EncodedSplit, row: int) -> Iterator[Image]:
         )
     try:
         with PIL.Image.open(encoded if isinstance(encoded, Path) else io.BytesIO(encoded)) as image:
-            if image.mode[0] in "IF":
-                raise WinsomeError(f"{split.origin(row)}: more than 8 bits per channel ({image.mode}); save it with 8 bits")
+            if image.mode[0] == "F" or (image.mode[0] == "I" and not split.high_byte):
+                remedy = ', or take the high byte of 16 bits (sixteen_bit="high-byte")' if image.mode[0] == "I" else ""
+                raise WinsomeError(
+                    f"{split.origin(row)}: more than 8 bits per channel ({image.mode}); save it with 8 bits{remedy}"
+                )
             yield image
     except WinsomeError:
         raise
     except Exception as error:  # PIL's plugins raise OSError, SyntaxError, ValueError, struct.error, IndexError ...
         raise WinsomeError(f"{split.origin(row)}: not a readable image ({error}); repair or remove it") from error
+
+
+def upright(image: Image) -> Image:
+    """The image turned and mirrored as its EXIF orientation says."""
+    from PIL import ExifTags, ImageOps
+
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # whatever is broken in what is said of an image, or in the image, which is told when it is decoded
+        return image
+    return image if orientation == 1 else ImageOps.exif_transpose(image)
+
+
+def eight_bits(image: Image) -> Image:
+    """A grey image of 16 bits as one of 8: the high byte of each value, as PIL takes it of colour images."""
+    from PIL import Image as images
+
+    if image.mode[0] != "I":
+        return image
+    values = np.asarray(image)
+    if values.min() < 0 or values.max() > 0xFFFF:
+        raise ValueError(f"values from {values.min()} to {values.max()} are no 16 bits")
+    return images.fromarray((values.astype(np.uint16) >> 8).astype(np.uint8))
 
 
 def _other_size(split: EncodedSplit, row: int, size: tuple[int, int], expected: tuple[int, int]) -> str:

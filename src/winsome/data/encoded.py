@@ -21,6 +21,7 @@ class EncodedSplit:
     labels: Sequence[int]
     files: tuple[tuple[str, int], ...]  # what holds the images, and how many rows of them, in order
     name_of: Callable[[int], str] | None = None  # where an image comes from, if it says more than `files`
+    high_byte: bool = False  # grey images of 16 bits count by their high byte, instead of being refused
 
     def __post_init__(self) -> None:
         """Check that there is something, and a label for each image."""
@@ -55,7 +56,12 @@ class EncodedSet:
     classes: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        """Check that every label has a class."""
+        """Check that every label has a class, and that the names of the classes are text."""
+        for name in self.classes:
+            if any("\ud800" <= character <= "\udfff" for character in name):  # what stands for a byte that is no text
+                raise WinsomeError(
+                    f"the class {name!r} has a name that is no UTF-8; rename its folder (convmv -f latin1 -t utf8 does all)"
+                )
         if len(self.classes) < 2:
             raise WinsomeError(f"only {len(self.classes)} class ({', '.join(self.classes)}); classification needs 2 or more")
         for split in (self.train, self.test):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
-from winsome.data.encoded import EncodedSet, EncodedSplit
-from winsome.data.tables import class_names, encoded_split, image_and_label_columns
+from winsome.data.encoded import EncodedSet
+from winsome.data.tables import Rows, encoded_set, image_and_label_columns, rows_in
 from winsome.errors import WinsomeError
 
 TEST_SPLITS = ("test", "valid", "validation", "val")  # the first that is there
@@ -17,11 +18,15 @@ def read_hub(hub_id: str) -> EncodedSet:
     train_part, test_part = load_hub(hub_id)
     train, train_names = _read_split(train_part, f"{hub_id}, split train")
     test, _ = _read_split(test_part, f"{hub_id}, test split")
-    return EncodedSet(train, test, class_names(train_names, train, test))
+    return encoded_set(train, test, train_names)
 
 
 def load_hub(hub_id: str, *, test_splits: Sequence[str] = TEST_SPLITS) -> tuple[Any, Any]:
-    """The train split and the first of the test splits that is there, as `datasets.Dataset`s."""
+    """The train split and the first of the test splits that is there, as `datasets.Dataset`s.
+
+    Raises:
+        WinsomeError: the Hub is out of reach or refuses, or a split is missing.
+    """
     import datasets
 
     try:
@@ -49,12 +54,13 @@ def undecoded(dataset: Any, name: str) -> tuple[Any, str, str, list[str] | None]
 
     image_column, label_column = image_and_label_columns(dataset.column_names, name)
     names = getattr(dataset.features[label_column], "names", None)
+    names = names and [unicodedata.normalize("NFC", name) for name in names]
     encoded = dataset.select_columns([image_column, label_column])
     encoded = encoded.cast_column(image_column, datasets.Image(decode=False)).with_format("arrow")
     return encoded, image_column, label_column, names
 
 
-def _read_split(dataset: Any, name: str) -> tuple[EncodedSplit, list[str] | None]:
+def _read_split(dataset: Any, name: str) -> tuple[Rows, list[str] | None]:
     """The rows of a `datasets.Dataset`, and its class names."""
     encoded, _, _, names = undecoded(dataset, name)
-    return encoded_split([(name, encoded[:])]), names
+    return rows_in([(name, encoded[:])]), names

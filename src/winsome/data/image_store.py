@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 import numpy as np
 import torch
-from filelock import FileLock, Timeout
 
-from winsome.data.decoding import opened
+from winsome.data.decoding import eight_bits, opened, upright
 from winsome.data.encoded import EncodedSet, EncodedSplit
+from winsome.data.locks import only_one
 from winsome.data.stored import CHANNELS, CORRUPT, FACTS, MISSING, STORED, StoredSet
 from winsome.errors import WinsomeError
 from winsome.files import write_whole
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 Say = Callable[[str], None]
 OnCorrupt = Literal["stop", "skip"]
 
-_FORMAT = "1"  # part of every store's name: raise it when decoding or the layout changes
+_FORMAT = "2"  # part of every store's name: raise it when decoding or the layout changes
 _ROWS_AT_ONCE = 256  # images of one task; after each, what is done is on disk and stays done
 _SECONDS_BETWEEN_REPORTS = 15.0
 _MOST_RESIZED = 1 << 26  # pixels of an image once resized, 0.3 GB: a line of one pixel would fill the memory
@@ -49,7 +49,11 @@ class StoreSpec:
 
     @classmethod
     def for_images_of(cls, image_size: int) -> StoreSpec:
-        """The usual 256 to 224 at another image size."""
+        """The usual 256 to 224 at another image size.
+
+        Raises:
+            WinsomeError: it is smaller than one pixel.
+        """
         if image_size < 1:
             raise WinsomeError(f"image_size must be 1 or more pixels, got {image_size}")
         return cls(image_size, round(image_size * 8 / 7))
@@ -79,7 +83,7 @@ def image_store(
     Raises:
         WinsomeError: too little room on the disk, before work starts; a corrupt image under "stop"; no image at all.
     """
-    digest = hashlib.sha256(f"{_FORMAT}\n{key}\n{plan.stored_size}".encode()).hexdigest()[:16]
+    digest = hashlib.sha256(f"{_FORMAT}\n{key}\n{plan.stored_size}".encode("utf-8", "surrogateescape")).hexdigest()[:16]
     place = folder / "stores" / f"{name}-{digest}"
     if not (place / "store.json").exists():
         try:
@@ -88,7 +92,7 @@ def image_store(
             raise WinsomeError(
                 f"cannot make {place.parent}: {error.strerror}; point WINSOME_CACHE to a folder that can be written to"
             ) from error
-        with _only_builder(place.with_name(f"{place.name}.lock"), say):
+        with only_one(place.with_name(f"{place.name}.lock"), say):
             if not (place / "store.json").exists():  # another process may have built it meanwhile
                 _build(place, read(), plan, on_corrupt, say)
     return _open(place, plan, on_corrupt, say)
@@ -169,7 +173,7 @@ def _decoded(split: EncodedSplit, rows: range, side: int, on_corrupt: OnCorrupt)
     for pixels, fact, row in zip(pixels_MSSC, facts, rows, strict=True):
         try:
             with opened(split, row) as image:
-                pixels[:] = np.asarray(square(image, side))
+                pixels[:] = np.asarray(square(eight_bits(upright(image)), side))
         except WinsomeError as error:
             if on_corrupt == "stop":
                 raise WinsomeError(f"{error}, or leave out what cannot be read (--on-corrupt skip)") from error
@@ -280,25 +284,3 @@ def _decoders() -> Iterator[ThreadPoolExecutor]:
         yield threads
     finally:
         threads.shutdown(cancel_futures=True)
-
-
-@contextmanager
-def _only_builder(file: Path, say: Say) -> Iterator[None]:
-    """Hold a lock that goes with the process: whoever comes second waits, and then finds the store.
-
-    A file system without locks (Lustre mounted noflock, NFS with nolock) is said. No lock file takes their place: one that a
-    killed process leaves would stop every later one.
-    """
-    lock = FileLock(file, fallback_to_soft=False)
-    try:
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            say("another process stores these images; waiting for it")
-            lock.acquire()
-    except (OSError, NotImplementedError) as error:
-        say(f"{file.parent} is on a file system without locks ({error}): let no other process store these images meanwhile")
-    try:
-        yield
-    finally:
-        lock.release()

@@ -11,7 +11,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from winsome.data.splits import stratified
+from winsome.data.splits import held_out, stratified
 from winsome.data.stored import StoredSet
 from winsome.errors import WinsomeError
 
@@ -193,6 +193,9 @@ def subset(data: ImageData, *, train_images: int | None = None, test_images: int
     """A smaller data set: a stratified part of the train and of the test split; None keeps a split whole.
 
     Mean and standard deviation are those of the smaller train split.
+
+    Raises:
+        WinsomeError: a part is smaller than one image, or larger than the split.
     """
     train, test = data.train, data.test
     if train_images is not None:
@@ -208,7 +211,10 @@ def with_validation(data: ImageData, *, images: int | None = None, fraction: flo
     """The data set whose test split is a stratified part of its train split: for tuning, where the test split chooses nothing.
 
     The part is given as a number of images or as a fraction of the train split, in (0, 1). The real test split is dropped,
-    and mean and standard deviation are those of the train images that remain.
+    and mean and standard deviation are those of the train images that remain. A class's only image is trained on.
+
+    Raises:
+        WinsomeError: the part is given in both ways or in none, or is not smaller than the train split.
     """
     if (images is None) == (fraction is None):
         raise WinsomeError("give the validation part as images or as fraction, exactly one of the two")
@@ -218,7 +224,7 @@ def with_validation(data: ImageData, *, images: int | None = None, fraction: flo
     count = images if images is not None else round((fraction or 0.0) * n_train)
     if not 1 <= count < n_train:
         raise WinsomeError(f"a validation part of {count:,} images out of {n_train:,}; take 1 to {n_train - 1:,}")
-    validation, rest = stratified(data.train.labels, count, seed=seed, purpose="validation")
+    validation, rest = held_out(data.train.labels, count, seed=seed, purpose="validation")
     train, test = data.train.rows(rest), data.train.rows(validation)
     return image_data(data.name, train, test, data.classes, augmentation=data.augmentation)
 

@@ -15,6 +15,9 @@ def normaliser(data: ImageData, *, dtype: torch.dtype, channels_last: bool) -> C
     """A function of uint8 [..., H, W, C] that gives (pixel / 255 - mean) / std of the train split as `dtype` [..., C, H, W].
 
     It computes pixel x scale + shift as two elementwise steps in float32 (float64 for float64) and rounds to `dtype` once.
+
+    Raises:
+        WinsomeError: `dtype` is no floating one.
     """
     if not dtype.is_floating_point:
         raise WinsomeError(f"inputs are normalised to a floating dtype, got {dtype}; take torch.float32 or torch.bfloat16")

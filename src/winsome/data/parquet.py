@@ -1,50 +1,65 @@
-"""Image sets in a folder of parquet files: train*.parquet beside test*.parquet or valid*.parquet."""
+"""Image sets in a folder of parquet files: train*.parquet beside test*.parquet or valid*.parquet, or as the Hub has them."""
 
 from __future__ import annotations
 
 import json
+import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from winsome.data.encoded import EncodedSet, EncodedSplit
-from winsome.data.tables import class_names, encoded_split, image_and_label_columns
+from winsome.data.configurations import SplitFile, split_files
+from winsome.data.encoded import EncodedSet
+from winsome.data.tables import Rows, encoded_set, image_and_label_columns, rows_in
 from winsome.errors import WinsomeError
 
-TRAIN_FILES = ("train*.parquet",)
-TEST_FILES = ("test*.parquet", "valid*.parquet", "val*.parquet")  # the first that is there
+TRAIN_FILES = ("train",)
+TEST_FILES = ("test", "valid", "val")  # the first with which any name begins
 
 
-def parquet_files(folder: Path) -> list[Path]:
-    """The parquet files of a folder or, if it has none, of the folders in it (a copy of a Hub repository has data/)."""
-    return sorted(folder.glob("*.parquet")) or sorted(folder.glob("*/*.parquet"))
+def parquet_files(folder: Path, config: str | None = None) -> list[SplitFile]:
+    """The parquet files of a folder, of one configuration; see `split_files`.
+
+    Raises:
+        WinsomeError: there are several configurations, and nothing says which is meant.
+    """
+    return split_files(folder, ".parquet", config)
 
 
-def read_parquet(folder: Path) -> EncodedSet:
-    """The image set in a folder's parquet files, not decoded yet."""
-    files = parquet_files(folder)
+def read_parquet(folder: Path, config: str | None = None) -> EncodedSet:
+    """The image set in a folder's parquet files, not decoded yet.
+
+    Raises:
+        WinsomeError: a split, a column or a label is missing, a file is damaged, or files name different classes.
+    """
+    files = parquet_files(folder, config)
     train, train_names = _read_split(chosen_files(folder, files, "train", TRAIN_FILES))
     test, test_names = _read_split(chosen_files(folder, files, "test", TEST_FILES))
     names = same_names([(f"the train files of {folder}", train_names), ("the test files", test_names)])
-    return EncodedSet(train, test, class_names(names, train, test))
+    return encoded_set(train, test, names)
 
 
-def chosen_files(folder: Path, files: list[Path], split: str, patterns: Sequence[str]) -> list[Path]:
-    """The files of a split: those of the first pattern that any name has."""
-    for pattern in patterns:
-        if chosen := [file for file in files if file.match(pattern)]:
-            return chosen
-    there = ", ".join(file.name for file in files[:8]) + (" ..." if len(files) > 8 else "")
-    raise WinsomeError(f"{folder}: no {split} file; looked for {' or '.join(patterns)}, found {there or 'no parquet files'}")
+def chosen_files(folder: Path, files: Sequence[SplitFile], split: str, beginnings: Sequence[str]) -> list[Path]:
+    """The files of a split: those whose split begins as the first of `beginnings` that any has.
+
+    Raises:
+        WinsomeError: there is none.
+    """
+    for beginning in beginnings:
+        if found := [one.file for one in files if one.split.lower().startswith(beginning)]:
+            return found
+    there = ", ".join(str(one.file.relative_to(folder)) for one in files[:8]) + (" ..." if len(files) > 8 else "")
+    wanted = " or ".join(f"{beginning}*.parquet" for beginning in beginnings)
+    raise WinsomeError(f"{folder}: no {split} file; looked for {wanted}, found {there or 'no parquet files'}")
 
 
-def _read_split(files: list[Path]) -> tuple[EncodedSplit, list[str] | None]:
+def _read_split(files: list[Path]) -> tuple[Rows, list[str] | None]:
     """The rows of some files, and the class names that they give."""
     tables = [(file.name, _read_columns(file)) for file in files]
     label_columns = [image_and_label_columns(table.column_names, name)[1] for name, table in tables]
     names = [(name, names_in(table.schema, label)) for (name, table), label in zip(tables, label_columns, strict=True)]
-    return encoded_split(tables), same_names(names)
+    return rows_in(tables), same_names(names)
 
 
 def _read_columns(file: Path) -> Any:
@@ -56,7 +71,11 @@ def _read_columns(file: Path) -> Any:
 
 @contextmanager
 def opened_parquet(file: Path) -> Iterator[Any]:
-    """A pyarrow.ParquetFile; what goes wrong with it inside the block is an error that names it."""
+    """A pyarrow.ParquetFile; what goes wrong with it inside the block is an error that names it.
+
+    Raises:
+        WinsomeError: the file cannot be read.
+    """
     import pyarrow.parquet as pq
 
     try:
@@ -85,6 +104,6 @@ def names_in(schema: Any, label_column: str) -> list[str] | None:
     """The class names that `datasets` writes into a file's metadata, where there are any."""
     try:
         features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
-        return [str(name) for name in features[label_column]["names"]]
+        return [unicodedata.normalize("NFC", str(name)) for name in features[label_column]["names"]]
     except (KeyError, TypeError, ValueError):
         return None

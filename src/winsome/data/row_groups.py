@@ -11,10 +11,10 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any, overload
 
-from winsome.data.encoded import EncodedSet, EncodedSplit, row_of
+from winsome.data.encoded import EncodedSet, row_of
 from winsome.data.hub import load_hub, undecoded
-from winsome.data.parquet import TEST_FILES, chosen_files, names_in, opened_parquet, parquet_files, same_names
-from winsome.data.tables import class_names, image_and_label_columns, images_in, labels_in
+from winsome.data.parquet import TEST_FILES, TRAIN_FILES, chosen_files, names_in, opened_parquet, parquet_files, same_names
+from winsome.data.tables import Label, Rows, encoded_set, image_and_label_columns, images_in, labels_in
 
 _KEPT = 4  # groups in memory: the threads that store images work on neighbouring rows
 _HUB_ROWS = 1000  # rows of a group where the table has none of its own
@@ -56,22 +56,25 @@ class GroupedImages(Sequence["bytes | Path | None"]):
             return self.kept[number][row - (self.ends[number - 1] if number else 0)]
 
 
-def read_large_parquet(folder: Path) -> EncodedSet:
+def read_large_parquet(folder: Path, config: str | None = None) -> EncodedSet:
     """The image set in a folder's parquet files: labels at once, images as they are asked for.
 
     Files called val... come before those called test... as the test split: ImageNet's own test images have no labels.
+
+    Raises:
+        WinsomeError: see `read_parquet`.
     """
-    files = parquet_files(folder)
-    train, train_names = _parquet_split(chosen_files(folder, files, "train", ("train*.parquet",)))
+    files = parquet_files(folder, config)
+    train, train_names = _parquet_split(chosen_files(folder, files, "train", TRAIN_FILES))
     test, test_names = _parquet_split(chosen_files(folder, files, "test", (*TEST_FILES[1:], TEST_FILES[0])))
     names = same_names([(f"the train files of {folder}", train_names), ("the test files", test_names)])
-    return EncodedSet(train, test, class_names(names, train, test))
+    return encoded_set(train, test, names)
 
 
-def _parquet_split(files: Sequence[Path]) -> tuple[EncodedSplit, list[str] | None]:
+def _parquet_split(files: Sequence[Path]) -> tuple[Rows, list[str] | None]:
     groups: list[tuple[Path, int]] = []
     counts: list[int] = []
-    labels: list[int] = []
+    labels: list[Label] = []
     files_rows: list[tuple[str, int]] = []
     names: list[tuple[str, list[str] | None]] = []
     for file in files:
@@ -94,10 +97,10 @@ def _parquet_split(files: Sequence[Path]) -> tuple[EncodedSplit, list[str] | Non
 
 
 def _grouped(
-    counts: Sequence[int], read: Callable[[int], Group], labels: Sequence[int], files: Sequence[tuple[str, int]]
-) -> EncodedSplit:
+    counts: Sequence[int], read: Callable[[int], Group], labels: Sequence[Label], files: Sequence[tuple[str, int]]
+) -> Rows:
     """A split whose images are named by their rows without being read: what is named is mostly what cannot be read."""
-    return EncodedSplit(GroupedImages(counts, read), labels, tuple(files), partial(row_of, files))
+    return Rows(GroupedImages(counts, read), labels, tuple(files), partial(row_of, files))
 
 
 def read_large_hub(hub_id: str) -> EncodedSet:
@@ -108,10 +111,10 @@ def read_large_hub(hub_id: str) -> EncodedSet:
     train_part, test_part = load_hub(hub_id, test_splits=("validation", "valid", "val", "test"))
     train, names = _hub_split(train_part, f"{hub_id}, split train")
     test, _ = _hub_split(test_part, f"{hub_id}, test split")
-    return EncodedSet(train, test, class_names(names, train, test))
+    return encoded_set(train, test, names)
 
 
-def _hub_split(dataset: Any, name: str) -> tuple[EncodedSplit, list[str] | None]:
+def _hub_split(dataset: Any, name: str) -> tuple[Rows, list[str] | None]:
     rows, image_column, label_column, names = undecoded(dataset, name)
     total = len(rows)
     counts = [min(_HUB_ROWS, total - start) for start in range(0, total, _HUB_ROWS)]

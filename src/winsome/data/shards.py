@@ -14,8 +14,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
-from typing import overload
+from typing import IO, overload
 
+from winsome.data.configurations import split_files
 from winsome.data.encoded import EncodedSet, EncodedSplit
 from winsome.data.folders import IMAGE_ENDINGS
 from winsome.data.tables import class_names
@@ -73,14 +74,22 @@ class ShardImages(Sequence[bytes]):
         return self.shards[number], row - (self.ends[number - 1] if number else 0)
 
 
-def shard_files(folder: Path) -> list[Path]:
-    """The tar files of a folder or, if it has none, of the folders in it."""
-    return sorted(folder.glob("*.tar")) or sorted(folder.glob("*/*.tar"))
+def shard_files(folder: Path, config: str | None = None) -> list[Path]:
+    """The tar files of a folder, of one configuration; see `split_files`.
+
+    Raises:
+        WinsomeError: there are several configurations, and nothing says which is meant.
+    """
+    return [one.file for one in split_files(folder, ".tar", config)]
 
 
-def read_shards(folder: Path) -> EncodedSet:
-    """The image set in a folder's shards: those with "train" in their names, and those with "val" or else "test"."""
-    files = shard_files(folder)
+def read_shards(folder: Path, config: str | None = None) -> EncodedSet:
+    """The image set in a folder's shards: those with "train" in their names, and those with "val" or else "test".
+
+    Raises:
+        WinsomeError: there is nothing to train or to test on, or a shard is damaged, or lacks images or labels.
+    """
+    files = shard_files(folder, config)
     train_files = _named(folder, files, TRAIN_SHARDS)
     if not train_files:
         raise WinsomeError(f"{folder}: no shards with train in their names; found {_some(files)}")
@@ -120,6 +129,8 @@ def _index(file: Path) -> Shard:
     try:
         with tarfile.open(file, "r:") as shard:
             for member in shard:
+                if any(part.startswith("._") or part == "__MACOSX" for part in member.name.split("/")):
+                    continue  # what macOS packs beside each file
                 folder, _, name = member.name.rpartition("/")
                 key, _, ending = name.partition(".")
                 key = f"{folder}/{key}" if folder else key
@@ -127,10 +138,11 @@ def _index(file: Path) -> Shard:
                 if member.isfile() and ending in IMAGE_ENDINGS:
                     images[key] = (member.offset_data, member.size)
                 elif member.isfile() and ending == ".cls":
-                    content = shard.extractfile(member)
-                    labels[key] = int(content.read()) if content is not None else -1
+                    labels[key] = _label(file, member.name, shard.extractfile(member))
                 elif member.isfile() and Path(name).suffix.lower() in IMAGE_ENDINGS:
                     dotted.setdefault(key, member.name)
+    except WinsomeError:
+        raise
     except (OSError, ValueError, tarfile.TarError) as error:
         raise WinsomeError(f"{file}: not a readable shard of images and labels ({error}); fetch it again") from error
     for key in dotted.keys() - images.keys() - labels.keys():
@@ -143,3 +155,11 @@ def _index(file: Path) -> Shard:
     offsets = tuple(offset for offset, _ in images.values())
     sizes = tuple(size for _, size in images.values())
     return Shard(file, tuple(images), offsets, sizes, tuple(labels[key] for key in images))
+
+
+def _label(file: Path, name: str, content: IO[bytes] | None) -> int:
+    text = content.read() if content is not None else b""
+    try:
+        return int(text)
+    except ValueError as error:
+        raise WinsomeError(f"{file}: {name} holds {text[:40]!r}; a label is a number, counted from 0") from error

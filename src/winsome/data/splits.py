@@ -18,6 +18,9 @@ def stratified(labels: Sequence[int] | Tensor, count: int, *, seed: int, purpose
     Both are ascending int64 row numbers. A class gets its exact share rounded down; the rows still missing go to the classes
     with the largest remainders, the lower class first. Within a class, rows are ranked by a digest of (seed, purpose, row),
     not by a generator: a split that defines a data set must not change with a library's random numbers.
+
+    Raises:
+        WinsomeError: there are not so many rows.
     """
     values = labels.tolist() if isinstance(labels, Tensor) else list(labels)
     if not 0 <= count <= len(values):
@@ -33,6 +36,20 @@ def stratified(labels: Sequence[int] | Tensor, count: int, *, seed: int, purpose
     taken = set(chosen)
     rest = [row for row in range(len(values)) if row not in taken]
     return torch.tensor(sorted(chosen), dtype=torch.int64), torch.tensor(rest, dtype=torch.int64)
+
+
+def held_out(labels: Sequence[int] | Tensor, count: int, *, seed: int, purpose: str) -> tuple[Tensor, Tensor]:
+    """The same, but that no class loses all its rows to what is held out: a class's one row is left over, to be trained on.
+
+    So fewer than `count` rows are held out where there are such classes.
+    """
+    chosen, rest = stratified(labels, count, seed=seed, purpose=purpose)
+    values = labels.cpu() if isinstance(labels, Tensor) else torch.tensor(list(labels))
+    lost = ~torch.isin(values[chosen], values[rest])
+    moved = [int((values[chosen] == label).nonzero()[0]) for label in sorted(set(values[chosen][lost].tolist()))]
+    stays = torch.ones(len(chosen), dtype=torch.bool)
+    stays[moved] = False
+    return chosen[stays], torch.cat((rest, chosen[~stays])).sort().values
 
 
 def _quotas(sizes: dict[int, int], count: int) -> dict[int, int]:

@@ -74,6 +74,9 @@ class StoredSet:
 
         One read a picture, straight into the batch: faster from a cold disk than mapping the file, whose pages come by tens of
         kilobytes, and other threads run meanwhile.
+
+        Raises:
+            WinsomeError: the file ends before one of them.
         """
         side = self.stored_size
         batch_MSSC = torch.empty(len(rows), side, side, CHANNELS, dtype=torch.uint8, pin_memory=self.labels.is_cuda)

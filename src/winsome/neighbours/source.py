@@ -114,7 +114,11 @@ def taken_apart_by(source: Source, entries: Mapping[str, tuple[str, str]]) -> Pr
 
 
 def masks_alone(source: Source, masks: State) -> Pruned:
-    """Masks by parameter name, the weights apart."""
+    """Masks by parameter name, the weights apart.
+
+    Raises:
+        WinsomeError: there are no weights, or they lack a masked parameter.
+    """
     if source.weights is None:
         raise WinsomeError(
             f"it holds masks alone ({some(masks)}), and they have no signs: give the network's weights too (--weights FILE; "
