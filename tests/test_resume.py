@@ -157,7 +157,7 @@ def main(root):
             assert child(name, folder, kill), (name, kill)
             search(name, folder)
         # Killed again and again; each life gets a little further.
-        for every in ("write 5", "step 7" if hand_over else "step 13"):
+        for every in ("write 9", "step 7" if hand_over else "step 13"):
             folder = root / name / f"again and again at {every}"
             folder.mkdir()
             lives = 1

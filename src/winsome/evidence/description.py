@@ -11,6 +11,8 @@ from pathlib import Path
 
 import torch
 
+from winsome.about import about
+from winsome.data.catalogue import DATA_SETS
 from winsome.evidence.results import ArmRecord, DataRecord, Hardware, SearchRecord, StudyDesign, StudyRecord
 from winsome.identity import name_of
 from winsome.prunable import prunable
@@ -37,6 +39,8 @@ def design_of(study: Study) -> StudyDesign:
     record = json.loads(json.dumps(study.record()))  # as it will be read again: no tuples
     searches = [_search(name, plan) for name, plan in study.needed_searches().items()]
     citations = {key for search in searches for key in search["citations"]}
+    if study.data.name in DATA_SETS:
+        citations |= set(DATA_SETS[study.data.name].citations)
     return {
         "name": study.name,
         "title": study.title,
@@ -64,11 +68,12 @@ def _arm(arm: Arm) -> ArmRecord:
 
 def _search(name: str, spec: SearchSpec) -> SearchRecord:
     method = spec.method
+    lent = about(spec.borrow).citations if spec.masks_of is not None else ()
     return {
         "name": name,
         "label": method.label or name.replace("_", " "),
         "sentence": method.sentence,
-        "citations": list(method.cited),
+        "citations": list(dict.fromkeys((*method.cited, *lent))),
         "score": name_of(method.score),
         "allocation": name_of(method.allocate),
         "rewinding": name_of(method.rewind),

@@ -95,7 +95,7 @@ def model_card(ticket: Ticket, file_name: str, *, repo: str | None = None) -> st
     network = ticket.provenance.get("network")
     named = network.get("name") if isinstance(network, dict) else network
     keys = ticket.provenance.get("citations")
-    known = [key for key in keys if key in CITATIONS] if isinstance(keys, list) else []
+    known = [key for key in keys if key in CITATIONS or str(key).startswith("@")] if isinstance(keys, list) else []
     fetch = f"winsome ticket pull {repo}\n" if repo else ""
     cited = f"\n## Citation\n\n```bibtex\n{bibtex(known)}\n```\n" if known else ""
     return f"""---
