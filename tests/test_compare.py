@@ -77,20 +77,20 @@ def test_a_study_of_ones_own_runs_by_name(own: Path, tmp_path: Path) -> None:
 
 
 def test_what_is_no_study_is_refused_by_name(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "gives a Method; a Study is wanted" in said(["study", f"{own}:mine"], capsys)
+    assert "gives a Method; a winsome Study is wanted" in said(["study", f"{own}:mine"], capsys)
     assert "absent" in said(["study", f"{own}:absent"], capsys)
     assert "--densities are of the methods" in said(["study", "digits", "--densities", "0.5"], capsys)
     assert "unknown method 'nonesuch'" in said(["study", "digits", "--methods", "nonesuch"], capsys)
 
 
 def test_parts_of_a_method_come_from_the_lists_or_from_a_file(own: Path, tmp_path: Path) -> None:
-    parts = ("--score", f"{own}:snip", "--allocate", "uniformly", "--rewind", "RewindTo", "--rewind-step", "2")
+    parts = ("--score", f"{own}:snip", "--allocate", "uniformly", "--rewind", "RewindTo", "--rewind-step", "1")
     main(
         ["find", "digits", "--method", "lrr", *parts, *QUICK, "--densities", "0.5", "0.25", "--save-to", str(tmp_path / "run")]
     )
     method = json.loads((tmp_path / "run" / "config.json").read_text())["method"]
     assert method["score"]["name"] == "snip"
-    assert (method["allocate"], method["rewind"], method["densities"]) == ("uniformly", "RewindTo(step=2)", [0.5, 0.25])
+    assert (method["allocate"], method["rewind"], method["densities"]) == ("uniformly", "RewindTo(step=1)", [0.5, 0.25])
 
 
 @pytest.mark.parametrize("name", choices.METHOD_NAMES)
