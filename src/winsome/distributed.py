@@ -157,10 +157,11 @@ def from_main(make: Callable[[], T]) -> T:
         try:
             outcome[0] = make()
         except WinsomeError as error:
-            outcome[1] = str(error)
+            outcome[1] = (type(error), str(error))
     dist.broadcast_object_list(outcome, src=0, group=_patient())
     if outcome[1] is not None:
-        raise _alike(WinsomeError(outcome[1]))
+        kind, sentence = outcome[1]
+        raise _alike(kind(sentence))
     value: T = outcome[0]
     return value
 

@@ -10,6 +10,10 @@ class WinsomeError(ValueError):
     """A mistake in what was asked for, said in a sentence that names the thing and the remedy (exit code 2)."""
 
 
+class DiskFull(WinsomeError):
+    """A disk that is full, over its quota or failing: nothing was wrong with what was asked for (exit code 1)."""
+
+
 def unknown(kind: str, name: str, known: Iterable[str]) -> WinsomeError:
     """The error for a name that stands for nothing: says the nearest names, or all of them."""
     names = sorted(set(known))

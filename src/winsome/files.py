@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import errno
 import glob
 import io
 import json
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError, safe_open
 
-from winsome.errors import WinsomeError
+from winsome.errors import DiskFull, WinsomeError
 
 if TYPE_CHECKING:  # who reads or writes JSON alone does not wait for torch
     from torch import Tensor
@@ -25,6 +26,7 @@ if TYPE_CHECKING:  # who reads or writes JSON alone does not wait for torch
 
 log = logging.getLogger("winsome")
 
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 PART = ".part"  # the ending of a file that is being written
 
 
@@ -37,7 +39,7 @@ def write_whole(path: Path, data: bytes, *, make_folder: bool = True) -> None:
         make_folder: make the folder that it is to lie in where it is missing.
 
     Raises:
-        WinsomeError: the disk is full or read-only; the path is named, nothing half-written stays.
+        WinsomeError: the disk is read-only, or full (DiskFull); the path is named, nothing half-written stays.
     """
     try:
         if make_folder:
@@ -45,7 +47,8 @@ def write_whole(path: Path, data: bytes, *, make_folder: bool = True) -> None:
         with written_whole(path) as temporary:
             temporary.write_bytes(data)
     except OSError as error:
-        raise WinsomeError(
+        kind = DiskFull if error.errno in DISK_FULL else WinsomeError
+        raise kind(
             f"cannot write {path} ({len(data):,} bytes): {error.strerror or type(error).__name__}; free space or choose "
             "another folder that is there and writable, then run the same command again: what is finished is kept"
         ) from error

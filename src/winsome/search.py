@@ -76,7 +76,7 @@ class Search:
         shapes = {name: list(weight.shape) for name, weight in weights.items()}
         self._folder = None
         if save_to is not None:
-            self._folder = SearchFolder.take(Path(save_to), {**self.provenance, "weights": shapes})
+            self._folder = SearchFolder.take(Path(save_to).expanduser(), {**self.provenance, "weights": shapes})
         self._initial = self._first_network()
         self._early: State = self._initial if method.rewind.step == 0 else {}
         self._trained: State = self._initial

@@ -75,7 +75,9 @@ def read_file(path: Path, *, wanted: str = "Python file") -> UserFile:
         raise WinsomeError(f"no file {path}; give a {wanted}")
     try:
         return UserFile(str(path.resolve()), path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise WinsomeError(f"{path} is no text; give a {wanted}") from error
+    except OSError as error:
         raise WinsomeError(f"{path} cannot be read: {error}") from error
 
 

@@ -1,12 +1,13 @@
 """The command line: the only place where a string chooses code.
 
-Exit codes: 0 done, 1 failure (a training diverged, a worker or a rank died), 2 wrong use or a disk that cannot be written,
-130 stopped by Ctrl-C or SIGTERM.
+Exit codes: 0 done, 1 failure (a training diverged, a worker or a rank died, the disk is full), 2 wrong use or a folder that
+cannot be written to, 130 stopped by Ctrl-C or SIGTERM.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import importlib
 import os
 import shlex
@@ -18,7 +19,7 @@ from concurrent.futures import BrokenExecutor
 from pathlib import Path
 
 from winsome.cli.console import log_to_stderr, open_console, replace_what_cannot_be_encoded, say, styled
-from winsome.errors import Diverged, RankLost, WinsomeError, unknown
+from winsome.errors import DiskFull, Diverged, RankLost, WinsomeError, unknown
 from winsome.launcher import ALIKE, launched, launched_rank
 
 DESCRIPTION = "Winsome: win with some of the weights. Find, plant and study winning lottery tickets."
@@ -61,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except WinsomeError as error:
         if rank == 0 or ALIKE not in getattr(error, "__notes__", ()):
             _say(rank, str(error))
-        raise SystemExit(2) from None
+        raise SystemExit(1 if isinstance(error, DiskFull) else 2) from None
     except (Diverged, BrokenExecutor) as error:
         if rank == 0:
             _say(rank, f"training failed: {error}")
@@ -72,6 +73,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except BrokenPipeError:  # `winsome ... | head` has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(0) from None
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        _say(rank, f"{error}; free space, then run the same command again: what is finished is kept")
+        raise SystemExit(1) from None
     except KeyboardInterrupt:
         command = shlex.join(["winsome", *words])
         if rank == 0:

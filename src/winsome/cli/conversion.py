@@ -89,7 +89,7 @@ def export(source: Path, target: Path, kind: Kind, weights: Path, network: Netwo
         )
     model = network.build(0)
     _load(model, state, weights)
-    example = torch.randn(4, *(network.image_shape or ()), generator=torch.Generator().manual_seed(0))
+    example = torch.randn(4, *(network.image_shape or ()), generator=torch.Generator().manual_seed(0), device="cpu")
     return neighbours.write_onnx(ticket.mask, model, example, target)
 
 

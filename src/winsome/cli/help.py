@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import os
 import re
 import shutil
 import textwrap
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
 import tyro
 from tyro.conf import DisallowNone, arg
+
+from winsome.cli.words import ordered
+from winsome.errors import WinsomeError
+
+OUTPUT_FOLDERS = {"save_to", "out"}  # options that name a folder to write to
 
 
 def run(command: Callable[..., None], words: Sequence[str], *, prog: str, loud: bool = True) -> None:
@@ -24,7 +31,7 @@ def run(command: Callable[..., None], words: Sequence[str], *, prog: str, loud: 
         _readable(command),
         prog=prog,
         description="",  # printed above: tyro would make one line of each paragraph
-        args=list(words),
+        args=ordered(words, command),
         config=(DisallowNone,),  # `INT`, not `{None}|INT`: an option that may be left out is left out
         console_outputs=loud,
     )
@@ -47,11 +54,33 @@ def _line(line: str, width: int) -> str:
     return textwrap.fill(line, width, subsequent_indent=margin, break_long_words=False, break_on_hyphens=False)
 
 
+def _expanded(value: Any) -> Any:
+    """The value with the user's home in place of ~, which no shell puts into `--save-to=~/x`, in all paths of it."""
+    if isinstance(value, tuple):
+        return tuple(map(_expanded, value))
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value) if field.init}
+        return dataclasses.replace(value, **{name: _expanded(part) for name, part in fields.items()})
+    if not isinstance(value, Path | str) or not str(value).startswith("~"):
+        return value
+    try:
+        return type(value)(Path(value).expanduser())
+    except RuntimeError as error:  # no home
+        raise WinsomeError(f"{value}: there is no home directory; name the whole path") from error
+
+
+def _refuse_file(name: str, folder: Path | None) -> None:
+    if folder is not None and _expanded(folder).is_file():
+        raise WinsomeError(f"{folder} is a file; name a folder with --{name.replace('_', '-')}")
+
+
 def _readable(command: Callable[..., None]) -> Callable[..., None]:
     """The command under annotations that say nothing of a default that is nothing, and name what takes no option's name."""
 
     def called(*args: Any, **options: Any) -> None:
-        command(*args, **options)
+        for name in OUTPUT_FOLDERS & options.keys():
+            _refuse_file(name, options[name])
+        command(*map(_expanded, args), **{name: _expanded(value) for name, value in options.items()})
 
     hints = get_type_hints(command, include_extras=True)
     for name, parameter in inspect.signature(command).parameters.items():

@@ -27,6 +27,7 @@ from winsome.data.locks import only_one
 from winsome.data.stored import CHANNELS, CORRUPT, FACTS, MISSING, STORED, StoredSet
 from winsome.errors import WinsomeError
 from winsome.files import write_whole
+from winsome.machine import usable_cores
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -278,7 +279,7 @@ def _progress(name: str, total: int, done: int, say: Say) -> Callable[[int], Non
 @contextmanager
 def _decoders() -> Iterator[ThreadPoolExecutor]:
     """Threads, one for each core: decoders leave the interpreter to others. An error drops what has not begun."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1  # Linux alone has it
+    cores = usable_cores()
     threads = ThreadPoolExecutor(max_workers=cores)
     try:
         yield threads

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import importlib.metadata
 import json
-import os
 import platform
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from winsome.about import about
 from winsome.data.catalogue import DATA_SETS
 from winsome.evidence.results import ArmRecord, DataRecord, Hardware, SearchRecord, StudyDesign, StudyRecord
 from winsome.identity import name_of
+from winsome.machine import usable_cores
 from winsome.prunable import prunable
 from winsome.study.arms import Arm, FoundNetwork, is_reported, kind_of
 from winsome.study.conditions import fresh_network
@@ -124,7 +124,7 @@ def hardware(command: str) -> Hardware:
         "winsome": importlib.metadata.version("winsome"),
         "torch": torch.__version__,
         "python": platform.python_version(),
-        "cpu": f"{_cpu_name()}, {len(os.sched_getaffinity(0))} cores",
+        "cpu": f"{_cpu_name()}, {usable_cores()} cores",
         "gpu": gpu,
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "command": command,

@@ -1,5 +1,8 @@
 """Figures of a study, as matplotlib figures, as files for a paper, and as SVG inside a page."""
 
+from winsome.figures.backend import matplotlib as matplotlib  # before anything else imports it
+
+# isort: split
 from winsome.evidence.results import Results as Results
 from winsome.evidence.results import read as read
 from winsome.figures.accuracy import accuracy_over_density as accuracy_over_density

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -14,6 +13,7 @@ import torch
 
 from winsome import distributed
 from winsome.errors import WinsomeError
+from winsome.machine import usable_cores
 from winsome.study.conditions import conditions_of
 from winsome.study.design import Study
 from winsome.study.folder import StudyFolder
@@ -145,7 +145,7 @@ def tasks_of(
 
 def default_workers() -> int:
     """One one-thread process for each core; a GPU is used by one process."""
-    return 1 if torch.cuda.is_available() else len(os.sched_getaffinity(0))
+    return 1 if torch.cuda.is_available() else usable_cores()
 
 
 def jobs_at_once(conditions: Conditions) -> int:

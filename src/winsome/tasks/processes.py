@@ -19,6 +19,7 @@ from typing import TypeAlias
 
 import torch
 
+from winsome.machine import usable_cores
 from winsome.tasks.graph import OnFraction, Report, Runner, Work
 
 Messages: TypeAlias = "Queue[tuple[int, float]]"
@@ -57,7 +58,7 @@ def processes(workers: int, *, prepare: Callable[[], object] | None = None) -> I
     """
     context = multiprocessing.get_context("spawn")
     messages: Messages = context.Queue()
-    threads = max(1, len(os.sched_getaffinity(0)) // workers)
+    threads = max(1, usable_cores() // workers)
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin_worker, initargs=(messages, threads, prepare))
 
     def submit(number: int, work: Work, _report: Report) -> Future[float]:
