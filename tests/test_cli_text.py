@@ -164,12 +164,12 @@ def test_option_errors_heed_no_color(no_color: str) -> None:
     program = (
         "import sys, tyro._fmtlib, winsome.cli\n"
         "tyro._fmtlib._FORCE_ANSI = True  # as on a terminal\n"
-        "winsome.cli.main(['report', '--flder', 'x'])"
+        "winsome.cli.main(['neuron', '--nise', 'x'])"
     )
     environment = {**os.environ, "NO_COLOR": no_color}
     out = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False)
     assert out.returncode == 2
-    assert "--flder" in out.stdout + out.stderr
+    assert "--nise" in out.stdout + out.stderr
     assert ("\x1b[" in out.stdout + out.stderr) == (not no_color)
 
 

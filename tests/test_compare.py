@@ -93,12 +93,12 @@ def test_parts_of_a_method_come_from_the_lists_or_from_a_file(own: Path, tmp_pat
     assert (method["allocate"], method["rewind"], method["densities"]) == ("uniformly", "RewindTo(step=1)", [0.5, 0.25])
 
 
-@pytest.mark.parametrize("name", choices.METHOD_NAMES)
+@pytest.mark.parametrize("name", choices.method_names())
 def test_every_method_is_made_from_the_options_that_it_takes(name: str) -> None:
     made = choices.method(name, levels=2, rate=0.5, step=3)
     assert made.densities == (1.0, 0.5, 0.25)
     assert made.label
-    assert set(METHODS) <= set(choices.METHOD_NAMES)
+    assert set(METHODS) <= set(choices.method_names())
 
 
 def test_a_searchs_own_arms_are_those_of_the_papers_where_these_have_them() -> None:

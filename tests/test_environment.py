@@ -141,7 +141,7 @@ def example(
     shape: tuple[int, int] = (1, 1),
     arms: tuple[str, ...] = (),
     kind: Literal["a", "b"] = "a",
-    rate: float | None = None,
+    rate: Annotated[float | None, arg(aliases=("--share",))] = None,
     group: Annotated[Group, arg(name="")] = Group(),
 ) -> None:
     """Do something.
@@ -170,6 +170,7 @@ def example(
         ("--shape 2 3 x", "x --shape 2 3"),
         ("--rate .5 x --kind b", "x --rate .5 --kind b"),
         ("--arms a b", "--arms a b"),
+        ("--share .5 x", "x --rate .5"),
         ("x --seeds 1e", "x --seeds 1e"),
     ],
 )
@@ -188,7 +189,7 @@ def test_options_before_the_file(words: str, same: str, capsys: pytest.CaptureFi
 
 def test_every_option_is_known_those_of_groups_too() -> None:
     names = [name for name, _ in options_of(example)]
-    assert names == ["help", "seeds", "shape", "arms", "kind", "rate", "depths", "quick", "no-quick"]
+    assert names == ["help", "seeds", "shape", "arms", "kind", "share", "rate", "depths", "quick", "no-quick"]
     assert ordered(["--no-quick", "--see", "3"], example) == ["--no-quick", "--see", "3"], "the parser shows what is near"
 
 

@@ -5,18 +5,23 @@ from __future__ import annotations
 import ast
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from winsome.about import about, taken_by
 from winsome.errors import WinsomeError, unknown
-from winsome.methods import METHODS, Method, make_method
-from winsome.rewinding import REWINDS, Rewind
-from winsome.study.arms import Arm
 from winsome.user_code import UserFile, by_name
 
-# Every method by its name, and by its short one.
-_SHORT: dict[str, Callable[..., Method]] = {about(make).short: make for make in METHODS.values() if about(make).short}
-METHOD_NAMES = METHODS | _SHORT
+if TYPE_CHECKING:  # options are known before torch is imported
+    from winsome.methods import Method
+    from winsome.rewinding import Rewind
+    from winsome.study.arms import Arm
+
+
+def method_names() -> dict[str, Callable[..., Method]]:
+    """Every method by its name, and by its short one."""
+    from winsome.methods import METHODS
+
+    return METHODS | {about(make).short: make for make in METHODS.values() if about(make).short}
 
 
 def method(name: str, **options: Any) -> Method:
@@ -27,12 +32,16 @@ def method(name: str, **options: Any) -> Method:
             function that returns one.
         options: such as `levels`, `rate` and `step`.
     """
-    found = by_name(name, METHOD_NAMES, "method").value
+    from winsome.methods import Method, make_method
+
+    found = by_name(name, method_names(), "method").value
     return found if isinstance(found, Method) else make_method(found, **options)
 
 
 def method_lines() -> str:
     """A line for every method, for help: its name, what it does, and its short name where that is another."""
+    from winsome.methods import METHODS
+
     width = max(map(len, METHODS))
     lines = []
     for name, make in METHODS.items():
@@ -44,7 +53,7 @@ def method_lines() -> str:
 
 def files_of(names: Sequence[str]) -> tuple[UserFile | None, ...]:
     """The files of the user's that methods of these names are from, which workers have to load."""
-    return tuple(by_name(name, METHOD_NAMES, "method").file for name in names)
+    return tuple(by_name(name, method_names(), "method").file for name in names)
 
 
 def search_name(name: str) -> str:
@@ -54,12 +63,16 @@ def search_name(name: str) -> str:
 
 def rewinds_to_a_step(name: str) -> bool:
     """Whether the method of this name asks for a training step to go back to."""
-    found = by_name(name, METHOD_NAMES, "method").value
+    from winsome.methods import Method
+
+    found = by_name(name, method_names(), "method").value
     return not isinstance(found, Method) and "step" in inspect.signature(found).parameters
 
 
 def rewind(name: str, *, step: int) -> Rewind:
     """The rewind of this name: a class, made for a step, or an object of one's own."""
+    from winsome.rewinding import REWINDS
+
     found = by_name(name, REWINDS, "rewind").value
     made: Rewind = found(**taken_by(found, {"step": step})) if isinstance(found, type) else found
     return made

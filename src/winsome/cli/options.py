@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import UseAppendAction, arg
 
-from winsome.analysis.connectivity import Statistics, one_epoch
 from winsome.cli import choices
-from winsome.data.image_store import OnCorrupt
-from winsome.data.spec import DataSpec
 from winsome.errors import WinsomeError
-from winsome.models.spec import NetworkSpec
-from winsome.training.probe import ProbeSpec
 
+if TYPE_CHECKING:  # help knows every option before torch is imported
+    from winsome.analysis.connectivity import Statistics
+    from winsome.data.spec import DataSpec
+    from winsome.models.spec import NetworkSpec
+    from winsome.training.probe import ProbeSpec
+
+OnCorrupt = Literal["stop", "skip"]
 Unset = arg(help_behavior_hint="")  # where no default is to be shown
 
 
@@ -39,6 +41,8 @@ class DataOptions:
 
     def of(self, name: str, *, validation: bool = False) -> DataSpec:
         """These images of a data set."""
+        from winsome.data.spec import DataSpec
+
         parts = (self.train_images, self.test_images, validation, self.image_size)
         return DataSpec(name, self.data_dir, *parts, self.on_corrupt)
 
@@ -63,6 +67,8 @@ class KnownDataOptions:
 
     def named(self) -> DataSpec | None:
         """The data asked for by name, if any."""
+        from winsome.data.spec import DataSpec
+
         if self.data is None:
             return None
         return DataSpec(self.data, self.data_dir, self.train_images, self.test_images, on_corrupt=self.on_corrupt)
@@ -92,6 +98,8 @@ class NetworkOptions:
 
     def of(self, default: NetworkSpec) -> NetworkSpec:
         """The network asked for; the default one with the options asked for."""
+        from winsome.models.spec import NetworkSpec
+
         options = choices.network_options(self.network_option)
         return replace(default, options=options) if self.network is None else NetworkSpec(self.network, options)
 
@@ -129,6 +137,8 @@ class ProbeOptions:
 
     def spec(self) -> ProbeSpec:
         """The same for a study."""
+        from winsome.training.probe import ProbeSpec
+
         batch = min(self.probe_batch, self.probe_images)
         return ProbeSpec(self.probe_images, batch, self.probe_augmented, self.probe_training)
 
@@ -150,6 +160,8 @@ class StatisticsOptions:
 
     def of(self, usual: int) -> Statistics | None:
         """The statistics asked for; of so many images where nothing was."""
+        from winsome.analysis.connectivity import Statistics, one_epoch
+
         if self.statistics == "none":
             if self.statistics_batch is not None:
                 raise WinsomeError("--statistics none takes no images; leave --statistics-batch out")

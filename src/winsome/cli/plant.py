@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
 from tyro.conf import Positional, arg
 
-from winsome.cli.console import open_console
 from winsome.cli.options import AS_KNOWN, USUAL_COMPUTE, ComputeOptions, KnownDataOptions
-from winsome.study.planting import PlantedRun, found_with, plant_runs, planting
-from winsome.training.settings import SGD, StepDecay, Training
+
+if TYPE_CHECKING:
+    from winsome.study.planting import PlantedRun
 
 
 def plant(
@@ -47,6 +46,12 @@ def plant(
         save_to: Folder for weights and results; by default beside the ticket, named after it.
         compute: How trainings use the machine.
     """
+    import numpy as np
+
+    from winsome.cli import console as consoles
+    from winsome.study.planting import found_with, plant_runs, planting
+    from winsome.training.settings import SGD, StepDecay, Training
+
     training = Training(
         epochs, batch_size, SGD(learning_rate, 0.9, weight_decay), StepDecay(), sync_batch_norm=compute.sync_batch_norm
     )
@@ -59,15 +64,18 @@ def plant(
         fast=compute.fast,
         compiled=compute.compiled,
     )
-    console = open_console()
+    console = consoles.open_console()
     conditions = planned.conditions
-    console.print(
+    consoles.say(
+        console,
         f"{planned.network.name}, density {planned.ticket.density:.4g}, {len(conditions.data.train):,} training images, "
-        f"{conditions.precision.label} on {conditions.device}"
+        f"{conditions.precision.label} on {conditions.device}",
     )
 
     def say(run: PlantedRun) -> None:
-        console.print(f"seed {run.start}: accuracy {100 * run.accuracy:.2f} %{' (finished already)' if run.before else ''}")
+        consoles.say(
+            console, f"seed {run.start}: accuracy {100 * run.accuracy:.2f} %{' (finished already)' if run.before else ''}"
+        )
 
     with console.status("training") as status:
         runs = plant_runs(
@@ -78,5 +86,7 @@ def plant(
         )
     if len(runs) > 1:
         accuracies = [100 * run.accuracy for run in runs]
-        console.print(f"accuracy {np.mean(accuracies):.2f} +- {np.std(accuracies, ddof=1):.2f} % over {len(runs)} seeds")
-    console.print(f"results and weights: {planned.folder}")
+        consoles.say(
+            console, f"accuracy {np.mean(accuracies):.2f} +- {np.std(accuracies, ddof=1):.2f} % over {len(runs)} seeds"
+        )
+    consoles.say(console, f"results and weights: {planned.folder}")

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import arg
 
-from winsome import methods
-from winsome.analysis.sign_history import search_runs
 from winsome.errors import WinsomeError, unknown
-from winsome.mask_swap import BORROWS
-from winsome.methods import Method
-from winsome.perturbation import SignFlips, fixed_signs, flip_steps
-from winsome.seeding import stream_seed
-from winsome.signed_mask import SignedMask
-from winsome.while_training import AllOf, OnLevels, WhileTraining, plain
+
+if TYPE_CHECKING:
+    from winsome.methods import Method
+    from winsome.signed_mask import SignedMask
+    from winsome.while_training import WhileTraining
 
 SHORT = {"same": "same_masks", "permuted": "permuted_masks", "random": "random_masks_of_the_same_counts"}
 
@@ -51,6 +48,12 @@ class Variations:
         Raises:
             WinsomeError: the other search lacks a level, or a variation is out of its range.
         """
+        from winsome import methods
+        from winsome.mask_swap import BORROWS
+        from winsome.perturbation import SignFlips, fixed_signs, flip_steps
+        from winsome.seeding import stream_seed
+        from winsome.while_training import AllOf, OnLevels, plain
+
         if self.rewind_norms:
             method = methods.rewind_norms(method, step=rewind_step)
         if self.borrow not in SHORT:
@@ -77,6 +80,8 @@ AS_IT_IS = Variations()
 
 def _masks(folder: Path, method: Method) -> tuple[SignedMask, ...]:
     """The masks of another search, as many levels as the method has."""
+    from winsome.analysis.sign_history import search_runs
+
     runs = search_runs([folder])
     if len(runs) > 1:
         raise WinsomeError(f"{folder} holds {len(runs)} searches; name the folder of one, for example {runs[0].folder}")

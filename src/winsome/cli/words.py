@@ -61,7 +61,9 @@ def options_of(command: Callable[..., Any]) -> Iterator[tuple[str, Any]]:
 
 def _options(name: str, hint: Any) -> Iterator[tuple[str, Any]]:
     while get_origin(hint) is Annotated:
-        hint = get_args(hint)[0]
+        hint, *settings = get_args(hint)
+        for alias in (alias for setting in settings for alias in getattr(setting, "aliases", None) or ()):
+            yield alias.lstrip("-"), hint
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         hints = get_type_hints(hint, include_extras=True)
         for field in dataclasses.fields(hint):
