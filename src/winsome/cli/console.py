@@ -30,9 +30,12 @@ def open_console(*, stderr: bool = False) -> Console:
 
 
 def say(console: Console, *parts: str | tuple[str, str]) -> None:
-    """Print a sentence, of the parts that `styled` takes: lines end between words, and a long path stays whole."""
+    """Print a sentence, of the parts that `styled` takes: lines end between words, and a long path stays whole.
+
+    A pipe has no width unless $COLUMNS gives it one: what reads it wants whole lines.
+    """
     text = styled(*parts)
-    if not console.soft_wrap:
+    if not console.soft_wrap and (console.is_terminal or "COLUMNS" in os.environ):
         text.plain = "\n".join(broken(line, console.width) for line in text.plain.split("\n"))
     console.print(text, soft_wrap=True)
 

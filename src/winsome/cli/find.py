@@ -10,7 +10,7 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 from winsome.cli import choices
-from winsome.cli.console import open_console
+from winsome.cli.console import open_console, say
 from winsome.cli.method_options import AS_THE_METHOD_SAYS, PartOptions
 from winsome.cli.options import (
     ALL_DATA,
@@ -141,18 +141,19 @@ def _show(one: OneSearch, conditions: Conditions, folder: Path) -> None:
     search, place = open_search(one, folder, conditions), SearchFolder(folder)
     finished_already = place.is_finished(one.last_level)
     console.print(format_plan(plan(search.model, prune_classifier=one.prune_classifier)))
-    console.print(f"{one.study.title}: {one.network.name}, {conditions.precision.label} on {conditions.device}")
+    say(console, f"{one.study.title}: {one.network.name}, {conditions.precision.label} on {conditions.device}")
     if "norms" in one.method.needs and not norm_parameters(search.model):
-        console.print(f"the network has no normalisation parameters: {one.name} is learning-rate rewinding here")
+        say(console, f"the network has no normalisation parameters: {one.name} is learning-rate rewinding here")
 
     def on_level(level: Level) -> None:
         metrics = level.metrics
-        console.print(
+        say(
+            console,
             f"level {level.number:2d}  density {level.ticket.density:.4f}  accuracy {100 * metrics['accuracy']:.2f} %"
-            f"  loss {metrics['loss']:.3f}  {level.seconds:.1f} s"
+            f"  loss {metrics['loss']:.3f}  {level.seconds:.1f} s",
         )
         for name in level.ticket.mask.empty_layers():
-            console.print(f"  warning: {name} has lost all its weights")
+            say(console, f"  warning: {name} has lost all its weights")
 
     with console.status("training") as status:
         run_search(
@@ -163,5 +164,5 @@ def _show(one: OneSearch, conditions: Conditions, folder: Path) -> None:
             on_level=on_level,
         )
     if finished_already:
-        console.print(f"{folder} is finished already; nothing was trained. Choose another --save-to to run it anew.")
-    console.print(f"ticket: {place.ticket_path(one.last_level)}")
+        say(console, f"{folder} is finished already; nothing was trained. Choose another --save-to to run it anew.")
+    say(console, f"ticket: {place.ticket_path(one.last_level)}")
