@@ -113,11 +113,11 @@ def test_brackets_in_a_folders_name_are_shown_as_they_are(
 ) -> None:
     folder = tmp_path / name
     main(["find", "digits", *QUICK, "--save-to", str(folder)])
-    assert f"ticket: {folder / 'level-00.ticket'}" in capsys.readouterr().out
+    assert f"ticket: {folder / 'level-00.ticket'}" in " ".join(capsys.readouterr().out.split())
     main(["ticket", "show", str(folder / "level-00.ticket")])
     assert capsys.readouterr().out.startswith(f"{folder / 'level-00.ticket'}: density 1")
     main(["barrier", str(folder), str(folder), "--points", "3"])
-    assert f"A: {folder / 'level-00.safetensors'}" in capsys.readouterr().out
+    assert f"A: {folder / 'level-00.safetensors'}" in " ".join(capsys.readouterr().out.split())
     with pytest.raises(SystemExit):
         main(["ticket", "show", str(folder / "absent.ticket")])
     assert str(folder / "absent.ticket") in capsys.readouterr().err
