@@ -92,7 +92,7 @@ def values(pairs: Sequence[str], option: str) -> dict[str, Any]:
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals:
-            raise WinsomeError(f"{option} is written name=value, got {pair!r}")
+            raise WinsomeError(f"{option} are written name=value, got {pair!r}")
         try:
             found[key.replace("-", "_")] = ast.literal_eval(value)
         except (ValueError, SyntaxError):
@@ -102,4 +102,4 @@ def values(pairs: Sequence[str], option: str) -> dict[str, Any]:
 
 def network_options(pairs: Sequence[str]) -> tuple[tuple[str, Any], ...]:
     """The options of a network, sorted."""
-    return tuple(sorted(values(pairs, "--network-option").items()))
+    return tuple(sorted(values(pairs, "network options").items()))

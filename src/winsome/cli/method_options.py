@@ -38,7 +38,7 @@ class PartOptions:
 
     def method(self, name: str, *, levels: int, rate: float, step: int) -> Method:
         """The method of a name, with these parts in place of its own."""
-        options = {"levels": levels, "rate": rate, "step": step, **choices.values(self.method_option, "--method-option")}
+        options = {"levels": levels, "rate": rate, "step": step, **choices.values(self.method_option, "method options")}
         made = choices.method(name, **options)
         label = made.label or choices.search_name(name)
         if self.score is not None:
