@@ -9,6 +9,7 @@ import pytest
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # before torch is imported: workers share the cores, each takes one
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.pop("COLUMNS", None)  # the width of the controller's terminal: what is captured has none
 
 
 @pytest.fixture(scope="session")
