@@ -18,8 +18,10 @@ import torch
 from PIL import Image, ImageOps
 
 from image_files import CLASSES, dataset, labels_for, picture, pictures, pixels_of, png, write_folder, write_parquet
+from winsome.cli.options import DataOptions, KnownDataOptions
 from winsome.data import ImageData, load, with_validation
 from winsome.data.shards import read_shards
+from winsome.data.spec import DataSpec
 from winsome.data.splits import held_out, stratified
 from winsome.errors import WinsomeError
 
@@ -392,6 +394,17 @@ def test_floating_point_images_are_refused_however_they_are_asked_for(folder: Pa
             Image.fromarray(np.ones((8, 8), np.float32)).save(folder / split / name / "0.tif")
     with pytest.raises(WinsomeError, match=r"more than 8 bits per channel \(F\); save it with 8 bits$"):
         load(str(folder), sixteen_bit="high-byte")
+
+
+def test_a_spec_keeps_what_was_chosen_and_says_nothing_of_what_was_not(folder: Path) -> None:
+    write_folds(folder, "parquet")
+    chosen = DataSpec(str(folder), config="fold_1", sixteen_bit="high-byte")
+    assert DataSpec.from_record(chosen.record()) == chosen
+    assert rows_of(chosen.load()) == tuple(bytes_of(images) for images in FOLDS["fold_1"])
+    assert not {"config", "sixteen_bit"} & DataSpec(str(folder)).record().keys()
+    assert DataOptions(config="fold_1", sixteen_bit="high-byte").of(str(folder)) == chosen
+    assert KnownDataOptions().over(chosen).config == "fold_1"
+    assert KnownDataOptions(config="fold_0").over(chosen).config == "fold_0"
 
 
 def test_data_is_known_by_its_images_and_not_by_its_name(folder: Path) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # help knows every option before torch is imported
     from winsome.training.probe import ProbeSpec
 
 OnCorrupt = Literal["stop", "skip"]
+SixteenBit = Literal["stop", "high-byte"]
 Unset = arg(help_behavior_hint="")  # where no default is to be shown
 
 
@@ -31,6 +32,8 @@ class DataOptions:
         test_images: Judge on a stratified part of this many images.
         image_size: Pixels of a side to which every image is resized (imagenet: 224).
         on_corrupt: Whether an image of imagenet that cannot be decoded stops, or is left out, named and counted.
+        config: Which of several data sets side by side in a folder (configurations, folds); by default what its README.md says.
+        sixteen_bit: Whether grey images of 16 bits are refused, or count by their high byte.
     """
 
     data_dir: Annotated[Path | None, Unset] = None
@@ -38,13 +41,15 @@ class DataOptions:
     test_images: Annotated[int | None, Unset] = None
     image_size: Annotated[int | None, Unset] = None
     on_corrupt: OnCorrupt = "stop"
+    config: Annotated[str | None, Unset] = None
+    sixteen_bit: SixteenBit = "stop"
 
     def of(self, name: str, *, validation: bool = False) -> DataSpec:
         """These images of a data set."""
         from winsome.data.spec import DataSpec
 
         parts = (self.train_images, self.test_images, validation, self.image_size)
-        return DataSpec(name, self.data_dir, *parts, self.on_corrupt)
+        return DataSpec(name, self.data_dir, *parts, self.on_corrupt, self.config, self.sixteen_bit)
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,7 @@ class KnownDataOptions:
         train_images: Train on a stratified part of this many images; by default as many as the ticket or the run had.
         test_images: Judge on a stratified part of this many images.
         on_corrupt: Whether an image of imagenet that cannot be decoded stops, or is left out, named and counted.
+        config: Which of several data sets side by side in the folder; by default what the ticket or the run was found with.
     """
 
     data: Annotated[str | None, Unset] = None
@@ -64,6 +70,7 @@ class KnownDataOptions:
     train_images: Annotated[int | None, Unset] = None
     test_images: Annotated[int | None, Unset] = None
     on_corrupt: OnCorrupt = "stop"
+    config: Annotated[str | None, Unset] = None
 
     def named(self) -> DataSpec | None:
         """The data asked for by name, if any."""
@@ -71,7 +78,8 @@ class KnownDataOptions:
 
         if self.data is None:
             return None
-        return DataSpec(self.data, self.data_dir, self.train_images, self.test_images, on_corrupt=self.on_corrupt)
+        parts = (self.train_images, self.test_images)
+        return DataSpec(self.data, self.data_dir, *parts, on_corrupt=self.on_corrupt, config=self.config)
 
     def over(self, known: DataSpec) -> DataSpec:
         """The data that are known, and of these what was asked for."""
@@ -81,6 +89,7 @@ class KnownDataOptions:
             train_images=self.train_images or known.train_images,
             test_images=self.test_images or known.test_images,
             on_corrupt=self.on_corrupt,
+            config=self.config or known.config,
         )
 
 

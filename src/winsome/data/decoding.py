@@ -107,7 +107,7 @@ def opened(split: EncodedSplit, row: int) -> Iterator[Image]:
     try:
         with PIL.Image.open(encoded if isinstance(encoded, Path) else io.BytesIO(encoded)) as image:
             if image.mode[0] == "F" or (image.mode[0] == "I" and not split.high_byte):
-                remedy = ', or take the high byte of 16 bits (sixteen_bit="high-byte")' if image.mode[0] == "I" else ""
+                remedy = ", or take the high byte of 16 bits (--sixteen-bit high-byte)" if image.mode[0] == "I" else ""
                 raise WinsomeError(
                     f"{split.origin(row)}: more than 8 bits per channel ({image.mode}); save it with 8 bits{remedy}"
                 )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from winsome.data.catalogue import load
+from winsome.data.catalogue import SixteenBit, load
 from winsome.data.image_store import OnCorrupt
 from winsome.data.images import ImageData, subset, with_validation
 from winsome.errors import WinsomeError
@@ -27,10 +27,20 @@ class DataSpec:
     validation: bool = False  # judge on a fifth of the train split instead of the test split: for tuning
     image_size: int | None = None  # pixels of a side; None: as the images are, or 224 for imagenet
     on_corrupt: OnCorrupt = "stop"  # for imagenet
+    config: str | None = None  # which of several data sets side by side in the folder; None: the default, or the only one
+    sixteen_bit: SixteenBit = "stop"  # whether grey images of 16 bits are refused, or count by their high byte
 
     def load(self) -> ImageData:
         """Load it, on the CPU; what takes long is said in the log."""
-        images = load(self.name, data_dir=self.data_dir, image_size=self.image_size, on_corrupt=self.on_corrupt, say=log.info)
+        images = load(
+            self.name,
+            data_dir=self.data_dir,
+            config=self.config,
+            image_size=self.image_size,
+            on_corrupt=self.on_corrupt,
+            sixteen_bit=self.sixteen_bit,
+            say=log.info,
+        )
         images = subset(images, train_images=self.train_images, test_images=self.test_images)
         return with_validation(images, fraction=0.2) if self.validation else images
 
@@ -42,6 +52,8 @@ class DataSpec:
             "test_images": self.test_images,
             "validation": self.validation,
             "image_size": self.image_size,
+            **({} if self.config is None else {"config": self.config}),
+            **({} if self.sixteen_bit == "stop" else {"sixteen_bit": self.sixteen_bit}),
         }
 
     @classmethod
@@ -56,4 +68,5 @@ class DataSpec:
         fields = ("name", "train_images", "test_images", "validation", "image_size")
         if lacking := [field for field in fields if field not in record]:
             raise WinsomeError(f"this is no record of a data set, it lacks {lacking[0]!r}: {dict(record)}")
-        return cls(**{field: record[field] for field in fields}, data_dir=data_dir, on_corrupt=on_corrupt)
+        known = {field: record[field] for field in (*fields, "config", "sixteen_bit") if field in record}
+        return cls(**known, data_dir=data_dir, on_corrupt=on_corrupt)
