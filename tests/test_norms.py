@@ -11,6 +11,7 @@ from scipy import stats
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from winsome.alphas import uniform
 from winsome.errors import WinsomeError
 from winsome.norms import (
     frozen_norms,
@@ -20,7 +21,6 @@ from winsome.norms import (
     norm_state_names,
     re_estimate_batch_norm,
     reset_norm_parameters,
-    uniform,
 )
 
 SEED = 12345

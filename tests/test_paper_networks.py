@@ -13,8 +13,9 @@ from torch.nn import functional as F
 
 import winsome
 from winsome import models
+from winsome.alphas import uniform
 from winsome.errors import WinsomeError
-from winsome.norms import interpolated_norms, norm_parameters, uniform
+from winsome.norms import interpolated_norms, norm_parameters
 from winsome.prunable import plan
 from winsome.signed_mask import SignedMask
 

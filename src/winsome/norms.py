@@ -3,28 +3,39 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 
 from winsome.about import described
+from winsome.alphas import Alphas
 from winsome.errors import WinsomeError
+from winsome.hooks import around_forward
 from winsome.signed_mask import SignedMask
 from winsome.while_training import Progress
 
 log = logging.getLogger("winsome")
 
-# BatchNorm 1-3d, SyncBatchNorm and InstanceNorm are _NormBase; the classes without parameters are passed over.
+# BatchNorm 1-3d, SyncBatchNorm and InstanceNorm are _NormBase; layers without parameters have no psi. A class of the user's own
+# says what its parameters start from in an attribute: `RMSNorm.psi_init = {"weight": 1.0}`.
 NORM_LAYERS = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 
 
 def norm_layers(model: nn.Module) -> dict[str, nn.Module]:
     """The normalisation layers of a model by name, those without parameters and statistics included."""
-    return {name: module for name, module in model.named_modules() if isinstance(module, NORM_LAYERS)}
+    return {name: module for name, module in model.named_modules() if _is_norm(module)}
+
+
+def unknown_norms(model: nn.Module) -> dict[str, nn.Module]:
+    """Layers with parameters whose class is called a norm, but is none that is known: their parameters stay as they are."""
+    return {
+        name: module
+        for name, module in model.named_modules()
+        if "norm" in type(module).__name__.lower() and not _is_norm(module) and any(True for _ in module.parameters(False))
+    }
 
 
 def norm_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
@@ -48,7 +59,7 @@ def reset_norm_parameters(model: nn.Module) -> None:
     """Set psi to psi_init in place: gamma = 1, beta = 0 (arXiv:2504.05357). Running statistics stay as they are."""
     for layer in norm_layers(model).values():
         for kind, parameter in layer.named_parameters(recurse=False):
-            parameter.fill_(_initial(kind))
+            parameter.fill_(_initial(layer, kind))
 
 
 @described(
@@ -62,13 +73,16 @@ def reset_norm_parameters(model: nn.Module) -> None:
 def interpolated_norms(model: nn.Module, seed: int | Sequence[int], _mask: SignedMask | None = None) -> Iterator[Progress]:
     """AWS: every training forward pass uses psi_used = alpha * psi + (1 - alpha) * psi_init (arXiv:2504.05357, section 4).
 
-    One alpha ~ U(0, 1) a forward pass of `model` for all its layers; gradients to psi are thereby scaled by alpha. In
-    evaluation mode psi itself is used. The alphas are a stream of their own: they depend on the seed and on the number of
-    training forward passes alone, no other draw shifts them, and they are alike on all ranks that share the seed. Drawing
-    them is arithmetic on tensors of the model's device: it neither waits for the device nor breaks a compiled graph.
+    One alpha ~ U(0, 1) a forward pass of `model` for all its layers; gradients to psi are thereby scaled by alpha. Several
+    passes before one backward have each its own. Where the model is in evaluation mode, psi itself is used, also by layers
+    that are in training mode to gather statistics; psi that is not trained is left alone. The alphas are a stream of their
+    own: they depend on the seed and on the number of training forward passes alone, no other draw shifts them, and they are
+    alike on all ranks that share the seed. Drawing them is arithmetic on tensors of the model's device: it neither waits for
+    the device nor breaks a compiled graph.
 
     The parameters stay where they are, names and all: each normalisation layer sees the interpolated tensors under the
-    names `weight` and `bias` during its own forward only.
+    names `weight` and `bias` during its own forward only. A copy of the model (deepcopy, pickle) is a plain model. Around
+    *compiled* layers `torch.utils.checkpoint` recomputes with the alpha of the last pass: checkpoint inside what is compiled.
 
     Args:
         model: the network whose `forward` is called once per mini-batch.
@@ -77,42 +91,39 @@ def interpolated_norms(model: nn.Module, seed: int | Sequence[int], _mask: Signe
     Yields:
         The count of training forward passes, for a checkpoint: an int64 scalar that may be set in place.
     """
-    device = next((p.device for p in model.parameters()), torch.device("cpu"))
-    passes = torch.zeros((), dtype=torch.int64, device=device)
-    seeds = torch.tensor(seed, dtype=torch.int64, device=device)
-    alpha = torch.ones(seeds.shape, dtype=torch.float32, device=device)
+    alphas = Alphas(model, seed)
 
-    def draw(network: nn.Module, _args: Any) -> None:
-        if network.training:
-            alpha.copy_(uniform(seeds, passes))
-            passes.add_(1)
+    def shadow(layer: nn.Module) -> None:
+        if not layer.training or (alpha := alphas.of_layer()) is None:
+            return
+        for kind, psi in layer._parameters.items():
+            if psi is not None and psi.requires_grad:
+                share = alpha.reshape(alpha.shape + (1,) * (psi.ndim - alpha.ndim)).to(psi.device, psi.dtype)
+                # An entry of the instance's __dict__ hides the parameter of that name, which stays in place.
+                layer.__dict__[kind] = torch.lerp(torch.full_like(psi, _initial(layer, kind)), psi, share)
 
-    def shadow(layer: nn.Module, _args: Any) -> None:
-        if layer.training:
-            for kind, psi in layer._parameters.items():
-                if psi is not None:
-                    share = alpha.reshape(alpha.shape + (1,) * (psi.ndim - alpha.ndim)).to(psi.dtype)
-                    # An entry of the instance's __dict__ hides the parameter of that name, which stays in place.
-                    layer.__dict__[kind] = torch.lerp(torch.full_like(psi, _initial(kind)), psi, share)
-
-    def unshadow(layer: nn.Module, _args: Any, _output: Any) -> None:
-        for kind in layer._parameters:
-            layer.__dict__.pop(kind, None)
-
-    handles = [model.register_forward_pre_hook(draw)]
-    for layer in norm_layers(model).values():
-        if next(layer.parameters(recurse=False), None) is not None:
-            handles += [layer.register_forward_pre_hook(shadow), layer.register_forward_hook(unshadow, always_call=True)]
-    try:
-        yield {"forward_passes": passes}
-        if len(handles) > 1 and not int(passes):
+    layers = [layer for layer in norm_layers(model).values() if next(layer.parameters(recurse=False), None) is not None]
+    for name, layer in unknown_norms(model).items():
+        kind, starts = type(layer).__name__, ", ".join(f"{key!r}: 1.0" for key, _ in layer.named_parameters(recurse=False))
+        log.warning(
+            "%s (%s) looks like normalisation, but is of no known class: it is not interpolated; say what its parameters start "
+            "from: %s.psi_init = {%s}",
+            *(name, kind, kind, starts),
+        )
+    with ExitStack() as stack:
+        stack.enter_context(around_forward(model, alphas.begin, alphas.end))
+        for layer in layers:
+            stack.enter_context(around_forward(layer, shadow, _unshadow))
+        try:
+            yield {"forward_passes": alphas.passes}
+        finally:
+            for layer in layers:  # an interrupt between the hooks leaves a shadow behind
+                _unshadow(layer)
+        if layers and not int(alphas.passes):
             log.warning(
                 "normalisation was not interpolated: alpha is drawn when the model itself is called in training mode, which "
                 "never happened; call model(inputs), not a part of it"
             )
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 @described(
@@ -182,27 +193,15 @@ def re_estimate_batch_norm(
         raise WinsomeError("no batch to re-estimate BatchNorm statistics from; hand over at least one")
 
 
-def uniform(seed: Tensor, index: Tensor) -> Tensor:
-    """The `index`-th number in (0, 1) of the stream `seed`: SplitMix64 (Steele et al. 2014) on int64 tensors.
-
-    A counter-based generator: no state but the index, the same on every device, and part of a compiled graph like any
-    arithmetic. Shapes broadcast; the result is float64 with 53 random bits.
-    """
-    z = seed + (index + 1) * _signed(0x9E3779B97F4A7C15)
-    z = (z ^ _shifted(z, 30)) * _signed(0xBF58476D1CE4E5B9)
-    z = (z ^ _shifted(z, 27)) * _signed(0x94D049BB133111EB)
-    z = z ^ _shifted(z, 31)
-    return (_shifted(z, 11).double() + 0.5) * 2.0**-53
+def _unshadow(layer: nn.Module) -> None:
+    for kind in layer._parameters:
+        layer.__dict__.pop(kind, None)
 
 
-def _signed(constant: int) -> int:
-    return constant - (1 << 64) if constant >> 63 else constant
+def _is_norm(module: nn.Module) -> bool:
+    return isinstance(module, NORM_LAYERS) or hasattr(type(module), "psi_init")
 
 
-def _shifted(z: Tensor, bits: int) -> Tensor:
-    """The logical right shift that int64 lacks: the sign bit's copies are masked away."""
-    return (z >> bits) & ((1 << (64 - bits)) - 1)
-
-
-def _initial(kind: str) -> float:
-    return 1.0 if kind == "weight" else 0.0
+def _initial(layer: nn.Module, kind: str) -> float:
+    own: Mapping[str, float] = getattr(type(layer), "psi_init", {})
+    return own.get(kind, 1.0 if kind == "weight" else 0.0)

@@ -1,0 +1,111 @@
+"""Hooks around a user's model and after its optimizers' steps: on that model alone, on no copy of it and on no other model.
+
+A copy of a hooked model, by `copy.deepcopy` or pickle (an average of weights, the best network so far), is a plain model: it
+has none of the hooks, and what they close over need not be picklable.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook
+
+OnForward = Callable[[nn.Module], None]  # called with the module
+OnStep = Callable[[Sequence[Tensor]], None]  # called with those of the watched weights that an optimizer holds
+
+_KINDS = ("_forward_pre_hooks", "_forward_hooks", "_forward_hooks_always_called")
+
+
+@contextmanager
+def around_forward(module: nn.Module, before: OnForward, after: OnForward | None = None) -> Iterator[None]:
+    """Call functions before and after every forward of a module inside the block; after it also where it raised.
+
+    Copies made in other ways than by deepcopy and pickle may keep the hooks, but they do nothing there.
+    """
+
+    def entering(called: nn.Module, _args: Any) -> None:
+        if called is module:
+            before(module)
+
+    def leaving(called: nn.Module, _args: Any, _output: Any) -> None:
+        if called is module and after is not None:
+            after(module)
+
+    handles = [module.register_forward_pre_hook(entering)]
+    if after is not None:
+        handles.append(module.register_forward_hook(leaving, always_call=True))
+    numbers = {handle.id for handle in handles}
+    # deepcopy and pickle look for `__reduce_ex__` on the object itself.
+    taken_apart: _WithoutHooks = module.__dict__.setdefault("__reduce_ex__", _WithoutHooks(module))
+    taken_apart.numbers |= numbers
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+        taken_apart.numbers -= numbers
+        if not taken_apart.numbers:
+            module.__dict__.pop("__reduce_ex__", None)
+
+
+class _WithoutHooks:
+    """Takes a module apart for a copy as its class says, but for some of its hooks and itself."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self.module = module
+        self.numbers: set[int] = set()  # of the hooks that are left out
+
+    def __call__(self, protocol: int) -> Any:
+        parts: Any = type(self.module).__reduce_ex__(self.module, protocol)
+        if not (isinstance(parts, tuple) and len(parts) > 2 and isinstance(parts[2], dict)):
+            return parts  # the class keeps a state of its own
+        state = {key: value for key, value in parts[2].items() if value is not self}
+        for kind in _KINDS:
+            if kind in state:
+                hooks = state[kind].items()
+                state[kind] = type(state[kind])((number, hook) for number, hook in hooks if number not in self.numbers)
+        return (*parts[:2], state, *parts[3:])
+
+
+def in_backward() -> bool:
+    """Whether autograd is in the midst of a backward pass: a forward in there is one that runs again (checkpointing)."""
+    return torch._C._current_graph_task_id() != -1
+
+
+# torch walks through its own dict of hooks during every step, so that none may come or go while another thread trains: one hook
+# of ours is in it for good, and looks here.
+_watched: tuple[tuple[dict[int, Tensor], OnStep], ...] = ()
+_registered = False
+_lock = threading.Lock()
+
+
+@contextmanager
+def after_steps_on(weights: Sequence[Tensor], on_step: OnStep) -> Iterator[None]:
+    """Inside the block, call a function after every step of an optimizer whose groups hold some of the weights, with these.
+
+    Steps of others, such as those of a second model in one loop or of a search in another thread, are not looked at.
+    """
+    global _watched, _registered  # noqa: PLW0603
+    entry = ({id(weight): weight for weight in weights}, on_step)
+    with _lock:
+        if not _registered:
+            register_optimizer_step_post_hook(_stepped)
+            _registered = True
+        _watched = (*_watched, entry)
+    try:
+        yield
+    finally:
+        with _lock:
+            _watched = tuple(one for one in _watched if one is not entry)
+
+
+def _stepped(optimizer: Optimizer, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -> None:
+    for weights, on_step in _watched:
+        held = [p for group in optimizer.param_groups for p in group["params"] if id(p) in weights]
+        if held:
+            on_step(held)
