@@ -48,7 +48,7 @@ def by_find_tickets(network: nn.Module, conditions: Conditions, training: Traini
     def train_level(model: nn.Module, level: Level) -> None:
         optimizer = training.optimizer(model.parameters())
         steps = level.steps(STEPS, optimizer=optimizer, save_every=2)
-        train(Networks(model, [level.seed]), conditions.data, training, optimizer, steps, precision=conditions.precision)
+        train(Networks(model, [level.own_seed]), conditions.data, training, optimizer, steps, precision=conditions.precision)
 
     for _ in find_tickets(network, aws(levels=LEVELS), train_level, save_to=folder):
         pass

@@ -141,7 +141,7 @@ def test_interpolation_is_exact_at_the_ends_and_with_itself(kind: torch.dtype) -
 
 def test_networks_of_other_shapes_have_no_line() -> None:
     a = {"w": torch.zeros(3), "x": torch.zeros(1)}
-    with pytest.raises(WinsomeError, match=r"x is only in the first; y is only in the second; w is \(3,\) in the first"):
+    with pytest.raises(WinsomeError, match=r"the second lacks x; the first lacks y; w is \(3,\) in the first"):
         interpolate(a, {"w": torch.zeros(2), "y": torch.zeros(1)}, 0.5)
 
 
@@ -224,7 +224,7 @@ def test_memory_layout_changes_nothing_but_rounding(data: ImageData) -> None:
 def test_states_that_do_not_fit_the_network_are_refused(data: ImageData) -> None:
     a = full_state(mixer(0))
     without = {name: value for name, value in a.items() if name != "norm.bias"}
-    with pytest.raises(WinsomeError, match=r"the second state does not fit the network: norm\.bias is only in the network"):
+    with pytest.raises(WinsomeError, match=r"the second state does not fit the network: the second state lacks norm\.bias"):
         network_profile(a, without, mixer(0), data)
     with pytest.raises(WinsomeError, match=r"mix\.bias of the first state holds NaN"):
         network_profile({**a, "mix.bias": torch.full((8,), math.nan)}, a, mixer(0), data)

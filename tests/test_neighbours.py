@@ -359,7 +359,7 @@ def test_the_form_of_torch_prune_is_pytorchs_own(tmp_path: Path) -> None:
 def test_exports_refuse_weights_of_another_network(tmp_path: Path) -> None:
     _, mask = trained_and_mask()
     state = {"0.weight": torch.ones(8, 3, 3, 1)}
-    with pytest.raises(WinsomeError, match=r"lack 3\.weight; of another shape: 0\.weight is \(8, 3, 3, 1\)"):
+    with pytest.raises(WinsomeError, match=r"lacks 3\.weight; 0\.weight is \(8, 3, 3, 1\)"):
         neighbours.write_dense(mask, state, tmp_path / "a.safetensors")
     assert not list(tmp_path.iterdir())
 

@@ -86,5 +86,5 @@ def test_totals_add_up_layer_by_layer() -> None:
 def test_different_networks_are_refused_with_every_difference() -> None:
     a = SignedMask({"x": torch.ones(2), "y": torch.ones(3)})
     b = SignedMask({"x": torch.ones(3), "z": torch.ones(3)})
-    with pytest.raises(WinsomeError, match=r"only the first has y; only the second has z; x is \(2,\) in the first, \(3,\)"):
+    with pytest.raises(WinsomeError, match=r"the second lacks y; the first lacks z; x is \(2,\) in the first, \(3,\)"):
         overlap(a, b)

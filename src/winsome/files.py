@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 from safetensors import SafetensorError, safe_open
 
 from winsome.errors import DiskFull, WinsomeError
+from winsome.odd_values import KEY, plain_tensors, with_odd_values
+from winsome.strict_json import text_of, value_of
 
 if TYPE_CHECKING:  # who reads or writes JSON alone does not wait for torch
     from torch import Tensor
@@ -106,7 +108,7 @@ def _plain(value: Any) -> Any:
 
 def write_json(path: Path, value: Any) -> None:
     """Write a JSON file whole or not at all."""
-    write_whole(path, (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode())
+    write_whole(path, (text_of(value, indent=1, ensure_ascii=False) + "\n").encode())
 
 
 def read_json(path: Path) -> Any:
@@ -116,7 +118,7 @@ def read_json(path: Path) -> Any:
         WinsomeError: it is no JSON.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return value_of(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise WinsomeError(f"{path} cannot be read ({error}); delete it to compute it again") from error
 
@@ -131,10 +133,15 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]
 
 
 def write_state(path: Path, state: Mapping[str, Tensor], **metadata: str) -> None:
-    """Write tensors as safetensors. Shared tensors are written under each of their names."""
+    """Write a state as safetensors. Shared tensors are written under each of their names, odd values as text beside them.
+
+    Raises:
+        WinsomeError: it holds a value that no file keeps safely.
+    """
     from safetensors.torch import save
 
-    tensors = {name: value.detach().to("cpu").contiguous().clone() for name, value in state.items()}
+    tensors, odd = plain_tensors(state)
+    metadata |= {} if odd is None else {KEY: odd}
     write_whole(path, save(tensors, metadata=metadata or None))
 
 
@@ -146,6 +153,8 @@ def read_state(path: Path) -> tuple[State, dict[str, str]]:
     """
     try:
         with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
+            metadata = dict(file.metadata() or {})
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            return with_odd_values(tensors, metadata.pop(KEY, None)), metadata
     except (OSError, SafetensorError) as error:
         raise WinsomeError(f"{path} is damaged ({error}); delete it to compute it again") from error

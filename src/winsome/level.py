@@ -12,6 +12,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from winsome import distributed
+from winsome.divergence import LOOK_EVERY, Finite
 from winsome.errors import WinsomeError
 from winsome.methods import Method
 from winsome.own_names import OwnNames, holding
@@ -37,7 +38,7 @@ class Level:
         density: fraction of prunable weights kept while this level trains, in (0, 1].
         mask: which weights are kept, with the signs that they start the level with.
         first_step: the step of the schedule at which training starts; above 0 where a method rewinds to a later step.
-        seed: of this level's training; data order and augmentation should follow from it.
+        own_seed: of 63 bits, what this package's own random streams of the level follow from.
         method: how the search prunes and restarts.
         state: the trained network's state_dict on the CPU; empty while it trains.
         metrics: what `train` returned; empty while it trains.
@@ -50,7 +51,7 @@ class Level:
     density: float
     mask: SignedMask
     first_step: int
-    seed: int
+    own_seed: int
     method: Method
     _model: nn.Module = field(repr=False)
     _folder: SearchFolder | None = field(repr=False)
@@ -62,6 +63,14 @@ class Level:
     _ticket: Ticket | None = field(default=None, repr=False)
     _progress: Progress = field(default_factory=dict, repr=False)
     _own: OwnNames | None = field(default=None, repr=False)
+
+    @property
+    def seed(self) -> int:
+        """The seed of this level's training, from which data order and augmentation should follow.
+
+        It is below 2**32, as other libraries ask for.
+        """
+        return self.own_seed & 0xFFFF_FFFF
 
     @property
     def ticket(self) -> Ticket:
@@ -95,21 +104,29 @@ class Level:
 
         Raises:
             WinsomeError: no step is left to train.
+            Diverged: a parameter became NaN or infinite.
         """
         if total <= self.first_step:
             raise WinsomeError(f"a level of {total} steps that starts at step {self.first_step} trains nothing")
+        if save_every and (optimizer is None or self._folder is None):
+            lacking = "optimizer=..." if optimizer is None else "find_tickets(..., save_to=...)"
+            log.warning("save_every=%d keeps nothing without %s", save_every, lacking)
         first, extra = self.first_step, self._progress
         if optimizer is not None and self._folder is not None:
             first = checkpoint.restore(self._folder.read_checkpoint(self.number), self._model, optimizer, extra, default=first)
             if first > self.first_step:
                 log.info("level %d goes on at step %d", self.number, first)
+        finite = Finite(self._model, self.number, first)
         for step in range(first, total):
             if self.number == 0 and step == self.method.rewind.step and not self.early:
                 distributed.share_buffers(self._model)
                 self.keep_early(self._own.state() if self._own is not None else full_state(self._model))
             if optimizer is not None and self._folder is not None and save_every and step > first and step % save_every == 0:
+                finite.look(step)  # nothing goes on from what diverged
                 self._folder.write_checkpoint(*checkpoint.take(self._model, optimizer, extra, step=step, level=self.number))
             yield step
+            if (step + 1) % LOOK_EVERY == 0 or step + 1 == total:
+                finite.look(step + 1)
 
     def keep_early(self, state: State) -> None:
         """Keep the network that later levels rewind to."""
@@ -122,8 +139,8 @@ class Level:
     def training(self) -> Iterator[None]:
         """Everything that holds while this level trains: pruned weights stay zero, random streams are the level's own."""
         with ExitStack() as stack:
-            stack.enter_context(seeded(self.seed, distributed.by_rank("training")))
+            stack.enter_context(seeded(self.own_seed, distributed.by_rank("training")))
             stack.enter_context(self.mask.enforced_on(self._model))
-            part, seed = on_level(self.method.while_training, self.number), stream_seed(self.seed, "interpolation")
+            part, seed = on_level(self.method.while_training, self.number), stream_seed(self.own_seed, "interpolation")
             self._own, self._progress = stack.enter_context(holding(part, self._model, seed, self.mask))
             yield

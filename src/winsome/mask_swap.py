@@ -62,7 +62,7 @@ def _mask_at(masks: Sequence[SignedMask], scores: Scores, density: float) -> Sig
     count = round(density * sum(score.numel() for score in scores.values()))
     shapes = {name: score.shape for name, score in scores.items()}
     for mask in masks:
-        if mask.n_kept == count and {name: mask[name].shape for name in mask} == shapes:
+        if mask.n_kept == count and mask.shapes == shapes:
             return mask
     levels = ", ".join(f"{mask.density:.4g}" for mask in masks)
     raise WinsomeError(

@@ -183,6 +183,11 @@ def re_estimate_batch_norm(
         for number, inputs in enumerate(batches, start=1):
             for layer in layers:
                 layer.momentum = 1 / number  # a plain mean; None does the same, but waits for the device in every layer
+            if forward is None and isinstance(inputs, list | tuple):
+                raise WinsomeError(
+                    f"a batch is a {type(inputs).__name__} of {len(inputs)} things, and the model takes one: hand over inputs "
+                    "alone, (images for images, _ in loader), or say what a batch goes through (forward=...)"
+                )
             (forward or model)(inputs)
     finally:
         for module, training in modes:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from winsome.errors import WinsomeError
 from winsome.identity import name_of
 from winsome.signed_mask import SignedMask
-from winsome.state import State
+from winsome.state import State, copied
 from winsome.while_training import Progress, WhileTraining, entering
 
 
@@ -29,6 +29,7 @@ class OwnNames:
     mask: SignedMask
     names: tuple[str, ...]  # of its state_dict
     parameters: Mapping[nn.Module, Mapping[str, nn.Parameter | None]]  # of every module, in their order
+    entered: set[str] = field(default_factory=set)  # names of the state_dict once the part had made its changes
 
     def state(self) -> State:
         """A copy of the state on the CPU, under the model's own names, with the values that its layers see.
@@ -44,7 +45,7 @@ class OwnNames:
                     f"{self._who} lets pruned weights of {name!r} live: multiply the weight that it makes by its mask, "
                     "mask.kept(name)"
                 )
-        return {name: value.detach().to("cpu", copy=True) for name, value in state.items()}
+        return copied(state)
 
     @torch.no_grad()
     def give_back(self) -> None:
@@ -54,7 +55,9 @@ class OwnNames:
             WinsomeError: the part left names behind or took some away, or lets a pruned weight live.
         """
         now = dict.fromkeys(self.model.state_dict())
-        surplus, missing = [n for n in now if n not in self.names], [n for n in self.names if n not in now]
+        made_by_model = {name for name, _ in self.model.named_buffers()} - self.entered  # in its first forward
+        surplus = [n for n in now if n not in self.names and n not in made_by_model]
+        missing = [n for n in self.names if n not in now]
         if surplus or missing:
             problems = [f"leaves {', '.join(surplus)} behind"] if surplus else []
             problems += [f"lacks {', '.join(missing)}"] if missing else []
@@ -123,5 +126,6 @@ def holding(
     parameters = {module: dict(module._parameters) for module in model.modules()}
     own = OwnNames(model, part, mask, tuple(model.state_dict()), parameters)
     with entering(part, model, seed, mask) as progress:
+        own.entered.update(model.state_dict())
         yield own, progress
     own.give_back()

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from winsome.about import described
 from winsome.errors import WinsomeError
+from winsome.hooks import after_steps_on, around_forward, in_backward
 from winsome.seeding import generator
 from winsome.signed_mask import SignedMask, matching_parameters
 from winsome.while_training import Progress
@@ -57,20 +56,17 @@ class SignFlips:
             The count of training forward passes, for a checkpoint.
         """
         weights = matching_parameters(mask, model)
-        passes = torch.zeros((), dtype=torch.int64)
+        passes = torch.zeros((), dtype=torch.int64, device="cpu")
 
-        def count(network: nn.Module, _args: Any) -> None:
-            if network.training:
+        def count(network: nn.Module) -> None:
+            if network.training and not in_backward():  # a forward in there is one that runs again
                 step = int(passes)
                 passes.add_(1)
                 if step in self.at:
                     self._flip(weights, seed, self.at.index(step))
 
-        handle = model.register_forward_pre_hook(count)
-        try:
+        with around_forward(model, count):
             yield {"forward_passes": passes}
-        finally:
-            handle.remove()
 
     @torch.no_grad()
     def _flip(self, weights: dict[str, nn.Parameter], seed: int | Sequence[int], number: int) -> None:
@@ -78,7 +74,7 @@ class SignFlips:
             # A stack's members draw from their own streams: a network's flips do not depend on its company.
             members = weight.unsqueeze(0) if isinstance(seed, int) else weight
             for member, own in zip(members, [seed] if isinstance(seed, int) else seed, strict=True):
-                drawn = torch.rand(member.shape, generator=generator(own, f"sign flips of {name}", number))
+                drawn = torch.rand(member.shape, device="cpu", generator=generator(own, f"sign flips of {name}", number))
                 member.mul_(1 - 2 * (drawn < self.probability).to(member.device, member.dtype))
 
 
@@ -107,17 +103,14 @@ def fixed_signs(model: nn.Module, _seed: int | Sequence[int], mask: SignedMask) 
     Only the masked weights are held; biases, normalisation and an unpruned classifier train freely.
     """
     parameters = matching_parameters(mask, model)
-    weights: list[Tensor] = list(parameters.values())
-    signs = [torch.empty_like(p, requires_grad=False).copy_(mask[name]) for name, p in parameters.items()]
+    signs = {id(p): torch.empty_like(p, requires_grad=False).copy_(mask[name]) for name, p in parameters.items()}
 
     @torch.no_grad()
-    def project(*_args: Any) -> None:
-        torch._foreach_abs_(weights)
-        torch._foreach_mul_(weights, signs)
+    def project(held: Sequence[Tensor]) -> None:
+        torch._foreach_abs_(list(held))
+        torch._foreach_mul_(list(held), [signs[id(weight)] for weight in held])
 
-    handle = register_optimizer_step_post_hook(project)
-    project()
-    try:
+    weights = list(parameters.values())
+    with after_steps_on(weights, project):
+        project(weights)
         yield {}
-    finally:
-        handle.remove()

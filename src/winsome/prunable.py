@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 
 from torch import nn
 from torch.nn.modules.conv import _ConvNd
+from torch.nn.parameter import is_lazy
 
 from winsome.errors import WinsomeError
 
@@ -69,6 +70,7 @@ def plan(
     Raises:
         WinsomeError: a pattern or the classifier's name matches nothing.
     """
+    refuse_unmade(model)
     modules = dict(model.named_modules())
     named = dict(model.named_parameters())
     head = classifier if classifier is not None else classifier_of(model)
@@ -87,6 +89,10 @@ def plan(
             prunable, reason = False, "excluded by name"
         elif any(fnmatchcase(name, pattern) for pattern in include):
             prunable, reason = True, "included by name"
+        elif _is_computed_from(owner, name):
+            prunable, reason = False, "a layer's weight is computed from it (parametrisation)"
+        elif parameter.is_complex():
+            prunable, reason = False, "complex numbers, which have no sign"
         elif not _is_layer_weight(model, parameter):
             prunable, reason = False, "bias" if name.endswith("bias") else "not a convolution's or linear layer's weight"
         elif id(parameter) in head_parameters and not prune_classifier:
@@ -120,11 +126,49 @@ def prunable(
     lines = plan(model, prune_classifier=prune_classifier, classifier=classifier, include=include, exclude=exclude)
     names = tuple(line.name for line in lines if line.prunable and line.n_weights)
     if not names:
-        raise WinsomeError(
-            "the model has no prunable weights: no convolution or linear layer but the classifier; "
-            "name parameters to prune (include=...) or prune the classifier too (prune_classifier=True)"
-        )
+        raise WinsomeError(f"the model has no prunable weights: {_why_none(model, lines)}")
     return names
+
+
+def _why_none(model: nn.Module, lines: Sequence[PlannedParameter]) -> str:
+    layers = {name: module for name, module in model.named_modules() if isinstance(module, WEIGHT_LAYERS)}
+    if computed := [name for name, layer in layers.items() if "weight" not in layer._parameters]:
+        return (
+            f"those of {', '.join(computed)} are computed from other parameters (weight_norm, spectral_norm, "
+            "torch.nn.utils.prune or a parametrisation is on them); take it off first, for example by torch.nn.utils."
+            "parametrize.remove_parametrizations(layer, 'weight') or torch.nn.utils.prune.remove(layer, 'weight')"
+        )
+    if any(line.reason.startswith("not trained") for line in lines):
+        return (
+            "all layers but the classifier are frozen (requires_grad is False); unfreeze what is to be pruned, or name it "
+            "(include=...)"
+        )
+    return (
+        "no convolution or linear layer but the classifier; "
+        "name parameters to prune (include=...) or prune the classifier too (prune_classifier=True)"
+    )
+
+
+def _is_computed_from(owner: nn.Module, name: str) -> bool:
+    """Whether a layer's weight follows from this parameter: of a parametrisation, or in an older way."""
+    if type(owner).__name__ == "ParametrizationList":
+        return True
+    return isinstance(owner, WEIGHT_LAYERS) and "weight" not in owner._parameters and not name.endswith("bias")
+
+
+def refuse_unmade(model: nn.Module) -> None:
+    """Refuse a model whose parameters have no values yet.
+
+    Raises:
+        WinsomeError: names the first such parameter and the remedy.
+    """
+    for name, value in (*model.named_parameters(), *model.named_buffers()):
+        if is_lazy(value):
+            raise WinsomeError(f"{name!r} has no shape yet (a lazy layer): call the model on a batch first")
+        if value.is_meta:
+            raise WinsomeError(
+                f"{name!r} has no values yet (device meta): load or make the model's weights first (model.to_empty)"
+            )
 
 
 def refuse_wrapped(model: nn.Module) -> None:

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from winsome import distributed
 from winsome.about import about
 from winsome.allocation import Kept
 from winsome.checks import checked_kept, checked_restart, checked_scores
+from winsome.divergence import not_finite
 from winsome.errors import Diverged, WinsomeError
 from winsome.files import as_json
 from winsome.identity import identity, name_of
@@ -25,13 +26,13 @@ from winsome.level import Level, Metrics
 from winsome.methods import Method
 from winsome.norms import norm_state_names
 from winsome.prunable import prunable as default_prunable
-from winsome.prunable import refuse_wrapped
+from winsome.prunable import refuse_unmade, refuse_wrapped
 from winsome.rewinding import Restart
 from winsome.runs.search_folder import SearchFolder
 from winsome.scores import Probe, Scores
 from winsome.seeding import generator, seeded, stream_seed
 from winsome.signed_mask import SignedMask
-from winsome.state import State, full_state, state_digest
+from winsome.state import State, full_state, load_state, state_digest
 from winsome.ticket import ticket_of
 
 log = logging.getLogger("winsome")
@@ -56,8 +57,10 @@ class Search:
         prunable: Sequence[str] | None = None,
         config: Mapping[str, Any] | None = None,
     ) -> None:
+        _refuse_other_kinds(method, prunable)
         distributed.refuse_sharded(model)
         refuse_wrapped(model)
+        refuse_unmade(model)
         _refuse_without_probe(method, probe)
         self.model, self.method, self.seed, self.probe = model, method, seed, probe
         self.names = tuple(prunable) if prunable is not None else default_prunable(model)
@@ -70,6 +73,10 @@ class Search:
             raise WinsomeError(f"the model has no parameter {', '.join(unknown)}; see winsome.plan(model) for its names")
         weights = {name: parameters[name] for name in self.names}
         for name, weight in weights.items():
+            if weight.is_complex():
+                raise WinsomeError(
+                    f"the parameter {name!r} holds complex numbers, which have no sign: leave it out of `prunable`"
+                )
             if not bool(torch.isfinite(weight).all()):
                 raise WinsomeError(f"the parameter {name!r} of the model holds NaN or infinite values")
         self._kept = {name: torch.ones(weight.shape, dtype=torch.bool) for name, weight in weights.items()}
@@ -78,6 +85,8 @@ class Search:
         if save_to is not None:
             self._folder = SearchFolder.take(Path(save_to).expanduser(), {**self.provenance, "weights": shapes})
         self._initial = self._first_network()
+        self._odd = not_finite(parameters)  # a mask of -inf, say, that is a parameter: nothing that diverged
+        self._start: State = self._initial
         self._early: State = self._initial if method.rewind.step == 0 else {}
         self._trained: State = self._initial
         self._parent: str | None = None  # digest of the last level's signed mask
@@ -89,6 +98,8 @@ class Search:
             stored = distributed.from_main(lambda: full_state(self.model))
             if self._folder is not None:
                 self._folder.write_named("initial", stored)
+        elif other := _different(self.model, stored):
+            log.warning("the folder's own initial network is taken: %s of the model given differs from it", other)
         return stored
 
     def open(self, number: int) -> Level:
@@ -108,16 +119,28 @@ class Search:
             level.finish(ticket, state, record["metrics"], record["seconds"])
             self._parent = ticket.mask.digest()
             return level
-        self.model.load_state_dict(self._trained)
+        load_state(self.model, self._trained)
         self._prune(number, density)
         state, first_step = self._restart(number) if number else (self._initial, 0)
-        self.model.load_state_dict(state)
+        load_state(self.model, state)
         parameters = dict(self.model.named_parameters())
         mask = SignedMask.of({name: parameters[name] for name in self.names}, self._kept)
         distributed.agree(f"level {number}: the signed mask", mask.digest, _SAME_WEIGHTS)
         level = Level(number, density, mask, first_step, level_seed, self.method, self.model, self._folder)
-        level.early = self._early
+        level.early, self._start = self._early, state
         return level
+
+    def _refuse_diverged(self, level: Level) -> None:
+        parameters = dict(self.model.named_parameters())
+        statistics = {
+            n: b for n, b in self.model.named_buffers() if n in norm_state_names(self.model) and b.is_floating_point()
+        }
+        watched = {name: parameter for name, parameter in parameters.items() if name not in self._odd}
+        if bad := not_finite({**watched, **statistics}):
+            raise Diverged(
+                f"level {level.number}: {bad[0]!r} became NaN or infinite in training; "
+                "try a lower learning rate, warm-up or gradient clipping"
+            )
 
     def _restart(self, number: int) -> tuple[State, int]:
         """Where a level after the first starts from: a state, and the step of the schedule."""
@@ -149,13 +172,9 @@ class Search:
         distributed.share_buffers(self.model)
         state = self._trained = full_state(self.model)
         distributed.agree(f"level {level.number}: the trained network", lambda: state_digest(state), _SAME_WEIGHTS)
-        parameters = dict(self.model.named_parameters())
-        for name in self.names:
-            if not bool(torch.isfinite(parameters[name]).all()):
-                raise Diverged(
-                    f"level {level.number}: the weights of {name!r} became NaN or infinite in training; "
-                    "try a lower learning rate, warm-up or gradient clipping"
-                )
+        self._refuse_diverged(level)
+        if not _different(self.model, self._start, self._kept):
+            log.warning("level %d: the training loop changed no parameter", level.number)
         metrics = distributed.from_main(lambda: as_json(metrics))
         provenance = {**self.provenance, "level": level.number, "density": level.density, "metrics": metrics}
         provenance |= {"versions": _versions(), "parent": self._parent}
@@ -215,9 +234,33 @@ def find_tickets(
             with level.training():
                 metrics = train(model, level)
             search.close(level, {} if metrics is None else metrics, time.perf_counter() - start)
-        model.load_state_dict(level.state)  # that of a level read back too: the caller may look at the model
+        load_state(model, level.state)  # that of a level read back too: the caller may look at the model
         yield level
-    model.load_state_dict(level.state)
+    load_state(model, level.state)
+
+
+def _refuse_other_kinds(method: object, prunable: object) -> None:
+    if not isinstance(method, Method):
+        what = f"the text {method!r}" if isinstance(method, str) else f"{getattr(method, '__name__', type(method).__name__)!r}"
+        raise WinsomeError(
+            f"a search takes a method, for example winsome.aws(levels=15); {what} is none (call it, if it makes one)"
+        )
+    if isinstance(prunable, str) or (prunable is not None and not prunable):
+        wrong = f"the text {prunable!r}" if isinstance(prunable, str) else "no name at all"
+        raise WinsomeError(f"`prunable` is a list of parameter names, or None for the usual ones; got {wrong}")
+
+
+def _different(model: nn.Module, state: State, kept: Mapping[str, Tensor] | None = None) -> str | None:
+    """The first parameter of the model that is not what a state has, looking at kept weights only; None where all are."""
+    for name, parameter in model.named_parameters():
+        value = parameter.detach().to("cpu")
+        if name not in state or value.dtype != state[name].dtype:
+            return name
+        keep = kept.get(name) if kept is not None else None
+        same = value == state[name]
+        if not bool(same.all() if keep is None else same[keep].all()):
+            return name
+    return None
 
 
 def _refuse_without_probe(method: Method, probe: Probe | None) -> None:

@@ -23,6 +23,7 @@ from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from winsome.errors import WinsomeError
+from winsome.shapes import differences, shapes_of
 
 
 class StackedLinear(nn.Module):
@@ -167,15 +168,10 @@ def stack(models: Sequence[nn.Module]) -> nn.Module:
 
 
 def _refuse_other_shapes(models: Sequence[nn.Module]) -> None:
-    shapes = {name: tuple(value.shape) for name, value in models[0].state_dict().items()}
+    shapes = shapes_of(models[0].state_dict())
     for number, model in enumerate(models[1:], 2):
-        others = {name: tuple(value.shape) for name, value in model.state_dict().items()}
-        for name in shapes | others:
-            if shapes.get(name) != others.get(name):
-                raise WinsomeError(
-                    f"networks of different shapes cannot be stacked: {name!r} is {shapes.get(name)} in the first and "
-                    f"{others.get(name)} in number {number}"
-                )
+        if different := differences(shapes, shapes_of(model.state_dict()), "the first", f"number {number}"):
+            raise WinsomeError(f"networks of different shapes cannot be stacked: {different}")
 
 
 @torch.no_grad()

@@ -1,24 +1,73 @@
-"""A network's state: a plain state_dict on the CPU, copied from a model, known again by its digest."""
+"""A network's state: a plain state_dict on the CPU, copied from a model, put back into it, known again by its digest."""
 
 from __future__ import annotations
 
+import copy
 import hashlib
+from collections.abc import Mapping
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-State = dict[str, Tensor]  # a plain state_dict on the CPU
+from winsome.errors import WinsomeError
+
+# A plain state_dict on the CPU. Modules with `get_extra_state` may have other values than tensors in it.
+State = dict[str, Tensor]
 
 
-def full_state(model: torch.nn.Module) -> State:
+def full_state(model: nn.Module) -> State:
     """A copy of the model's state_dict on the CPU."""
-    return {name: value.detach().to("cpu", copy=True) for name, value in model.state_dict().items()}
+    return copied(model.state_dict())
+
+
+def copied(values: Mapping[str, Tensor]) -> State:
+    """Copies of the values of a state_dict on the CPU."""
+    return {
+        name: value.detach().to("cpu", copy=True) if isinstance(value, Tensor) else copy.deepcopy(value)
+        for name, value in values.items()
+    }
+
+
+def load_state(model: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Put a state into a model, in place.
+
+    A buffer that a model makes or enlarges in its forward (a cache of positions, a mask) may be in one and not in the other:
+    the model gets one that it has not made yet, and keeps one that the state does not know.
+
+    Raises:
+        WinsomeError: other names differ.
+    """
+    _make_buffers(model, state)
+    wanted = {name: value if isinstance(value, Tensor) else copy.deepcopy(value) for name, value in state.items()}
+    differing = model.load_state_dict(wanted, strict=False)
+    buffers = {name for name, _ in model.named_buffers()}
+    missing = [name for name in differing.missing_keys if name not in buffers]
+    if missing or differing.unexpected_keys:
+        parts = [f"the model lacks {', '.join(differing.unexpected_keys)}"] if differing.unexpected_keys else []
+        parts += [f"the state lacks {', '.join(missing)}"] if missing else []
+        raise WinsomeError(f"the state does not fit the model: {'; '.join(parts)}; take the network that it is of")
+
+
+def _make_buffers(model: nn.Module, state: Mapping[str, Tensor]) -> None:
+    modules = dict(model.named_modules())
+    device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
+    for name, value in state.items():
+        path, _, leaf = name.rpartition(".")
+        module = modules.get(path)
+        if module is None or not isinstance(value, Tensor) or leaf in module._parameters:
+            continue
+        held = module._buffers.get(leaf)
+        if (leaf in module._buffers or not hasattr(module, leaf)) and (held is None or held.shape != value.shape):
+            module.register_buffer(leaf, torch.empty_like(value, device=device if held is None else held.device))
 
 
 def state_digest(state: State) -> str:
     """SHA-256 over names, shapes, types and values of a state on the CPU."""
     sha = hashlib.sha256()
     for name, value in state.items():
-        sha.update(f"{name}:{tuple(value.shape)}:{value.dtype};".encode())
-        sha.update(value.contiguous().flatten().view(torch.uint8).numpy().data)
+        if isinstance(value, Tensor):
+            sha.update(f"{name}:{tuple(value.shape)}:{value.dtype};".encode())
+            sha.update(value.contiguous().flatten().view(torch.uint8).numpy().data)
+        else:
+            sha.update(f"{name}:{value!r};".encode())
     return sha.hexdigest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import operator
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -13,9 +14,12 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
 from winsome.errors import WinsomeError
+from winsome.norms import NORM_LAYERS, norm_parameters
 from winsome.prunable import WEIGHT_LAYERS
 from winsome.signed_mask import SignedMask, matching_parameters
 from winsome.ticket import Ticket
+
+log = logging.getLogger("winsome")
 
 Keep = Callable[[Ticket], Ticket]  # what of a ticket is planted: a smaller ticket
 
@@ -47,7 +51,8 @@ def plant(ticket: Ticket, model: nn.Module, *, keep: Keep = signs) -> SignedMask
     """Put a ticket on a freshly initialised model, in place: theta = |theta_0| * s.
 
     Weights are found by parameter name and checked by shape. The unpruned weights and biases whose signs the ticket knows
-    (classifier, biases) become |theta_0| * sign. Normalisation stays fresh unless `keep` says otherwise. Train inside
+    (classifier, biases) become |theta_0| * sign. Normalisation stays fresh unless `keep` says otherwise. What is not trained
+    (`requires_grad` False) keeps its values, but for pruned weights, which become zero. Train inside
     `with plant(ticket, model).enforced_on(model):` so that pruned weights stay zero.
 
     Args:
@@ -61,6 +66,7 @@ def plant(ticket: Ticket, model: nn.Module, *, keep: Keep = signs) -> SignedMask
     Raises:
         WinsomeError: lists what is missing, surplus or of another shape.
     """
+    _refuse_other_kinds(ticket, model, keep)
     kept = keep(ticket)
     wanted: dict[str, Tensor] = {**{name: kept.mask[name] for name in kept.mask}, **kept.signs, **kept.norms}
     parameters = matching_parameters(wanted, model)
@@ -68,12 +74,26 @@ def plant(ticket: Ticket, model: nn.Module, *, keep: Keep = signs) -> SignedMask
     signed = keep is not mask_only
     for name in kept.mask:
         weight, sign = parameters[name], kept.mask[name].to(parameters[name].device, parameters[name].dtype)
-        weight.copy_(weight.abs() * sign if signed else weight * sign)
+        trained = signed and weight.requires_grad
+        if trained and (lost := int(torch.count_nonzero((weight == 0) & (sign < 0)))):
+            log.warning("%d weights of %s start at 0: the negative signs planted on them are lost", lost, name)
+        weight.copy_(weight.abs() * sign if trained else weight * sign.abs())
     for name, sign in kept.signs.items():
-        parameters[name].copy_(parameters[name].abs() * sign.to(parameters[name].device, parameters[name].dtype))
+        if parameters[name].requires_grad:
+            parameters[name].copy_(parameters[name].abs() * sign.to(parameters[name].device, parameters[name].dtype))
     for name, value in kept.norms.items():
-        parameters[name].copy_(value)
+        if parameters[name].requires_grad:
+            parameters[name].copy_(value)
     return SignedMask.of(parameters, {name: kept.mask.kept(name) for name in kept.mask})
+
+
+def _refuse_other_kinds(ticket: object, model: object, keep: object) -> None:
+    if not isinstance(ticket, Ticket) or not isinstance(model, nn.Module):
+        given = f"{type(ticket).__name__}, {type(model).__name__}"
+        raise WinsomeError(f"plant takes a ticket and then a model, plant(ticket, model); got plant({given})")
+    if not callable(keep):
+        names = ", ".join(f"winsome.transfer.{function.__name__}" for function in KEEPS.values())
+        raise WinsomeError(f"`keep` is a function ({names}); got {keep!r}")
 
 
 def _refuse_surplus(ticket: Ticket, model: nn.Module) -> None:
@@ -99,6 +119,14 @@ def shuffled(mask: SignedMask, generator: torch.Generator) -> SignedMask:
     )
 
 
+class _WholeLayers(fx.Tracer):
+    """Takes layers of weights and of normalisation as they are, also those of other packages (timm's BatchNormAct2d)."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        """Whether the graph ends at a layer."""
+        return isinstance(m, (*WEIGHT_LAYERS, *NORM_LAYERS)) or super().is_leaf_module(m, module_qualified_name)
+
+
 def norm_pairs(model: nn.Module) -> dict[str, str]:
     """Which layer feeds which normalisation alone: {weight layer's name: normalisation's name}.
 
@@ -110,7 +138,7 @@ def norm_pairs(model: nn.Module) -> dict[str, str]:
         WinsomeError: the model cannot be traced by `torch.fx`; name the pairs yourself.
     """
     try:
-        graph = fx.symbolic_trace(model).graph
+        graph = _WholeLayers().trace(model)
     except Exception as error:
         raise WinsomeError(
             f"the model cannot be traced ({error}); give the pairs of layer and normalisation by name"
@@ -168,7 +196,7 @@ def absorb_norm_signs(model: nn.Module, pairs: Mapping[str, str] | None = None) 
         pairs: {layer's name: normalisation's name}; found by `norm_pairs` if not given.
 
     Returns:
-        How many channels were turned.
+        How many channels were turned. Negative gammas that are left are said in the log, by name.
 
     Raises:
         WinsomeError: the model cannot be traced, or lacks a layer of `pairs`.
@@ -189,6 +217,13 @@ def absorb_norm_signs(model: nn.Module, pairs: Mapping[str, str] | None = None) 
             if isinstance(value, Tensor):
                 value.mul_(sign)
         turned += int((sign < 0).sum())
+    left = {name: int((gamma < 0).sum()) for name, gamma in norm_parameters(model).items() if name.endswith("weight")}
+    if total := sum(left.values()):
+        names = [name for name, count in left.items() if count]
+        log.warning(
+            "%d negative gammas are left, of normalisation that no layer feeds alone: %s%s",
+            *(total, ", ".join(names[:5]), f" and {len(names) - 5} more" if len(names) > 5 else ""),
+        )
     return turned
 
 

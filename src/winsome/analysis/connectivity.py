@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from winsome.analysis.line import Profile, differences, interpolate, points, refuse_other_tensors
+from winsome.analysis.line import Profile, interpolate, points, refuse_other_tensors
 from winsome.data.images import ImageData
 from winsome.errors import WinsomeError
+from winsome.shapes import differences, shapes_of
 from winsome.stacking import stack
 from winsome.state import State
 from winsome.training.evaluation import evaluate, re_estimate_statistics
@@ -131,7 +132,7 @@ def _stacked_state(states: Sequence[State]) -> State:
 
 def refuse_other_network(which: str, state: State, network: nn.Module) -> None:
     """Raise WinsomeError where a state is not of the network's architecture, or not finite; `which` is what it is called."""
-    if different := differences(state, network.state_dict(), f"the {which} state", "the network"):
+    if different := differences(shapes_of(state), shapes_of(network.state_dict()), f"the {which} state", "the network"):
         raise WinsomeError(f"the {which} state does not fit the network: {different}; name the network that it is of")
     for name, value in state.items():
         if not bool(torch.isfinite(value).all()):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from winsome.errors import WinsomeError
+from winsome.shapes import differences, shapes_of
 from winsome.state import State
 
 BaseLine = Callable[[float, float, float], float]  # (value at 0, value at 1, alpha) -> what no barrier would read at alpha
@@ -73,20 +74,8 @@ def interpolate(a: State, b: State, alpha: float) -> State:
 
 def refuse_other_tensors(a: State, b: State) -> None:
     """Raise WinsomeError where two states are not of one architecture: the differences are named."""
-    if different := differences(a, b, "the first", "the second"):
+    if different := differences(shapes_of(a), shapes_of(b), "the first", "the second"):
         raise WinsomeError(f"no line between networks of different shapes: {different}; give two of one architecture")
-
-
-def differences(a: State, b: State, first: str, second: str) -> str:
-    """In which names and shapes two states differ, up to five of them; empty where they are of one architecture."""
-    found = [f"{name} is only in {first}" for name in a if name not in b]
-    found += [f"{name} is only in {second}" for name in b if name not in a]
-    found += [
-        f"{name} is {tuple(a[name].shape)} in {first}, {tuple(b[name].shape)} in {second}"
-        for name in a
-        if name in b and a[name].shape != b[name].shape
-    ]
-    return "; ".join(found[:5]) + (f" and {len(found) - 5} more" if len(found) > 5 else "")
 
 
 def profile(a: State, b: State, measure: Measure, *, alphas: Sequence[float] = points()) -> Profile:

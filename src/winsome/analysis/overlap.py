@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from winsome.errors import WinsomeError
+from winsome.shapes import differences
 from winsome.signed_mask import SignedMask
 
 
@@ -110,15 +111,8 @@ def agreeing_signs(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> tuple[in
 
 
 def _check_same_network(a: SignedMask, b: SignedMask) -> None:
-    only = [f"only the first has {name}" for name in a if name not in b]
-    only += [f"only the second has {name}" for name in b if name not in a]
-    reshaped = [
-        f"{name} is {tuple(a[name].shape)} in the first, {tuple(b[name].shape)} in the second"
-        for name in a
-        if name in b and a[name].shape != b[name].shape
-    ]
-    if only or reshaped:
-        raise WinsomeError(f"the masks are of different networks: {'; '.join(only + reshaped)}; compare tickets of one network")
+    if different := differences(a.shapes, b.shapes, "the first", "the second"):
+        raise WinsomeError(f"the masks are of different networks: {different}; compare tickets of one network")
 
 
 def _ratio(part: float, whole: float) -> float:

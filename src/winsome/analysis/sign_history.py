@@ -16,6 +16,7 @@ import torch
 from winsome.errors import WinsomeError
 from winsome.methods import METHODS, make_method
 from winsome.runs.search_folder import SearchFolder, search_folders
+from winsome.shapes import differences
 from winsome.signed_mask import SignedMask
 from winsome.ticket import Ticket
 
@@ -42,8 +43,8 @@ class SignHistory:
         if len(self.moments) < 2:
             raise WinsomeError("a history of signs needs the initialisation and at least one level")
         for number, (before, after) in enumerate(itertools.pairwise(self.moments)):
-            if {name: before[name].shape for name in before} != {name: after[name].shape for name in after}:
-                raise WinsomeError(f"the signs at the end of level {number} are of another network than those before")
+            if different := differences(after.shapes, before.shapes, f"the end of level {number}", "what was before"):
+                raise WinsomeError(f"the signs are those of different networks: {different}")
             if revived := [name for name in after if bool((after.kept(name) & ~before.kept(name)).any())]:
                 raise WinsomeError(
                     f"{self.method}, seed {self.seed}: level {number} keeps weights of {', '.join(revived)} that were pruned "

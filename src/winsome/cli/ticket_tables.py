@@ -36,7 +36,7 @@ def print_ticket(file: Path) -> None:
         say(console, f"warning: {name} has lost all its weights")
     table = open_table("layer", "shape", "weights", "kept", "density", "positive")
     for name, count in layers.items():
-        add_row(table, name, "x".join(map(str, ticket.mask[name].shape)) or "scalar", *_counts(count))
+        add_row(table, name, "x".join(map(str, ticket.mask.shapes[name])) or "scalar", *_counts(count))
     add_row(table, "total", "", *_counts(total))
     show(console, table)
     table = open_table("provenance", "value")

@@ -10,6 +10,7 @@ from typing import Any, Literal, TypedDict
 
 from winsome.errors import WinsomeError
 from winsome.runs.file_names import RESULTS
+from winsome.strict_json import value_of
 
 FORMAT = 1
 FILE_NAME = RESULTS
@@ -209,7 +210,7 @@ def read(folder: Path) -> Results:
     if not path.is_file():
         raise WinsomeError(f"{folder} holds no {FILE_NAME}; give the folder of a finished `winsome study`")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = value_of(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise WinsomeError(f"{path} is damaged ({error}); run the study's command again to write it anew") from error
     written = content.get("format") if isinstance(content, dict) else None

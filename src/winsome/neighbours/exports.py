@@ -14,6 +14,7 @@ from torch.nn.utils import prune
 
 from winsome.errors import WinsomeError
 from winsome.files import write_whole
+from winsome.shapes import differences, shapes_of
 from winsome.signed_mask import SignedMask, matching_parameters
 
 DENSE_SPEED = (
@@ -108,13 +109,5 @@ def _write(state: Mapping[str, Tensor], path: Path, speed: str) -> Exported:
 
 
 def _check_fit(mask: SignedMask, state: Mapping[str, Tensor]) -> None:
-    missing = [name for name in mask if name not in state]
-    reshaped = [
-        f"{name} is {tuple(state[name].shape)}, in the ticket {tuple(mask[name].shape)}"
-        for name in mask
-        if name in state and state[name].shape != mask[name].shape
-    ]
-    if missing or reshaped:
-        parts = [f"the weights lack {', '.join(missing)}"] if missing else []
-        parts += [f"of another shape: {'; '.join(reshaped)}"] if reshaped else []
-        raise WinsomeError("; ".join(parts) + "; give weights of the ticket's network")
+    if different := differences(shapes_of(state), mask.shapes, "the state", "the ticket", surplus=False):
+        raise WinsomeError(f"{different}; give weights of the ticket's network")

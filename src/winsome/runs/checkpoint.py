@@ -17,7 +17,7 @@ from torch.optim import Optimizer
 
 from winsome import distributed
 from winsome.errors import WinsomeError
-from winsome.state import State
+from winsome.state import State, load_state
 
 
 def take(
@@ -64,7 +64,7 @@ def restore(
     if saved is None:
         return default
     tensors, record = saved
-    model.load_state_dict({name.removeprefix("model/"): v for name, v in tensors.items() if name.startswith("model/")})
+    load_state(model, {name.removeprefix("model/"): v for name, v in tensors.items() if name.startswith("model/")})
     state: dict[int, dict[str, Any]] = {int(index): dict(entries) for index, entries in record["scalars"].items()}
     for name, value in tensors.items():
         if name.startswith("optimizer/"):

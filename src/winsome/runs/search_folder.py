@@ -6,7 +6,6 @@ Where several ranks run, rank 0 alone reads and writes it, and the others get wh
 from __future__ import annotations
 
 import itertools
-import json
 import logging
 import re
 from collections.abc import Mapping
@@ -20,6 +19,7 @@ from winsome.files import read_json, read_state, sweep, write_json, write_state
 from winsome.runs.configuration import read_config, take_folder
 from winsome.runs.file_names import CONFIG
 from winsome.state import State
+from winsome.strict_json import text_of, value_of
 from winsome.ticket import Ticket
 
 log = logging.getLogger("winsome")
@@ -147,7 +147,7 @@ def _read_checkpoint(path: Path, number: int) -> tuple[State, dict[str, Any]] | 
         return None
     try:
         tensors, metadata = read_state(path)
-        record = json.loads(metadata["record"])
+        record = value_of(metadata["record"])
         return (tensors, record) if record["level"] == number else None
     except (WinsomeError, KeyError, ValueError) as error:
         log.warning("the checkpoint of level %d is not used: %s", number, error)
@@ -161,4 +161,4 @@ def write_checkpoint(path: Path, tensors: State, record: Mapping[str, Any]) -> N
 
 def _write_checkpoint(path: Path, tensors: State, record: Mapping[str, Any]) -> None:
     sweep(path.parent, path.name)  # before, for the disk may be short
-    write_state(path, tensors, record=json.dumps(record))
+    write_state(path, tensors, record=text_of(record))

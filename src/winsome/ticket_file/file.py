@@ -18,6 +18,8 @@ def write(ticket: Ticket, path: str | os.PathLike[str]) -> None:
     Raises:
         WinsomeError: the ticket cannot be encoded, or the disk refuses.
     """
+    if not isinstance(ticket, Ticket):
+        raise WinsomeError(f"write takes a ticket and then a path, write(ticket, path); got a {type(ticket).__name__} first")
     path = Path(path)
     try:
         data = encode(ticket)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from winsome.errors import WinsomeError
+from winsome.strict_json import text_of, value_of
 
 FORMAT = "winsome-ticket"  # the one key of the safetensors metadata
 VERSION = 1
@@ -61,7 +62,7 @@ def metadata_text(provenance: Mapping[str, Any]) -> str:
     """
     content = {"version": VERSION, "provenance": plain_json(provenance, "provenance")}
     try:
-        text = json.dumps(content, separators=(",", ":"))
+        text = text_of(content, separators=(",", ":"))
     except ValueError as error:  # Python writes no integer of more than 4,300 digits
         raise WinsomeError(f"provenance holds a number that JSON cannot: {error}") from error
     if len(text) > MAX_PROVENANCE_BYTES:
@@ -114,7 +115,7 @@ def provenance_of(text: str) -> dict[str, Any]:
         WinsomeError: a newer Winsome wrote it, or it is damaged.
     """
     try:
-        metadata = json.loads(text)
+        metadata = value_of(text)
     except (ValueError, RecursionError) as error:
         raise WinsomeError("its metadata is damaged; fetch it again") from error
     version = metadata.get("version") if isinstance(metadata, dict) else None
@@ -133,7 +134,7 @@ def provenance_of(text: str) -> dict[str, Any]:
 def plain_json(value: object, where: str, depth: int = 0) -> Any:
     """A value as JSON holds it: dicts, lists, strings, numbers, True, False, None (a tuple becomes a list).
 
-    NaN and infinities stay: Python's JSON has words for them, and a diverged run's ticket must still be written.
+    NaN and infinities stay, for a diverged run's ticket must still be written: as strings of their names (`strict_json`).
 
     Raises:
         WinsomeError: names the entry that JSON cannot hold.

@@ -98,7 +98,7 @@ def _stacked_level(
     start = time.perf_counter()
     method: Method = pairs[0][1].method
     models = [search.model for search, _ in pairs]
-    seeds = [level.seed for _, level in pairs]
+    seeds = [level.own_seed for _, level in pairs]
     together = stack(models).to(conditions.device)
     mask = stack_masks([level.mask for _, level in pairs])
     interpolation = [stream_seed(seed, "interpolation") for seed in seeds]
@@ -154,7 +154,7 @@ def _single_level(
         optimizer = training.optimizer(network.parameters())
         total = training.epochs * steps_per_epoch(conditions.data, training.batch_size)
         train(
-            Networks(network, [level.seed], [_name(search, level)]),
+            Networks(network, [level.own_seed], [_name(search, level)]),
             conditions.data,
             training,
             optimizer,

@@ -1,0 +1,47 @@
+"""Whether a network's parameters are finite still: looked at every so many steps, so that a level that diverged ends there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from winsome.errors import Diverged
+
+LOOK_EVERY = 100  # training steps: each look waits for the device once
+
+
+class Finite:
+    """The parameters of a network that are finite at first, and when they were seen so last."""
+
+    def __init__(self, model: nn.Module, level: int, step: int) -> None:
+        numbers = {name: p for name, p in model.named_parameters() if p.is_floating_point() or p.is_complex()}
+        bad = not_finite(numbers)
+        self._watched = {name: parameter for name, parameter in numbers.items() if name not in bad}
+        self._level, self._seen = level, step
+
+    def look(self, step: int) -> None:
+        """Look after `step` training steps.
+
+        Raises:
+            Diverged: a parameter holds NaN or infinity; names it, and the steps between which it happened.
+        """
+        if bad := not_finite(self._watched):
+            more = f" and {len(bad) - 1} other parameters" if len(bad) > 1 else ""
+            raise Diverged(
+                f"level {self._level}: {bad[0]!r}{more} became NaN or infinite in training by step {step}, after step "
+                f"{self._seen}; try a lower learning rate, warm-up or gradient clipping"
+            )
+        self._seen = step
+
+
+@torch.no_grad()
+def not_finite(values: Mapping[str, Tensor]) -> list[str]:
+    """The names of tensors that hold NaN or infinity, in their order."""
+    if not values:
+        return []
+    finite = [torch.isfinite(value).all() for value in values.values()]
+    if all(torch.stack([one.to(finite[0].device) for one in finite]).tolist()):
+        return []
+    return [name for name, one in zip(values, finite, strict=True) if not bool(one)]

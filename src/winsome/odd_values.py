@@ -1,0 +1,134 @@
+"""What stands in state_dicts beside plain tensors, in files without pickle: extra state of modules, and rare number formats.
+
+`get_extra_state` (quantisers, FP8 layers, metrics) may return dicts, lists, numbers, strings, bytes, None, tensors among them.
+They become JSON: bytes in base64, tensors as the bytes of a safetensors file. Number formats that safetensors has no name for
+become bytes, with their format beside them.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from winsome.errors import WinsomeError
+from winsome.strict_json import text_of, value_of
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+KEY = "odd"  # in the metadata of a safetensors file
+_PLAIN = ("float16", "bfloat16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "bool")
+
+
+def plain_tensors(values: Mapping[str, Any]) -> tuple[dict[str, Tensor], str | None]:
+    """What safetensors holds of a state, and the rest as text; None where there is no rest.
+
+    Raises:
+        WinsomeError: a value that no file keeps safely; it is named.
+    """
+    from torch import Tensor
+
+    tensors: dict[str, Tensor] = {}
+    formats: dict[str, dict[str, Any]] = {}
+    others: dict[str, Any] = {}
+    for name, value in values.items():
+        if not isinstance(value, Tensor):
+            others[name] = _written(value, name)
+            continue
+        _refuse_unstored(value, name)
+        value = value.detach().to("cpu").contiguous().clone()
+        kind = str(value.dtype).removeprefix("torch.")
+        if kind not in _PLAIN:
+            formats[name] = {"format": kind, "shape": list(value.shape)}
+            value = _as_bytes(value)
+        tensors[name] = value
+    order = list(values) if others else []
+    return tensors, text_of({"formats": formats, "others": others, "order": order}) if formats or others else None
+
+
+def with_odd_values(tensors: Mapping[str, Tensor], text: str | None) -> dict[str, Tensor]:
+    """The state that was taken apart, in its order."""
+    import torch
+
+    state: dict[str, Any] = dict(tensors)
+    if text is None:
+        return state
+    record = value_of(text)
+    for name, how in record["formats"].items():
+        kind = getattr(torch, how["format"])
+        if kind.is_complex:
+            state[name] = torch.view_as_complex(state[name].view(kind.to_real()).view(*how["shape"], 2))
+        else:
+            state[name] = state[name].view(kind).view(how["shape"])
+    state |= {name: _read(value) for name, value in record["others"].items()}
+    return {name: state[name] for name in record["order"] or state}
+
+
+def _refuse_unstored(value: Tensor, name: str) -> None:
+    import torch
+
+    if value.layout is torch.strided and not value.is_quantized and not value.is_meta:
+        return
+    kind = "has no values yet" if value.is_meta else "is quantised" if value.is_quantized else f"is {value.layout}"
+    raise WinsomeError(
+        f"{name!r} {kind.replace('torch.', '')}, which no file keeps: register it with persistent=False, or search without "
+        "save_to"
+    )
+
+
+def _as_bytes(value: Tensor) -> Tensor:
+    import torch
+
+    flat = (torch.view_as_real(value) if value.is_complex() else value).contiguous().flatten()
+    return flat.view(torch.uint8)
+
+
+def _written(value: Any, name: str) -> Any:
+    """JSON for a value; what JSON has no word for is a dict of one key that begins with "!"."""
+    from torch import Tensor
+
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, bytes | bytearray):
+        return {"!bytes": _text(bytes(value))}
+    if isinstance(value, io.BytesIO):
+        return {"!file": _text(value.getvalue())}
+    if isinstance(value, Tensor):
+        from safetensors.torch import save
+
+        tensors, text = plain_tensors({"value": value})
+        return {"!tensor": _text(save(tensors)), "odd": text}
+    if isinstance(value, Mapping):
+        return {"!items": [[_written(key, name), _written(entry, name)] for key, entry in value.items()]}
+    if isinstance(value, list | tuple):
+        entries = [_written(entry, name) for entry in value]
+        return {"!tuple": entries} if isinstance(value, tuple) else entries
+    raise WinsomeError(
+        f"{name!r} (get_extra_state) holds a {type(value).__name__}, which no file keeps safely: return tensors, numbers, "
+        "strings, bytes, lists and dicts of them, or search without save_to"
+    )
+
+
+def _read(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_read(entry) for entry in value]
+    if not isinstance(value, dict):
+        return value
+    kind, content = next(iter(value.items()))
+    if kind == "!bytes":
+        return base64.b64decode(content)
+    if kind == "!file":
+        return io.BytesIO(base64.b64decode(content))
+    if kind == "!tensor":
+        from safetensors.torch import load
+
+        return with_odd_values(load(base64.b64decode(content)), value["odd"])["value"]
+    if kind == "!items":
+        return {_read(key): _read(entry) for key, entry in content}
+    return tuple(_read(entry) for entry in content)
+
+
+def _text(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")
