@@ -198,7 +198,7 @@ def test_every_option_is_known_those_of_groups_too() -> None:
     [
         (["find", "--density", "90"], "no option --density; a search prunes the fraction --rate at each of --levels"),
         (["find", "--lr", "0.1"], "no option --lr; write --learning-rate"),
-        (["find", "--zzz", "90"], "unknown option '--zzz'; known: --batch-size, "),
+        (["find", "--zzz", "90"], "unknown option '--zzz'; known: --allocate, --batch-size, "),
         (["ticket", "show", "--x", "FILE"], "unknown option '--x'"),
         (["plant", "--epoch", "3", "a.ticket"], "unknown option '--epoch'; did you mean --epochs"),
         (["study", "--at-levels", "1", "2", "nosuchdata"], "unknown data set 'nosuchdata'"),
