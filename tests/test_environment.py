@@ -19,10 +19,14 @@ from commands import said
 from winsome.cli import main
 from winsome.cli.help import run
 from winsome.cli.words import options_of, ordered
+from winsome.data.spec import DataSpec
 from winsome.errors import WinsomeError
 from winsome.files import write_json
 from winsome.machine import usable_cores
-from winsome.study.run import default_workers
+from winsome.study import presets
+from winsome.study.conditions import conditions_of
+from winsome.study.jobs import jobs_of
+from winsome.study.run import default_workers, jobs_at_once
 
 QUICK = ["--levels", "0", "--level-epochs", "1", "--warmup-epochs", "0", "--train-images", "256"]
 
@@ -198,7 +202,7 @@ def test_every_option_is_known_those_of_groups_too() -> None:
     [
         (["find", "--density", "90"], "no option --density; a search prunes the fraction --rate at each of --levels"),
         (["find", "--lr", "0.1"], "no option --lr; write --learning-rate"),
-        (["find", "--zzz", "90"], "unknown option '--zzz'; known: --allocate, --batch-size, "),
+        (["find", "--zzz", "90"], "unknown option '--zzz'; known: --"),
         (["ticket", "show", "--x", "FILE"], "unknown option '--x'"),
         (["plant", "--epoch", "3", "a.ticket"], "unknown option '--epoch'; did you mean --epochs"),
         (["study", "--at-levels", "1", "2", "nosuchdata"], "unknown data set 'nosuchdata'"),
@@ -207,3 +211,27 @@ def test_every_option_is_known_those_of_groups_too() -> None:
 )
 def test_unknown_options_and_where_a_file_stands(words: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert sentence in said(words, capsys)
+
+
+def test_a_plan_loads_no_images(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The plan is that of the study as it will run: jobs of stacks where networks stack."""
+    main(["study", "digits", "--plan-only"])
+    planned = capsys.readouterr().out
+    study = presets.digits()
+    jobs = jobs_of(study, at_once=jobs_at_once(stacked=conditions_of(study).stacked))
+    assert planned.splitlines() == [job.label for job in jobs]
+
+    def no_images(_: DataSpec) -> None:
+        raise AssertionError("a plan must not load data")
+
+    monkeypatch.setattr(DataSpec, "load", no_images)
+    main(["study", "digits", "--plan-only"])
+    assert capsys.readouterr().out == planned
+    main(["study", "cifar10", "--plan-only"])
+    assert "search aws, seed 0" in capsys.readouterr().out
+    assert "batch_size 5000 exceeds the 1297 training images" in said(["study", "--plan-only", "--batch-size", "5000"], capsys)
+    grid = tmp_path / "grid.py"
+    grid.write_text("from winsome.study import presets\nstudies = [presets.digits()]\n")
+    main(["sweep", str(grid), "--plan-only", "--save-to", str(tmp_path / "never")])
+    assert f"{len(jobs) + 1} jobs, 0 shared" in capsys.readouterr().out
+    assert not (tmp_path / "never").exists()

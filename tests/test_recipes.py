@@ -14,7 +14,7 @@ from typing import Any, get_args
 import pytest
 
 from winsome import report
-from winsome.data.spec import DataSpec
+from winsome.data.spec import DataSpec, Outline
 from winsome.densities import geometric
 from winsome.errors import WinsomeError
 from winsome.evidence.results import Status
@@ -24,6 +24,7 @@ from winsome.recipes.catalogue import RECIPES
 from winsome.recipes.recipe import Evidence, Recipe
 from winsome.recipes.run import run_recipe
 from winsome.recipes.set_ups import set_ups
+from winsome.recipes.step_time import StepTime, step_time
 from winsome.rewinding import RewindTo
 from winsome.study.arms import CLAIMS, FoundNetwork, kind_of
 from winsome.study.design import SearchSpec, Study
@@ -31,7 +32,7 @@ from winsome.study.jobs import ArmJob, Job, SearchJob, run_job
 from winsome.study.reuse import Places
 from winsome.study.run import Watch
 from winsome.training.conditions import Conditions
-from winsome.training.settings import Training
+from winsome.training.settings import SGD, Training
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -200,7 +201,7 @@ def test_the_papers_set_ups_are_the_papers() -> None:
 
 
 def test_an_estimate_counts_every_epoch_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(estimate, "seconds_per_step", lambda _study: 0.5)
+    monkeypatch.setattr(estimate, "step_time", lambda *_, **__: StepTime(0.5, 3e12, 128, 128))
     study = RECIPES["lrr_mask_swap"]("small").studies["residual-mlp-digits"]
     own = replace(study, data=DataSpec("my photographs"))
     found = estimate.estimates({"one": study, "own": own})
@@ -210,8 +211,59 @@ def test_an_estimate_counts_every_epoch_once(monkeypatch: pytest.MonkeyPatch) ->
     assert found["one"].epochs == pytest.approx(searches + judging)
     assert found["one"].steps_per_epoch == 10
     assert found["one"].seconds == pytest.approx((searches + judging) * 10 * 0.5)
+    assert found["one"].gpu_hours == pytest.approx((searches + judging) * 10 * 3e12 / estimate.GPU_FLOPS / 3600)
+    assert f"or {found['one'].gpu_hours:,.1f} GPU-hours at 20 TFLOP/s" in found["one"].label
 
 
-def test_a_step_is_really_timed() -> None:
-    study = RECIPES["lrr_mask_swap"]("small").studies["residual-mlp-digits"]
-    assert 0 < estimate.seconds_per_step(study) < 60
+def test_a_step_is_really_timed_once_and_its_operations_are_those_by_hand() -> None:
+    network = NetworkSpec("mlp", (("widths", (30, 20)),), (1, 8, 8), 10)
+    found = step_time(network, SGD(), 40, fast=True)
+    assert 0 < found.seconds < 60
+    assert found.images == found.timed_images == 40, "quick steps are timed whole"
+    assert found.flops == 3 * 40 * 2 * (64 * 30 + 30 * 20 + 20 * 10)
+    assert step_time(network, SGD(), 40, fast=True) is found
+
+
+def test_a_long_step_is_timed_on_few_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    timed: list[int] = []
+
+    def seconds(_model: object, _optimizer: object, _network: object, images: int, *_: object) -> tuple[float, float]:
+        timed.append(images)
+        return 0.2 + 0.015 * images, 0.25
+
+    monkeypatch.setattr("winsome.recipes.step_time._seconds", seconds)
+    network = NetworkSpec("mlp", (("widths", (31,)),), (1, 8, 8), 10)
+    found = step_time(network, SGD(), 256, fast=False)
+    assert timed == [4, 16, 64]
+    assert found.timed_images == 64
+    assert found.seconds == pytest.approx(0.2 + 0.015 * 256 + 0.25), "only what an image costs grows with the batch"
+
+
+@pytest.mark.parametrize("times", [{4: 1.0, 8: 0.9}, {4: 0.1, 16: 0.9}])
+def test_times_that_give_no_line_are_taken_in_proportion(times: dict[int, float], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("winsome.recipes.step_time._seconds", lambda _model, _steps, _network, images, *_: (times[images], 0.0))
+    network = NetworkSpec("mlp", (("widths", (32 + int(10 * times[4]),)),), (1, 8, 8), 10)
+    assert step_time(network, SGD(), 160, fast=False).seconds == pytest.approx(160 * 0.9 / max(times))
+
+
+def test_what_a_data_set_is_like_is_known_without_its_images() -> None:
+    digits = DataSpec("digits", train_images=300, validation=True)
+    loaded, outline = digits.load(), digits.outline()
+    assert outline is not None
+    assert (outline.image_shape, outline.n_classes, outline.train_images) == (loaded.image_shape, 10, len(loaded.train))
+    assert DataSpec("imagenet", image_size=64).outline() == Outline((3, 64, 64), 1000, 1_281_167)
+    assert DataSpec("my photographs").outline() is None
+
+
+@pytest.mark.parametrize("name", [name for name in RECIPES if RECIPES[name]("paper").studies])
+def test_an_estimate_reads_no_images(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_images(_: DataSpec) -> None:
+        raise AssertionError("an estimate must not load data")
+
+    monkeypatch.setattr(DataSpec, "load", no_images)
+    monkeypatch.setattr(estimate, "step_time", lambda *_, **__: StepTime(0.5, 3e12, 128, 8))
+    heard: list[str] = []
+    studies = RECIPES[name]("paper").studies
+    found = estimate.estimates(studies, watch=heard.append)
+    assert list(found) == list(studies)
+    assert len(heard) == len(studies)

@@ -7,7 +7,7 @@ import logging
 import platform
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from winsome.norms import norm_state_names
 from winsome.prunable import prunable as default_prunable
 from winsome.prunable import refuse_unmade, refuse_wrapped
 from winsome.rewinding import Restart
+from winsome.runs.lock import only_process
 from winsome.runs.search_folder import SearchFolder
 from winsome.scores import Probe, Scores
 from winsome.seeding import generator, seeded, stream_seed
@@ -90,6 +91,10 @@ class Search:
         self._early: State = self._initial if method.rewind.step == 0 else {}
         self._trained: State = self._initial
         self._parent: str | None = None  # digest of the last level's signed mask
+
+    def held(self) -> AbstractContextManager[None]:
+        """Keeps other processes out of the run's folder, if it has one, while levels are opened and closed."""
+        return nullcontext() if self._folder is None else only_process(self._folder.path)
 
     def _first_network(self) -> State:
         """The network as given; a folder that was begun remembers it, so that a fresh process need not make it again."""
@@ -223,19 +228,20 @@ def find_tickets(
 
     Raises:
         WinsomeError: nothing is prunable, a score that looks at data has no probe, a part returns what cannot be used, a folder
-            of another configuration, a full disk.
+            of another configuration or one in which another process is at work, a full disk.
         Diverged: weights became NaN or infinite in training.
     """
     search = Search(model, method, probe=probe, save_to=save_to, seed=seed, prunable=prunable, config=config)
-    for number in range(len(method.densities)):
-        level = search.open(number)
-        if not level.finished:
-            start = time.perf_counter()
-            with level.training():
-                metrics = train(model, level)
-            search.close(level, {} if metrics is None else metrics, time.perf_counter() - start)
-        load_state(model, level.state)  # that of a level read back too: the caller may look at the model
-        yield level
+    with search.held():
+        for number in range(len(method.densities)):
+            level = search.open(number)
+            if not level.finished:
+                start = time.perf_counter()
+                with level.training():
+                    metrics = train(model, level)
+                search.close(level, {} if metrics is None else metrics, time.perf_counter() - start)
+            load_state(model, level.state)  # that of a level read back too: the caller may look at the model
+            yield level
     load_state(model, level.state)
 
 

@@ -15,7 +15,6 @@ from tyro.conf import Positional
 
 from winsome.recipes.recipe import Scale
 from winsome.user_code import Named, by_name
-from winsome.wording import rough_duration
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -154,15 +153,16 @@ def _print_list() -> None:
 
 
 def _print_estimate(console: Console, recipe: Recipe, earlier: list[tuple[Study, Places]]) -> None:
-    from winsome.recipes.estimate import estimates
+    from winsome.cli.console import say
+    from winsome.recipes.estimate import estimates, time_label
 
-    with console.status("timing training steps"):
-        console.print("  timing a few training steps of each network on this machine", soft_wrap=True)
-        found = estimates(recipe.studies, earlier)
+    say(console, "  timing a few training steps of each network on this machine")
+    with console.status("timing training steps") as status:
+        found = estimates(recipe.studies, earlier, watch=lambda network: status.update(f"timing steps of {network}"))
     for label, estimate in found.items():
-        console.print(f"  {label}: {estimate.label}")
+        say(console, f"  {label}: {estimate.label}")
     if len(found) > 1:
-        console.print(f"  in all about {rough_duration(sum(estimate.seconds for estimate in found.values()))} one by one")
+        say(console, f"  in all {time_label(list(found.values()))}")
 
 
 def _print_table(console: Console, record: dict[str, Any]) -> None:

@@ -8,14 +8,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
 
-from winsome import distributed
 from winsome.about import taken_by
 from winsome.cli import choices
-from winsome.cli.display import Display, print_results
 from winsome.cli.options import (
     ALL_DATA,
     USUAL_COMPUTE,
@@ -27,16 +25,10 @@ from winsome.cli.options import (
 )
 from winsome.cli.study_options import AS_PRESET, AS_TRAINED, ExtentOptions, TrainingOptions
 from winsome.errors import WinsomeError
-from winsome.evidence.gather import collect, is_gathered
-from winsome.evidence.results import read
-from winsome.study import presets
-from winsome.study.compare import arms_of, compare
-from winsome.study.conditions import conditions_of
-from winsome.study.design import Study
-from winsome.study.folder import StudyFolder
-from winsome.study.jobs import is_done, jobs_of
-from winsome.study.run import jobs_at_once, run
 from winsome.user_code import UserFile, by_name, load_files
+
+if TYPE_CHECKING:
+    from winsome.study.design import Study
 
 
 def study(
@@ -79,6 +71,8 @@ def study(
         compute: How trainings use the machine.
         plan_only: Print what would be run, and stop.
     """
+    from winsome.study.compare import arms_of, compare
+
     base, file = _base(data, network.network, extent)
     if methods:
         base = compare(base, extent.methods(base, methods))
@@ -104,6 +98,9 @@ def study(
 
 def _base(data: str, network: str | None, extent: ExtentOptions) -> tuple[Study, UserFile | None]:
     """The study that is usual for a data set, or one of the user's own, and the file that it is from."""
+    from winsome.study import presets
+    from winsome.study.design import Study
+
     options = extent.searches
     if ":" in data:
         found = by_name(data, {}, "study")
@@ -120,10 +117,19 @@ def _base(data: str, network: str | None, extent: ExtentOptions) -> tuple[Study,
 
 
 def _run(study: Study, folder: Path, workers: int, files: Sequence[UserFile | None]) -> None:
+    from winsome import distributed, report
+    from winsome.cli.display import Display, print_results
+    from winsome.evidence.gather import collect, is_gathered
+    from winsome.evidence.results import read
+    from winsome.study.conditions import conditions_of
+    from winsome.study.folder import StudyFolder
+    from winsome.study.jobs import is_done, jobs_of
+    from winsome.study.run import jobs_at_once, run
+
     prepare = partial(load_files, tuple(file for file in files if file is not None))
     command = shlex.join(["winsome", *sys.argv[1:]])
     conditions, place = conditions_of(study), StudyFolder(folder)
-    jobs = jobs_of(study, at_once=jobs_at_once(conditions))
+    jobs = jobs_of(study, at_once=jobs_at_once(stacked=conditions.stacked))
     complete = all(is_done(job, study, place) for job in jobs)
     if not distributed.is_main():  # rank 0 alone shows and gathers
         run(study, folder, conditions=conditions, workers=workers, prepare=prepare)
@@ -137,15 +143,14 @@ def _run(study: Study, folder: Path, workers: int, files: Sequence[UserFile | No
         results = read(folder)
     else:
         results = collect(study, folder, conditions, command=command)
-    from winsome import report  # here, for matplotlib takes seconds to import
-
     page = report.write(folder)
     print_results(results, page)
 
 
 def _print_plan(study: Study) -> None:
-    conditions = conditions_of(study)
-    if study.training.batch_size > len(conditions.data.train):
-        raise WinsomeError(f"batch_size {study.training.batch_size} exceeds the {len(conditions.data.train)} training images")
-    for job in jobs_of(study, at_once=jobs_at_once(conditions)):
+    from winsome.study.conditions import will_stack
+    from winsome.study.jobs import jobs_of
+    from winsome.study.run import jobs_at_once
+
+    for job in jobs_of(study, at_once=jobs_at_once(stacked=will_stack(study))):
         print(job.label)

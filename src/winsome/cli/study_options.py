@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import arg
 
 from winsome.cli import choices
 from winsome.cli.options import Unset
 from winsome.errors import WinsomeError
-from winsome.methods import Method
-from winsome.study.design import Study
-from winsome.training.settings import SGD, Adam, Training
+
+if TYPE_CHECKING:
+    from winsome.methods import Method
+    from winsome.study.design import Study
+    from winsome.training.settings import SGD, Adam, Training
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,8 @@ class TrainingOptions:
         }
 
     def _changed(self, base: Training, epochs: int | None, learning_rate: float | None) -> Training:
+        from winsome.training.settings import SGD, Adam
+
         kinds: dict[str, SGD | Adam] = {"sgd": SGD(), "adam": Adam()}
         same = self.optimizer is None or isinstance(base.optimizer, type(kinds[self.optimizer]))
         optimizer = base.optimizer if same else kinds[str(self.optimizer)]

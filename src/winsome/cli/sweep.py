@@ -63,7 +63,9 @@ def sweep(
     grid_file, studies = read_grid(grid)
     folder = save_to or Path("runs") / f"sweep-{grid.stem}"
     command = shlex.join(["winsome", *sys.argv[1:]])
-    steps = plan_sweep(studies, folder.resolve(), command=command, finish=Finish(_write_report, "report.html"))
+    steps = plan_sweep(
+        studies, folder.resolve(), command=command, finish=Finish(_write_report, "report.html"), load=not plan_only
+    )
     if plan_only:
         print_plan(steps)
         return

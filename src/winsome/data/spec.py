@@ -8,12 +8,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from winsome.data.catalogue import SixteenBit, load
+from winsome.data.catalogue import DATA_SETS, SixteenBit, load
 from winsome.data.image_store import OnCorrupt
 from winsome.data.images import ImageData, subset, with_validation
 from winsome.errors import WinsomeError
 
 log = logging.getLogger("winsome")
+
+
+@dataclass(frozen=True)
+class Outline:
+    """What networks and batches have to know of images, without the images."""
+
+    image_shape: tuple[int, int, int]  # channels, height, width
+    n_classes: int
+    train_images: int
 
 
 @dataclass(frozen=True)
@@ -43,6 +52,16 @@ class DataSpec:
         )
         images = subset(images, train_images=self.train_images, test_images=self.test_images)
         return with_validation(images, fraction=0.2) if self.validation else images
+
+    def outline(self) -> Outline | None:
+        """Shape, classes and number of the images, as far as the catalogue knows them: nothing is read. None for a folder."""
+        known = DATA_SETS.get(self.name)
+        if known is None or known.image_shape is None or known.n_classes is None or known.train_images is None:
+            return None
+        channels, *sides = known.image_shape
+        height, width = sides if self.image_size is None else (self.image_size, self.image_size)
+        whole = known.train_images if self.train_images is None else min(self.train_images, known.train_images)
+        return Outline((channels, height, width), known.n_classes, whole - round(0.2 * whole) if self.validation else whole)
 
     def record(self) -> dict[str, Any]:
         """What identifies the images, as JSON values: not where they lie; what was left out of them shows in their digest."""

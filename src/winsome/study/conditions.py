@@ -36,9 +36,27 @@ def conditions_of(study: Study, images: ImageData | None = None) -> Conditions:
     _refuse_what_cannot_run(study, data, probe)
     precision = precision_for(probe, device, fast=study.fast, compiled=study.compiled)
     distributed.agree("the data set", data.digest, "give every rank the same files, and empty its $WINSOME_CACHE")
-    several = len(study.search_seeds) * len(study.starts) > 1 and distributed.world_size() == 1
-    stacked = several and can_stack(probe) and _parts_stack(study)
+    stacked = _stacks(study, probe)
     return Conditions(data, precision, study.statistics_images, study.statistics_augmented, stacked)
+
+
+def will_stack(study: Study) -> bool:
+    """Whether a study's networks will train as stacks. Nothing is loaded where the catalogue knows the shape of its images.
+
+    Raises:
+        WinsomeError: data that have to be loaded cannot be, a batch is larger than the data set, or there is no such network.
+    """
+    outline = study.data.outline()
+    if outline is None:
+        return conditions_of(study).stacked
+    if study.training.batch_size > outline.train_images:
+        raise WinsomeError(f"batch_size {study.training.batch_size} exceeds the {outline.train_images} training images")
+    return _stacks(study, study.network.of_images(outline.image_shape, outline.n_classes).build(0))
+
+
+def _stacks(study: Study, network: nn.Module) -> bool:
+    several = len(study.search_seeds) * len(study.starts) > 1 and distributed.world_size() == 1
+    return several and can_stack(network) and _parts_stack(study)
 
 
 @functools.lru_cache(maxsize=1)
@@ -68,7 +86,7 @@ def _refuse_what_cannot_run(study: Study, data: ImageData, network: nn.Module) -
     prunable(network, prune_classifier=study.prune_classifier)
     try:
         with torch.no_grad():
-            logits = network(torch.zeros(2, *data.image_shape))
+            logits = network(torch.zeros(2, *data.image_shape, device="cpu"))
     except (RuntimeError, ValueError) as error:
         shape = "x".join(map(str, data.image_shape))
         raise WinsomeError(f"the network {study.network.name!r} cannot take {shape} images: {error}") from error

@@ -116,7 +116,8 @@ def run_search(
         Diverged: a training's loss became NaN.
     """
     study = one.study
-    with one_thread(on=can_stack(search.model) and conditions.device.type == "cpu"):
+    small = can_stack(search.model) and conditions.device.type == "cpu"
+    with search.held(), one_thread(on=small):
         search_together(
             [search],
             conditions,

@@ -17,6 +17,7 @@ from winsome.identity import identity
 from winsome.models.spec import NetworkSpec
 from winsome.norms import norm_parameters
 from winsome.runs.configuration import take_folder
+from winsome.runs.lock import only_process
 from winsome.seeding import stream_seed
 from winsome.stacking import can_stack, one_thread
 from winsome.state import State, full_state
@@ -156,12 +157,14 @@ def plant_runs(
         on_run: hears of every start that is finished, or was.
 
     Raises:
-        WinsomeError: the disk fails.
+        WinsomeError: a start below 0, another process at work in the folder, or the disk fails.
         Diverged: a training's loss became NaN.
     """
+    if negative := [start for start in starts if start < 0]:
+        raise WinsomeError(f"a start is a seed, 0 or more, got {negative[0]}")
     runs = []
     small = can_stack(planting.network.build(0)) and planting.conditions.device.type == "cpu"
-    with one_thread(on=small):
+    with only_process(planting.folder), one_thread(on=small):
         for start in starts:
             files = _Files(planting.folder, start)
             run = files.finished() or _run(planting, start, files, on_fraction)

@@ -14,6 +14,7 @@ import torch
 from winsome import distributed
 from winsome.errors import WinsomeError
 from winsome.machine import usable_cores
+from winsome.runs.lock import only_process
 from winsome.study.conditions import conditions_of
 from winsome.study.design import Study
 from winsome.study.folder import StudyFolder
@@ -61,7 +62,8 @@ def run(
         prepare: what every worker process does first, such as to load code of one's own; picklable.
 
     Raises:
-        WinsomeError: the folder was made with another configuration, or data, network or disk fail.
+        WinsomeError: the folder was made with another configuration, another process works in it, or data, network or disk
+            fail.
         BrokenProcessPool: a worker process was killed.
         Diverged: a training's loss became NaN.
     """
@@ -75,7 +77,7 @@ def run(
     conditions = conditions or conditions_of(study)  # data and network are refused before anything is written
     take(study, folder, data_digest=conditions.data.digest())
     place = StudyFolder(folder)
-    jobs = jobs_of(study, at_once=jobs_at_once(conditions))
+    jobs = jobs_of(study, at_once=jobs_at_once(stacked=conditions.stacked))
     left = sum(not is_done(job, study, place) for job in jobs)
     if not left:
         return 0.0
@@ -90,7 +92,7 @@ def run(
         if event.state != "found":
             watch(Progress(event.done, event.total, jobs[event.number], event.state == "finished", event.seconds))
 
-    with nullcontext(this_process()) if alone else processes(n_workers, prepare=prepare) as runner:
+    with only_process(folder), nullcontext(this_process()) if alone else processes(n_workers, prepare=prepare) as runner:
         return run_graph(tasks, runner, watch=on_event).seconds
 
 
@@ -148,6 +150,6 @@ def default_workers() -> int:
     return 1 if torch.cuda.is_available() else usable_cores()
 
 
-def jobs_at_once(conditions: Conditions) -> int:
-    """How many networks one job trains: a stack where layers allow it, else one."""
-    return STACK if conditions.stacked else 1
+def jobs_at_once(*, stacked: bool) -> int:
+    """How many networks one job trains: those of a stack, else one."""
+    return STACK if stacked else 1

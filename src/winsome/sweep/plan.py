@@ -13,14 +13,13 @@ from winsome.data.images import ImageData
 from winsome.data.spec import DataSpec
 from winsome.errors import WinsomeError
 from winsome.evidence.gather import collect, is_gathered
-from winsome.study.conditions import conditions_here, conditions_of
+from winsome.study.conditions import conditions_here, conditions_of, will_stack
 from winsome.study.design import Study
 from winsome.study.folder import StudyFolder
 from winsome.study.jobs import jobs_of
 from winsome.study.reuse import Places, adopt, results_of
 from winsome.study.run import jobs_at_once, tasks_of
 from winsome.tasks.graph import OnFraction, Task
-from winsome.training.conditions import Conditions
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,9 @@ class Step:
     places: Places  # what it fills
 
 
-def plan_sweep(studies: Sequence[Study], folder: Path, *, command: str, finish: Finish | None = None) -> tuple[Step, ...]:
+def plan_sweep(
+    studies: Sequence[Study], folder: Path, *, command: str, finish: Finish | None = None, load: bool = True
+) -> tuple[Step, ...]:
     """The steps of a sweep: the jobs of every study, and after them one that gathers its results.
 
     Args:
@@ -50,6 +51,7 @@ def plan_sweep(studies: Sequence[Study], folder: Path, *, command: str, finish: 
         folder: of the sweep; a study lives in the folder of its name below it.
         command: kept in the results.
         finish: what is done with a study's folder in the end.
+        load: otherwise the steps are to be looked at only: of images no digest is taken, and where possible none is read.
 
     Raises:
         WinsomeError: data or networks cannot be had; all studies that want them are named.
@@ -59,25 +61,29 @@ def plan_sweep(studies: Sequence[Study], folder: Path, *, command: str, finish: 
     images: dict[DataSpec, ImageData] = {}
     for study in studies:
         try:
+            if not load:
+                steps += _steps(study, StudyFolder(folder / study.name), will_stack(study), "", command, finish, len(steps))
+                continue
             if study.data not in images:
                 images = {study.data: study.data.load()}  # of the last study alone: those of all may not fit into memory
             conditions = conditions_of(study, images[study.data])
         except WinsomeError as error:
             refused.append(f"{study.name}: {error}")
             continue
-        steps += _steps(study, StudyFolder(folder / study.name), conditions, command, finish, first=len(steps))
+        place, digest = StudyFolder(folder / study.name), conditions.data.digest()
+        steps += _steps(study, place, conditions.stacked, digest, command, finish, len(steps))
     if refused:
         raise WinsomeError("; ".join(refused))
     return _sharing(steps)
 
 
 def _steps(
-    study: Study, folder: StudyFolder, conditions: Conditions, command: str, finish: Finish | None, *, first: int
+    study: Study, folder: StudyFolder, stacked: bool, digest: str, command: str, finish: Finish | None, first: int
 ) -> list[Step]:
-    jobs, digest = jobs_of(study, at_once=jobs_at_once(conditions)), conditions.data.digest()
+    jobs = jobs_of(study, at_once=jobs_at_once(stacked=stacked))
     tasks = tasks_of(study, jobs, folder, first=first)
     steps = [
-        Step(task, study, digest, job.label, results_of(job, study, folder, stacked=conditions.stacked))
+        Step(task, study, digest, job.label, results_of(job, study, folder, stacked=stacked))
         for job, task in zip(jobs, tasks, strict=True)
     ]
     work = partial(_gather, study, folder.path, command, finish)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from winsome.errors import Diverged, WinsomeError
 from winsome.files import write_json
+from winsome.runs.lock import only_process
 from winsome.study.design import Study
 from winsome.study.run import take
 from winsome.sweep.plan import Step
@@ -54,7 +55,7 @@ def run_sweep(
         watch: hears of everything that happens to a step, by its number.
 
     Raises:
-        WinsomeError: a study's folder was made with another configuration.
+        WinsomeError: a study's folder was made with another configuration, or another process works in the sweep's.
         BrokenExecutor: the runner is gone (a worker of a process pool was killed).
     """
     digests = {step.study: step.data_digest for step in steps}
@@ -64,7 +65,7 @@ def run_sweep(
         digest,
     ) in digests.items():  # all before any is taken: one that had grown could not shrink again when another is refused
         take(study, folder / study.name, data_digest=digest, write=False)
-    with runner as opened:  # before anything is written: there may be no cluster
+    with runner as opened, only_process(folder):  # before anything is written: there may be no cluster
         for study, digest in digests.items():
             take(study, folder / study.name, data_digest=digest)
         _write(folder, studies, Ended(0.0, (), ()))
