@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from winsome.allocation import Kept
+from winsome.divergence import is_finite
 from winsome.errors import WinsomeError
 from winsome.identity import name_of
 from winsome.scores import Scores
@@ -79,8 +80,13 @@ def checked_kept(allocated: object, density: float, kept: Mapping[str, Tensor], 
     return checked
 
 
-def checked_restart(restart: object, trained: Mapping[str, Tensor], part: Part) -> tuple[State, int]:
+def checked_restart(
+    restart: object, trained: Mapping[str, Tensor], part: Part, *, early: Mapping[str, Tensor] | None = None
+) -> tuple[State, int]:
     """The state a level starts from, in the order of the trained one, and the step of its schedule.
+
+    Buffers that the network made or enlarged after `early` was taken, and what modules keep beside tensors (`get_extra_state`),
+    may be as either state has them.
 
     Raises:
         WinsomeError: it is no pair, a name is missing or surplus, a value has another shape or type or is not finite, or the
@@ -89,19 +95,40 @@ def checked_restart(restart: object, trained: Mapping[str, Tensor], part: Part) 
     who = f"the rewind {name_of(part)!r}"
     if not isinstance(restart, tuple) or len(restart) != 2:
         raise WinsomeError(f"{who} gives a {type(restart).__name__}; (state, first step) is wanted")
-    given = _tensors(restart[0], trained, who, "a whole state_dict")
-    for name, value in trained.items():
+    loose = _loose(trained, trained if early is None else early)
+    whole = restart[0] if isinstance(restart[0], Mapping) else {}
+    strict = {name: value for name, value in trained.items() if name not in loose}
+    given = _tensors(
+        {n: v for n, v in whole.items() if n not in loose} if whole else restart[0], strict, who, "a whole state_dict"
+    )
+    for name, value in strict.items():
         new = given[name]
         if new.shape != value.shape or new.dtype != value.dtype:
             raise WinsomeError(
                 f"{who} gives {_shape(new)} {_type(new)} for {name!r}, which is {_shape(value)} {_type(value)} in the network"
             )
-        if not bool(torch.isfinite(new).all()) and bool(torch.isfinite(value).all()):
+        if not is_finite(new) and is_finite(value):
             raise WinsomeError(f"{who} gives NaN or infinity for {name!r}")
     step: Any = restart[1]
     if isinstance(step, bool) or not isinstance(step, int) or step < 0:
         raise WinsomeError(f"{who} starts the schedule at step {step!r}; a whole number from 0 up is wanted")
-    return {name: given[name].detach() for name in trained}, step
+    given |= {name: value for name, value in whole.items() if name in loose}
+    return {name: _detached(given[name]) for name in (*trained, *whole) if name in given}, step
+
+
+def _loose(trained: Mapping[str, Tensor], early: Mapping[str, Tensor]) -> set[str]:
+    """The names under which two states of one network need not have the same: absent in one, no tensor, or of another shape."""
+    return {
+        name
+        for name in (*trained, *early)
+        if not isinstance(one := trained.get(name), Tensor)
+        or not isinstance(other := early.get(name), Tensor)
+        or one.shape != other.shape
+    }
+
+
+def _detached(value: Tensor) -> Tensor:
+    return value.detach() if isinstance(value, Tensor) else value
 
 
 def checked_transplant(mask: object, weights: Mapping[str, Tensor], part: Part) -> SignedMask:

@@ -41,7 +41,19 @@ def not_finite(values: Mapping[str, Tensor]) -> list[str]:
     """The names of tensors that hold NaN or infinity, in their order."""
     if not values:
         return []
-    finite = [torch.isfinite(value).all() for value in values.values()]
+    finite = [_finite(value) for value in values.values()]
     if all(torch.stack([one.to(finite[0].device) for one in finite]).tolist()):
         return []
     return [name for name, one in zip(values, finite, strict=True) if not bool(one)]
+
+
+def is_finite(value: Tensor) -> bool:
+    """Whether a tensor of any number format holds no NaN and no infinity."""
+    return bool(_finite(value))
+
+
+def _finite(value: Tensor) -> Tensor:
+    if value.is_quantized or value.layout is not torch.strided:
+        return torch.tensor(True)
+    short = value.is_floating_point() and value.itemsize == 1  # float8 has next to no operations
+    return torch.isfinite(value.float() if short else value).all()

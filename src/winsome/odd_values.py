@@ -58,10 +58,11 @@ def with_odd_values(tensors: Mapping[str, Tensor], text: str | None) -> dict[str
     record = value_of(text)
     for name, how in record["formats"].items():
         kind = getattr(torch, how["format"])
+        data = state[name].clone()  # in a file it may begin at any byte
         if kind.is_complex:
-            state[name] = torch.view_as_complex(state[name].view(kind.to_real()).view(*how["shape"], 2))
+            state[name] = torch.view_as_complex(data.view(kind.to_real()).view(*how["shape"], 2))
         else:
-            state[name] = state[name].view(kind).view(how["shape"])
+            state[name] = data.view(kind).view(how["shape"])
     state |= {name: _read(value) for name, value in record["others"].items()}
     return {name: state[name] for name in record["order"] or state}
 

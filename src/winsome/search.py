@@ -155,7 +155,9 @@ class Search:
                 "which level 0 never reached: iterate over level.steps(total) in your training loop"
             )
         restart = Restart(norm_state_names(self.model), self._kept, generator(self.seed, "rewind", number))
-        return checked_restart(self.method.rewind(self._early, self._trained, restart), self._trained, self.method.rewind)
+        return checked_restart(
+            self.method.rewind(self._early, self._trained, restart), self._trained, self.method.rewind, early=self._early
+        )
 
     def _prune(self, number: int, density: float) -> None:
         if number == 0 and density == 1:

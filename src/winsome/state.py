@@ -57,8 +57,15 @@ def _make_buffers(model: nn.Module, state: Mapping[str, Tensor]) -> None:
         if module is None or not isinstance(value, Tensor) or leaf in module._parameters:
             continue
         held = module._buffers.get(leaf)
-        if (leaf in module._buffers or not hasattr(module, leaf)) and (held is None or held.shape != value.shape):
+        if (leaf in module._buffers or not hasattr(module, leaf)) and (held is None or not _takes(held, value)):
             module.register_buffer(leaf, torch.empty_like(value, device=device if held is None else held.device))
+
+
+def _takes(held: Tensor, value: Tensor) -> bool:
+    """Whether a buffer can be copied to: of the same shape, and none whose elements share memory (`expand`)."""
+    if held.shape != value.shape or held.layout is not torch.strided:
+        return held.shape == value.shape
+    return not any(stride == 0 and size > 1 for stride, size in zip(held.stride(), held.shape, strict=True))
 
 
 def state_digest(state: State) -> str:
