@@ -261,3 +261,61 @@ def test_it_is_immutable_and_compares_by_content() -> None:
     with pytest.raises(WinsomeError, match="values other than"):
         SignedMask({"w": torch.tensor([3], dtype=torch.int8)})
     assert SignedMask({"a": torch.zeros(3), "b": torch.ones(1)}).empty_layers() == ("a",)
+
+
+ANY_DTYPE = (torch.int8, torch.int16, torch.int64, torch.float16, torch.float32, torch.float64)
+
+
+@given(st.integers(-300, 300), st.sampled_from(ANY_DTYPE))
+def test_only_signs_are_taken(value: int, dtype: torch.dtype) -> None:
+    if dtype is torch.int8 and not -128 <= value <= 127:
+        return
+    given = torch.tensor([1, value, -1]).to(dtype)
+    if abs(value) <= 1:
+        assert SignedMask({"w": given})["w"].tolist() == [1, value, -1]
+    else:
+        with pytest.raises(WinsomeError, match="'w' holds values other than"):  # -128 is its own absolute value in int8
+            SignedMask({"w": given})
+
+
+def test_a_mask_takes_no_nan() -> None:
+    with pytest.raises(WinsomeError, match="values other than"):
+        SignedMask({"w": torch.tensor([1.0, float("nan")])})
+
+
+def test_equality_hash_and_digest_do_not_depend_on_the_order_of_names() -> None:
+    one = SignedMask({"a": torch.tensor([1, 0]), "b": torch.tensor([-1])})
+    other = SignedMask({"b": torch.tensor([-1]), "a": torch.tensor([1, 0])})
+    assert one == other
+    assert hash(one) == hash(other)
+    assert one.digest() == other.digest()
+    assert list(one) == ["a", "b"]
+    for different in ({"a": torch.tensor([1, 0])}, {"a": torch.tensor([[1, 0]]), "b": torch.tensor([-1])}):
+        assert SignedMask(different) != one
+        assert SignedMask(different).digest() != one.digest()
+
+
+def test_shapes_counts_and_digest_are_computed_once_and_from_no_copy(monkeypatch: pytest.MonkeyPatch) -> None:
+    mask = SignedMask({"w": torch.tensor([[1, 0, -1]]), "v": torch.zeros(2)})
+    copies: list[str] = []
+    monkeypatch.setattr(SignedMask, "__getitem__", lambda _self, name: copies.append(name))
+    before = (mask.shapes, mask.density, mask.layers(), mask.empty_layers(), mask.digest(), mask.n_kept, repr(mask))
+    assert before[:2] == ({"w": (1, 3), "v": (2,)}, 2 / 5)
+    assert before[3] == ("v",)
+    with monkeypatch.context() as counting:
+        counting.setattr(torch, "count_nonzero", lambda *_: pytest.fail("counted again"))
+        again = (mask.shapes, mask.density, mask.layers(), mask.empty_layers(), mask.digest(), mask.n_kept, repr(mask))
+    assert again == before
+    assert copies == []
+    with pytest.raises(TypeError):
+        mask.shapes["w"] = (3,)  # type: ignore[index]
+
+
+def test_a_mask_that_was_looked_at_pickles_and_copies() -> None:
+    mask = SignedMask({"w": torch.tensor([1, 0, -1])})
+    assert mask.density
+    assert mask.digest()
+    assert mask.shapes
+    for again in (pickle.loads(pickle.dumps(mask)), copy.deepcopy(mask)):
+        assert again == mask
+        assert again.shapes == mask.shapes

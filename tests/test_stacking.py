@@ -185,7 +185,7 @@ def test_shared_parameters_are_named() -> None:
 
 
 def test_networks_of_other_shapes_are_refused() -> None:
-    with pytest.raises(WinsomeError, match=r"'0\.weight' is \(3, 2\) in the first and \(4, 2\) in number 2"):
+    with pytest.raises(WinsomeError, match=r"0\.weight is \(3, 2\) in the first, \(4, 2\) in number 2"):
         stack([nn.Sequential(nn.Linear(2, 3)), nn.Sequential(nn.Linear(2, 4))])
     with pytest.raises(WinsomeError, match="no networks to stack"):
         stack([])

@@ -54,6 +54,6 @@ def is_finite(value: Tensor) -> bool:
 
 def _finite(value: Tensor) -> Tensor:
     if value.is_quantized or value.layout is not torch.strided:
-        return torch.tensor(True)
+        return torch.tensor(True, device="cpu")
     short = value.is_floating_point() and value.itemsize == 1  # float8 has next to no operations
     return torch.isfinite(value.float() if short else value).all()

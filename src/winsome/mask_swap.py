@@ -120,7 +120,7 @@ def random_masks_of_the_same_counts(method: Method, masks: Sequence[SignedMask],
 def permuted(masks: Sequence[SignedMask], seed: int) -> tuple[SignedMask, ...]:
     """The masks with the entries of every layer in random places: the same places at every level."""
     orders = {
-        name: torch.randperm(masks[0][name].numel(), generator=generator(seed, f"permutation of {name}"))
+        name: torch.randperm(masks[0][name].numel(), device="cpu", generator=generator(seed, f"permutation of {name}"))
         for name in (masks[0] if masks else ())
     }
     return tuple(

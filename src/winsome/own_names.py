@@ -39,7 +39,8 @@ class OwnNames:
         """
         there = self.model.state_dict()
         state = {name: there[name] if name in there else self._hidden(name) for name in self.names}
-        for name in self._changed() & self.mask.keys():
+        changed = self._changed()
+        for name in (name for name in self.mask if name in changed):
             if bool((state[name].detach().to("cpu")[~self.mask.kept(name)] != 0).any()):
                 raise WinsomeError(
                     f"{self._who} lets pruned weights of {name!r} live: multiply the weight that it makes by its mask, "

@@ -172,7 +172,7 @@ class ShuffleMagnitudes:
         for name, kept in restart.kept.items():
             weight = trained[name].clone()
             alive = weight[kept]
-            order = torch.randperm(len(alive), generator=restart.random)
+            order = torch.randperm(len(alive), generator=restart.random, device=restart.random.device)
             weight[kept] = _signed(alive[order], alive)
             state[name] = weight
         return state, 0

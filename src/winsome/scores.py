@@ -62,7 +62,10 @@ def magnitude(weights: Mapping[str, nn.Parameter], _model: nn.Module, _probe: Pr
 @described("random", "Which weights go is chance alone.", citations=("gadhikar2023random",))
 def random(weights: Mapping[str, nn.Parameter], _model: nn.Module, _probe: Probe | None, random: torch.Generator) -> Scores:
     """Uniform in [0, 1): which weights go is chance alone; the control of every criterion."""
-    return {name: torch.rand(weight.shape, generator=random, dtype=torch.float64) for name, weight in weights.items()}
+    return {
+        name: torch.rand(weight.shape, generator=random, device=random.device, dtype=torch.float64)
+        for name, weight in weights.items()
+    }
 
 
 def check_scores(scores: Scores, kept: Mapping[str, Tensor]) -> None:

@@ -80,7 +80,7 @@ class Search:
                 )
             if not bool(torch.isfinite(weight).all()):
                 raise WinsomeError(f"the parameter {name!r} of the model holds NaN or infinite values")
-        self._kept = {name: torch.ones(weight.shape, dtype=torch.bool) for name, weight in weights.items()}
+        self._kept = {name: torch.ones(weight.shape, dtype=torch.bool, device="cpu") for name, weight in weights.items()}
         shapes = {name: list(weight.shape) for name, weight in weights.items()}
         self._folder = None
         if save_to is not None:

@@ -113,7 +113,7 @@ def shuffled(mask: SignedMask, generator: torch.Generator) -> SignedMask:
     """A random mask of the same layer densities: the entries of every layer in random places, signs going along."""
     return SignedMask(
         {
-            name: sign.view(-1)[torch.randperm(sign.numel(), generator=generator)].view(sign.shape)
+            name: sign.view(-1)[torch.randperm(sign.numel(), generator=generator, device=generator.device)].view(sign.shape)
             for name, sign in ((name, mask[name]) for name in mask)
         }
     )

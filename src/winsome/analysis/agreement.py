@@ -52,7 +52,7 @@ def nonzero(state: State, names: Iterable[str]) -> dict[str, Tensor]:
 
 def masked(state: State, kept: Kept) -> State:
     """The state with every weight outside the mask at zero."""
-    zero = torch.zeros(())
+    zero = torch.zeros((), device="cpu")
     return {
         name: torch.where(kept[name], value, zero.to(value.dtype)) if name in kept else value for name, value in state.items()
     }

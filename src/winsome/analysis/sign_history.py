@@ -141,7 +141,7 @@ def sign_history(run: SearchRun | Path, *, level: int | None = None) -> SignHist
     if initial is None or any(name not in initial for name in run.shapes):
         raise WinsomeError(f"{run.folder} lacks the search's initial weights (initial.safetensors)")
     weights = {name: initial[name] for name in run.shapes}
-    everything = {name: torch.ones(value.shape, dtype=torch.bool) for name, value in weights.items()}
+    everything = {name: torch.ones(value.shape, dtype=torch.bool, device="cpu") for name, value in weights.items()}
     levels = (run.ticket(number).mask for number in range(last + 1))
     return SignHistory(run.method, run.seed, (SignedMask.of(weights, everything), *levels))
 

@@ -33,7 +33,7 @@ def settled_level(history: SignHistory) -> dict[str, Tensor]:
     """
     settled = {}
     for name, changed_KN in _changes(history).items():
-        moments_K1 = torch.arange(1, len(changed_KN) + 1)[:, None]
+        moments_K1 = torch.arange(1, len(changed_KN) + 1, device=changed_KN.device)[:, None]
         settled[name] = (changed_KN * moments_K1).amax(0)
     return settled
 

@@ -247,4 +247,4 @@ def _everything(network: nn.Module) -> SignedMask:
     parameters = dict(network.named_parameters())
     names = prunable(network)
     weights = {name: parameters[name] for name in names}
-    return SignedMask.of(weights, {name: torch.ones(w.shape, dtype=torch.bool) for name, w in weights.items()})
+    return SignedMask.of(weights, {name: torch.ones(w.shape, dtype=torch.bool, device="cpu") for name, w in weights.items()})
