@@ -42,6 +42,7 @@ CHANGES: list[tuple[str, Any, tuple[str, ...]]] = [
     ("title", "Another", KINDS),
     ("claims", (), KINDS),
     ("reference", None, KINDS),
+    ("each_other", ("planted_aws", "planted_lrr"), KINDS),
     ("data", dataclasses.replace(DATA, train_images=261), ()),
     ("data", dataclasses.replace(DATA, test_images=99), ()),
     ("data", dataclasses.replace(DATA, validation=True), ()),
