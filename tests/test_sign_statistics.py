@@ -131,7 +131,7 @@ def test_what_is_no_history_is_refused() -> None:
         SignHistory("imp", 0, (one,))
     with pytest.raises(WinsomeError, match="imp, seed 3: level 0 keeps weights of w that were pruned before"):
         SignHistory("imp", 3, (one, other))
-    with pytest.raises(WinsomeError, match="another network"):
+    with pytest.raises(WinsomeError, match=r"of different networks: .* in the end of level 0"):
         SignHistory("imp", 0, (one, SignedMask({"w": torch.ones(2, dtype=torch.int8)})))
 
 

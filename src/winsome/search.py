@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from winsome import distributed
 from winsome.about import about
@@ -33,7 +33,7 @@ from winsome.runs.search_folder import SearchFolder
 from winsome.scores import Probe, Scores
 from winsome.seeding import generator, seeded, stream_seed
 from winsome.signed_mask import SignedMask
-from winsome.state import State, full_state, load_state, state_digest
+from winsome.state import State, first_difference, full_state, load_state, state_digest
 from winsome.ticket import ticket_of
 
 log = logging.getLogger("winsome")
@@ -103,7 +103,7 @@ class Search:
             stored = distributed.from_main(lambda: full_state(self.model))
             if self._folder is not None:
                 self._folder.write_named("initial", stored)
-        elif other := _different(self.model, stored):
+        elif other := first_difference(self.model, stored):
             log.warning("the folder's own initial network is taken: %s of the model given differs from it", other)
         return stored
 
@@ -180,7 +180,7 @@ class Search:
         state = self._trained = full_state(self.model)
         distributed.agree(f"level {level.number}: the trained network", lambda: state_digest(state), _SAME_WEIGHTS)
         self._refuse_diverged(level)
-        if not _different(self.model, self._start, self._kept):
+        if not first_difference(self.model, self._start, self._kept):
             log.warning("level %d: the training loop changed no parameter", level.number)
         metrics = distributed.from_main(lambda: as_json(metrics))
         provenance = {**self.provenance, "level": level.number, "density": level.density, "metrics": metrics}
@@ -256,19 +256,6 @@ def _refuse_other_kinds(method: object, prunable: object) -> None:
     if isinstance(prunable, str) or (prunable is not None and not prunable):
         wrong = f"the text {prunable!r}" if isinstance(prunable, str) else "no name at all"
         raise WinsomeError(f"`prunable` is a list of parameter names, or None for the usual ones; got {wrong}")
-
-
-def _different(model: nn.Module, state: State, kept: Mapping[str, Tensor] | None = None) -> str | None:
-    """The first parameter of the model that is not what a state has, looking at kept weights only; None where all are."""
-    for name, parameter in model.named_parameters():
-        value = parameter.detach().to("cpu")
-        if name not in state or value.dtype != state[name].dtype:
-            return name
-        keep = kept.get(name) if kept is not None else None
-        same = value == state[name]
-        if not bool(same.all() if keep is None else same[keep].all()):
-            return name
-    return None
 
 
 def _refuse_without_probe(method: Method, probe: Probe | None) -> None:

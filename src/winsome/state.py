@@ -68,6 +68,24 @@ def _takes(held: Tensor, value: Tensor) -> bool:
     return not any(stride == 0 and size > 1 for stride, size in zip(held.stride(), held.shape, strict=True))
 
 
+def first_difference(model: nn.Module, state: State, kept: Mapping[str, Tensor] | None = None) -> str | None:
+    """The first parameter of a model that is not what a state has; None where all are.
+
+    Args:
+        model: the network.
+        state: what its parameters are compared with, number format included.
+        kept: bool by name: of these parameters only such weights are looked at.
+    """
+    for name, parameter in model.named_parameters():
+        value = parameter.detach().to("cpu")
+        if name not in state or value.dtype != state[name].dtype:
+            return name
+        same = value == state[name]
+        if not bool((same if kept is None or name not in kept else same[kept[name]]).all()):
+            return name
+    return None
+
+
 def state_digest(state: State) -> str:
     """SHA-256 over names, shapes, types and values of a state on the CPU."""
     sha = hashlib.sha256()
