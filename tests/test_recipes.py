@@ -215,15 +215,30 @@ def test_an_estimate_counts_every_epoch_once(monkeypatch: pytest.MonkeyPatch) ->
     assert f"or {found['one'].gpu_hours:,.1f} GPU-hours at 20 TFLOP/s" in found["one"].label
 
 
-def test_a_step_is_really_timed_once_and_its_operations_are_those_by_hand() -> None:
+@pytest.fixture
+def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache folder that holds no times of steps, in memory neither."""
+    step_time.cache_clear()
+    monkeypatch.setenv("WINSOME_CACHE", str(tmp_path))
+    return tmp_path
+
+
+def test_a_step_is_really_timed_once_and_its_operations_are_those_by_hand(empty_cache: Path) -> None:
     network = NetworkSpec("mlp", (("widths", (30, 20)),), (1, 8, 8), 10)
     found = step_time(network, SGD(), 40, fast=True)
     assert 0 < found.seconds < 60
     assert found.images == found.timed_images == 40, "quick steps are timed whole"
     assert found.flops == 3 * 40 * 2 * (64 * 30 + 30 * 20 + 20 * 10)
     assert step_time(network, SGD(), 40, fast=True) is found
+    step_time.cache_clear()
+    assert step_time(network, SGD(), 40, fast=True) == found, "kept on this machine"
+    step_time.cache_clear()
+    (kept,) = (empty_cache / "step-times").iterdir()
+    kept.write_text("{")
+    assert step_time(network, SGD(), 40, fast=True).flops == found.flops, "what cannot be read is timed anew"
 
 
+@pytest.mark.usefixtures("empty_cache")
 def test_a_long_step_is_timed_on_few_images(monkeypatch: pytest.MonkeyPatch) -> None:
     timed: list[int] = []
 
@@ -239,6 +254,7 @@ def test_a_long_step_is_timed_on_few_images(monkeypatch: pytest.MonkeyPatch) -> 
     assert found.seconds == pytest.approx(0.2 + 0.015 * 256 + 0.25), "only what an image costs grows with the batch"
 
 
+@pytest.mark.usefixtures("empty_cache")
 @pytest.mark.parametrize("times", [{4: 1.0, 8: 0.9}, {4: 0.1, 16: 0.9}])
 def test_times_that_give_no_line_are_taken_in_proportion(times: dict[int, float], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("winsome.recipes.step_time._seconds", lambda _model, _steps, _network, images, *_: (times[images], 0.0))

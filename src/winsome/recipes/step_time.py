@@ -1,11 +1,16 @@
-"""How long a training step takes on this machine, and how many operations it is: timed once, in about a second."""
+"""How long a training step takes on this machine, and how many operations it is: timed once, in about a second, and kept."""
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import hashlib
+import json
+import platform
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -13,6 +18,9 @@ from torch.nn import functional as F
 from torch.optim import Optimizer
 from torch.utils.flop_counter import FlopCounterMode
 
+from winsome.data.cache import cache_folder
+from winsome.errors import WinsomeError
+from winsome.files import read_json, write_json
 from winsome.models.spec import NetworkSpec
 from winsome.training.precision import Precision, default_device, precision_for
 from winsome.training.settings import SGD, Adam
@@ -36,16 +44,46 @@ class StepTime:
 
 @functools.lru_cache(maxsize=64)
 def step_time(network: NetworkSpec, optimizer: SGD | Adam, batch_size: int, *, fast: bool) -> StepTime:
-    """Time a step on random images: of small batches at first, then of larger ones as long as they are quick.
-
-    A pass takes some time whatever it is given, and some for every image: two sizes say how much of each. The optimizer's time
-    does not depend on the batch.
+    """How long a step takes here: timed once on a machine, and kept beside the decoded images for later estimates.
 
     Args:
         network: with its image shape and classes.
         optimizer: makes its optimizer.
         batch_size: images of a step.
         fast: whether it trains in bf16 and channels_last where that gains.
+    """
+    path = _place(network, optimizer, batch_size, fast=fast)
+    if path is not None and path.exists():
+        try:
+            return StepTime(**read_json(path))
+        except (WinsomeError, TypeError):
+            pass  # not whole, or of another version: timed anew
+    timed = _timed(network, optimizer, batch_size, fast=fast)
+    if path is not None:
+        with contextlib.suppress(
+            WinsomeError, OSError
+        ):  # a cache that cannot be written to costs the next estimate its seconds
+            write_json(path, asdict(timed))
+    return timed
+
+
+def _place(network: NetworkSpec, optimizer: SGD | Adam, batch_size: int, *, fast: bool) -> Path | None:
+    """Where the time of such a step is kept on this machine, by all that it depends on."""
+    folder = cache_folder()
+    if folder is None:
+        return None
+    device = default_device()
+    processor = torch.cuda.get_device_name(device) if device.type == "cuda" else torch.backends.cpu.get_cpu_capability()
+    machine = [platform.node(), str(device), processor, torch.get_num_threads(), torch.__version__]
+    facts = [network.record(), type(optimizer).__name__, batch_size, fast, *machine]
+    return folder / "step-times" / f"{hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]}.json"
+
+
+def _timed(network: NetworkSpec, optimizer: SGD | Adam, batch_size: int, *, fast: bool) -> StepTime:
+    """Time a step on random images: of small batches at first, then of larger ones as long as they are quick.
+
+    A pass takes some time whatever it is given, and some for every image: two sizes say how much of each. The optimizer's time
+    does not depend on the batch.
     """
     device = default_device()
     model = network.build(0).to(device)
