@@ -248,6 +248,12 @@ def own_loop_with_batch_norms(folder):
     return {"states": [level.state for level in winsome.find_tickets(model, winsome.imp(1), train)]}
 
 
+def asked_within(folder):
+    """What rank 0 makes for all may ask for other such things."""
+    first = distributed.from_main(lambda: [distributed.rank(), distributed.from_main(distributed.rank)])
+    return {"values": [first, distributed.from_main(lambda: "next")]}
+
+
 def scores_of_their_own(folder):
     """Ranks whose scores differ, as those of GPUs may in their last bits: rank 0 decides."""
     def score(weights, model, probe, random):
@@ -281,6 +287,7 @@ def slow_compiler(folder):
 
 SCENARIOS = {
     "own loop, batch norms": own_loop_with_batch_norms,
+    "asked within": asked_within,
     "own scores": scores_of_their_own,
     "running statistics": running_statistics,
     "slow compiler": slow_compiler,
@@ -522,6 +529,10 @@ def test_a_level_that_ends_has_rank_0s_running_statistics_in_any_loop(ranks: Pat
     _, first, second = results(ranks, "own loop, batch norms")
     for mine, theirs in zip(first["states"], second["states"], strict=True):
         assert same_bits(mine, theirs)
+
+
+def test_what_rank_0_makes_for_all_may_ask_for_more(ranks: Path) -> None:
+    assert all(result["values"] == [[0, 0], "next"] for result in results(ranks, "asked within"))
 
 
 def test_rank_0_decides_where_scores_differ(ranks: Path) -> None:

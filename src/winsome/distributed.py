@@ -12,6 +12,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, TypeVar
 
 import torch
@@ -29,6 +30,8 @@ _STEP_TIMEOUT = datetime.timedelta(seconds=45)
 # What rank 0 does alone, and loading data, may take its time.
 _PATIENCE = datetime.timedelta(minutes=30)
 _ROLL_CALL_SECONDS = 3
+# Set within what rank 0 makes for all: no other rank takes part in it.
+_alone = ContextVar("alone", default=False)
 
 
 def world_size() -> int:
@@ -149,15 +152,19 @@ def from_main(make: Callable[[], T]) -> T:
     """What rank 0 makes, on every rank; the others wait for it. A WinsomeError of rank 0 is raised on every rank.
 
     Reading a file so, ranks decide alike even where they do not share a disk; writing one so, none goes on before it is there.
+    What is asked so within `make` is rank 0's own affair: the others hear of the whole.
     """
-    if world_size() == 1:
+    if world_size() == 1 or _alone.get():
         return make()
     outcome: list[Any] = [None, None]  # value, error
     if is_main():
+        token = _alone.set(True)
         try:
             outcome[0] = make()
         except WinsomeError as error:
             outcome[1] = (type(error), str(error))
+        finally:
+            _alone.reset(token)
     dist.broadcast_object_list(outcome, src=0, group=_patient())
     if outcome[1] is not None:
         kind, sentence = outcome[1]

@@ -131,10 +131,10 @@ def _run(study: Study, folder: Path, workers: int, files: Sequence[UserFile | No
     conditions, place = conditions_of(study), StudyFolder(folder)
     jobs = jobs_of(study, at_once=jobs_at_once(stacked=conditions.stacked))
     complete = all(is_done(job, study, place) for job in jobs)
+    complete = complete and distributed.from_main(lambda: is_gathered(study, folder))
     if not distributed.is_main():  # rank 0 alone shows and gathers
         run(study, folder, conditions=conditions, workers=workers, prepare=prepare)
         return
-    complete = complete and is_gathered(study, folder)
     with Display(study, folder, conditions) as display:
         run(study, folder, conditions=conditions, workers=workers, watch=display.watch, prepare=prepare)
     distributed.leave()
