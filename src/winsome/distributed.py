@@ -149,6 +149,9 @@ def from_main(make: Callable[[], T]) -> T:
     """What rank 0 makes, on every rank; the others wait for it. A WinsomeError of rank 0 is raised on every rank.
 
     Reading a file so, ranks decide alike even where they do not share a disk; writing one so, none goes on before it is there.
+
+    Raises:
+        WinsomeError: rank 0 raised one; it is raised on every rank.
     """
     if world_size() == 1:
         return make()
