@@ -8,6 +8,7 @@ left out, lines or the end of one. A test runs the same comparison: a page whose
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
@@ -68,20 +69,19 @@ def refreshed(lines: Sequence[str], printed: Sequence[str]) -> list[str | None]:
         if line == "...":
             result.append(line)
             continue
-        cut = line.endswith(" ...")
-        wanted = without_numbers(line.removesuffix(" ..."))
-        while left:
-            now = left.pop(0)
-            if cut and without_numbers(now).startswith(wanted):
-                words = wanted.count(" ") + 1
-                result.append(" ".join(now.split()[:words]) + " ...")
-                break
-            if without_numbers(now) == wanted:
-                result.append(now.rstrip())
-                break
-        else:
-            result.append(None)
+        whole = [_in_place_of(line, now) for now in left]
+        place = next((place for place, now in enumerate(whole) if now is not None), None)
+        result.append(None if place is None else whole[place])
+        left = left if place is None else left[place + 1 :]
     return result
+
+
+def _in_place_of(line: str, now: str) -> str | None:
+    """The line as it is printed now, cut where the shown one is; None where it is another one."""
+    wanted = without_numbers(line.removesuffix(" ..."))
+    if line.endswith(" ...") and without_numbers(now).startswith(wanted):
+        return " ".join(now.split()[: wanted.count(" ") + 1]) + " ..."
+    return now.rstrip() if without_numbers(now) == wanted else None
 
 
 def run_page(
@@ -100,7 +100,8 @@ def run_page(
             continue
         before(one.command)
         words = [sys.executable, "-m", "winsome", *shlex.split(one.command)[1:]]
-        printed = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=True).stdout
+        environment = {name: value for name, value in os.environ.items() if name != "COLUMNS"}  # whole lines, as into a pipe
+        printed = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, check=True).stdout
         result.append((one, refreshed(one.lines, printed.splitlines())))
     return result
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Sequence
+from concurrent.futures import BrokenExecutor
 from functools import partial
 from pathlib import Path
 
 from winsome import distributed, report
 from winsome.cli.display import Display, print_results
+from winsome.errors import Diverged, WinsomeError
 from winsome.evidence.gather import collect, is_gathered
+from winsome.evidence.partial import collect_finished
 from winsome.evidence.results import read
 from winsome.study.conditions import conditions_of, will_stack
 from winsome.study.design import Study
@@ -39,7 +42,14 @@ def run_study(study: Study, folder: Path, workers: int, files: Sequence[UserFile
         run(study, folder, conditions=conditions, workers=workers, prepare=prepare)
         return
     with Display(study, folder, conditions) as display:
-        run(study, folder, conditions=conditions, workers=workers, watch=display.watch, prepare=prepare)
+        try:
+            run(study, folder, conditions=conditions, workers=workers, watch=display.watch, prepare=prepare)
+        except (WinsomeError, Diverged, BrokenExecutor):
+            found = collect_finished(study, folder, conditions, command=command) if distributed.world_size() == 1 else None
+            if found is not None:
+                display.say("a part of the study failed; what was finished before is gathered:")
+                print_results(found, report.write(folder))
+            raise
     distributed.leave()
     if complete:
         display.say(f"{folder} is finished already; nothing was trained. Choose another --save-to to run it anew.")
