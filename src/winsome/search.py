@@ -232,6 +232,19 @@ def find_tickets(
         WinsomeError: nothing is prunable, a score that looks at data has no probe, a part returns what cannot be used, a folder
             of another configuration or one in which another process is at work, a full disk.
         Diverged: weights became NaN or infinite in training.
+
+    Example:
+        >>> import torch, winsome
+        >>> from torch import nn
+        >>> model = nn.Sequential(nn.Linear(8, 8, bias=False), nn.ReLU(), nn.Linear(8, 2))
+        >>> def train(model, level):
+        ...     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        ...     for step in level.steps(total=3):
+        ...         optimizer.zero_grad()
+        ...         model(torch.ones(4, 8)).square().sum().backward()
+        ...         optimizer.step()
+        >>> [level.ticket.mask.n_kept for level in winsome.find_tickets(model, winsome.imp(2, rate=0.5), train)]
+        [64, 32, 16]
     """
     search = Search(model, method, probe=probe, save_to=save_to, seed=seed, prunable=prunable, config=config)
     with search.held():
