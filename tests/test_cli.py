@@ -199,7 +199,7 @@ def test_ctrl_c_says_how_to_continue(
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("winsome.training.side_by_side.train", interrupted)
+    monkeypatch.setattr("winsome.training.searches.train", interrupted)
     words = said(["find", *QUICK, "--save-to", str(tmp_path / "a run")], capsys, code=130)
     assert f"To continue: winsome find {' '.join(QUICK)} --save-to '{tmp_path / 'a run'}'" in words
 

@@ -18,7 +18,8 @@ from winsome.evidence.pairs import pairs_of
 from winsome.files import read_json, write_json
 from winsome.recipes import catalogue
 from winsome.recipes.recipe import MakeRecipe, Recipe, Scale
-from winsome.study.jobs import Job, SearchJob, run_job
+from winsome.study.jobs import Job, SearchJob
+from winsome.study.work import run_job
 
 PAIRS = pairs_of({"searches": ["lrr", "aws"]})
 

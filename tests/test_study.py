@@ -31,8 +31,8 @@ from winsome.study.jobs import SearchJob, jobs_of, needs
 from winsome.study.run import Progress, run
 from winsome.study.transplants import Found, plant_random_mask
 from winsome.ticket import ticket_of
+from winsome.training.from_scratch import FreshStart, train_from_scratch
 from winsome.training.settings import SGD, Constant, Training
-from winsome.training.side_by_side import FreshStart, train_from_scratch
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 

@@ -30,17 +30,17 @@ from winsome.errors import WinsomeError
 from winsome.methods import aws, imp, learning_rate_rewinding
 from winsome.models.spec import NetworkSpec
 from winsome.search import Search
-from winsome.study import jobs as study_jobs
 from winsome.study.arms import ARMS, Claim
 from winsome.study.design import SearchSpec, Study
 from winsome.study.run import run
+from winsome.study.searches import run_searches
 from winsome.sweep.file import read_grid
 from winsome.sweep.grid import grid, studies_of
 from winsome.sweep.plan import Finish, plan_sweep, refuse_unpicklable
 from winsome.sweep.run import Ended, run_sweep
 from winsome.tasks.graph import Event, OnFraction, Report, Runner, Task, Work, run_graph
 from winsome.tasks.processes import processes, this_process
-from winsome.training import side_by_side as members
+from winsome.training.from_scratch import train_from_scratch
 from winsome.training.settings import SGD, Constant, Training
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -370,7 +370,7 @@ def test_functions_that_a_pool_cannot_send_are_refused_before_work(tmp_path: Pat
 def trained(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     """Counts the networks trained from scratch and the levels searched, in this process."""
     counts = {"from scratch": 0, "levels": 0}
-    train, close = members.train_from_scratch, Search.close
+    train, close = train_from_scratch, Search.close
 
     def counting_train(networks: Any, *arguments: Any, **options: Any) -> Any:
         counts["from scratch"] += len(networks)
@@ -380,7 +380,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
         counts["levels"] += 1
         return close(*arguments)
 
-    monkeypatch.setattr(study_jobs, "train_from_scratch", counting_train)
+    monkeypatch.setattr("winsome.study.arm_runs.train_from_scratch", counting_train)
     monkeypatch.setattr(Search, "close", counting_close)
     return counts
 
@@ -505,14 +505,14 @@ def test_a_failed_study_stops_no_other_and_is_tried_again(tmp_path: Path, traine
 
 def test_what_failed_for_another_is_tried_by_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Sharing is no dependence: a study that could share with one that failed does its own."""
-    search = study_jobs._run_search
+    search = run_searches
 
-    def fails_once(job: Any, study: Study, *arguments: Any) -> None:
+    def fails_once(name: str, seeds: Any, study: Study, *arguments: Any) -> None:
         if study.name == "first":
             raise RuntimeError("a bug of this study's own")
-        search(job, study, *arguments)
+        search(name, seeds, study, *arguments)
 
-    monkeypatch.setattr(study_jobs, "_run_search", fails_once)
+    monkeypatch.setattr("winsome.study.work.run_searches", fails_once)
     arms = (ARMS["planted_aws"],)
     ended = swept([tiny(name="first", arms=arms), tiny(name="second", arms=arms)], tmp_path)
     assert [(failure.study, failure.error) for failure in ended.failures] == [

@@ -10,7 +10,7 @@ from tyro.conf import Positional, arg
 from winsome.cli.options import AS_KNOWN, USUAL_COMPUTE, ComputeOptions, KnownDataOptions
 
 if TYPE_CHECKING:
-    from winsome.study.planting import PlantedRun
+    from winsome.study.planting_folder import PlantedRun
 
 
 def plant(
@@ -49,7 +49,9 @@ def plant(
     import numpy as np
 
     from winsome.cli import console as consoles
-    from winsome.study.planting import found_with, plant_runs, planting
+    from winsome.study.found_ticket import FoundTicket
+    from winsome.study.planted_runs import plant_runs
+    from winsome.study.planting import planting
     from winsome.training.settings import SGD, StepDecay, Training
 
     training = Training(
@@ -59,7 +61,7 @@ def plant(
         ticket,
         training,
         keep=keep,
-        data=images.named() or images.over(found_with(ticket)),
+        data=images.named() or images.over(FoundTicket.read(ticket).data),
         save_to=save_to,
         fast=compute.fast,
         compiled=compute.compiled,
@@ -89,4 +91,4 @@ def plant(
         consoles.say(
             console, f"accuracy {np.mean(accuracies):.2f} +- {np.std(accuracies, ddof=1):.2f} % over {len(runs)} seeds"
         )
-    consoles.say(console, f"results and weights: {planned.folder}")
+    consoles.say(console, f"results and weights: {planned.folder.path}")

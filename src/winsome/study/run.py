@@ -18,7 +18,8 @@ from winsome.runs.lock import only_process
 from winsome.study.conditions import conditions_of
 from winsome.study.design import Study
 from winsome.study.folder import StudyFolder
-from winsome.study.jobs import Job, cost, is_done, jobs_of, needs, run_job, run_job_here
+from winsome.study.jobs import Job, cost, is_done, jobs_of, needs
+from winsome.study.work import run_job, run_job_here
 from winsome.tasks.graph import Event, Task, Work, run_graph
 from winsome.tasks.processes import processes, this_process
 from winsome.training.conditions import Conditions
