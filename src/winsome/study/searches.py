@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from winsome.prunable import prunable
-from winsome.search import Search, looks_at_probe
+from winsome.search import Search
+from winsome.searchable import looks_at_probe
 from winsome.seeding import stream_seed
 from winsome.signed_mask import SignedMask
 from winsome.study.conditions import fresh_network
