@@ -20,8 +20,9 @@ from winsome.analysis.line import BASE_LINES, barrier
 from winsome.cli import main
 from winsome.data import subset
 from winsome.evidence import connectivity
-from winsome.evidence.connectivity import Settings, study_connectivity
+from winsome.evidence.connectivity import study_connectivity
 from winsome.evidence.pairs import pairs_of
+from winsome.evidence.ruler import Settings
 from winsome.figures.theme import NARROW, WIDE
 from winsome.files import read_json, read_state, write_json, write_state
 

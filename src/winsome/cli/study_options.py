@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -14,6 +14,7 @@ from winsome.errors import WinsomeError
 
 if TYPE_CHECKING:
     from winsome.methods import Method
+    from winsome.study.arms import Arm
     from winsome.study.design import Study
     from winsome.training.settings import SGD, Adam, Training
 
@@ -118,4 +119,25 @@ class TrainingOptions:
         return replace(base, optimizer=optimizer, epochs=base.epochs if epochs is None else epochs, batch_size=batch_size)
 
 
-AS_PRESET, AS_TRAINED = ExtentOptions(), TrainingOptions()
+@dataclass(frozen=True)
+class ComparedOptions:
+    """Which methods and arms are compared.
+
+    Attributes:
+        methods: Compare these methods instead, every two of them paired by search seed: names as of
+            `winsome find --method`, yours too.
+        arms: Arms to run instead of the default ones; an unknown name lists them all.
+        more_arms: Arms to run beside these; a finished study takes them up in its folder, as it does seeds and starts.
+    """
+
+    methods: Annotated[tuple[str, ...], Unset] = ()
+    arms: Annotated[tuple[str, ...], Unset] = ()
+    more_arms: Annotated[tuple[str, ...], Unset] = ()
+
+    def arms_over(self, base: Study, known: Mapping[str, Arm]) -> tuple[Arm, ...]:
+        """The arms asked for, each once: of those that are known, the study's own by default."""
+        own = choices.arms(self.arms, known) if self.arms else base.arms
+        return tuple(dict.fromkeys((*own, *choices.arms(self.more_arms, known))))
+
+
+AS_PRESET, AS_TRAINED, USUAL_ARMS = ExtentOptions(), TrainingOptions(), ComparedOptions()

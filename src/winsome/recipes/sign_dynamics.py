@@ -8,7 +8,6 @@ from functools import partial
 
 from winsome.analysis.sign_history import search_runs, sign_history
 from winsome.analysis.signs import SignDynamics, dynamics
-from winsome.evidence.results import Verdict
 from winsome.evidence.signs import SUMMARY, Statistic, by_method, paired, summary
 from winsome.evidence.verdicts import judged
 from winsome.figures.plots import Plot
@@ -49,7 +48,7 @@ def sign_dynamics(scale: Scale) -> Recipe:
 def _signs(finished: Mapping[str, Finished]) -> Evidence:
     rows: list[Sequence[object]] = []
     plots: list[Plot] = []
-    verdicts: list[Verdict] = []
+    verdicts = []
     for label, one in finished.items():
         counted = [dynamics(sign_history(run)) for run in search_runs([one.folder])]
         rows += [(label, *row) for row in summary(counted)]

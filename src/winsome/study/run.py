@@ -28,7 +28,7 @@ STACK = 16  # networks trained as one stack: more gains little, and fewer jobs l
 
 
 @dataclass(frozen=True)
-class Progress:
+class StudyProgress:
     """How far a study is: handed to `watch` when a job starts, moves or ends."""
 
     done: float  # cost of finished and moving jobs
@@ -38,7 +38,7 @@ class Progress:
     seconds: float = 0.0  # that the finished job took
 
 
-Watch = Callable[[Progress], None]
+Watch = Callable[[StudyProgress], None]
 
 
 def run(
@@ -91,7 +91,7 @@ def run(
         if event.state == "finished":
             place.write_seconds(before + time.perf_counter() - start)
         if event.state != "found":
-            watch(Progress(event.done, event.total, jobs[event.number], event.state == "finished", event.seconds))
+            watch(StudyProgress(event.done, event.total, jobs[event.number], event.state == "finished", event.seconds))
 
     with only_process(folder), nullcontext(this_process()) if alone else processes(n_workers, prepare=prepare) as runner:
         return run_graph(tasks, runner, watch=on_event).seconds
