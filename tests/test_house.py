@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from winsome.cli import COMMANDS, GROUPS, command_of
+
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src" / "winsome"
 MODULES = {path.relative_to(SOURCE).as_posix(): ast.parse(path.read_text(encoding="utf-8")) for path in SOURCE.rglob("*.py")}
@@ -68,6 +70,42 @@ def test_files_and_functions_stay_small() -> None:
     long_files = {path.name: n for path in SOURCE.rglob("*.py") if (n := path.read_text(encoding="utf-8").count("\n")) > 300}
     assert not long_files
     assert not {f"{place}: {f.name}": lines(f) for place, f in functions() if lines(f) > 50}
+
+
+def raises_itself(function: ast.FunctionDef) -> bool:
+    """Whether the body has a `raise` with an error of its own; what functions inside of it raise is theirs."""
+    todo: list[ast.AST] = list(function.body)
+    while todo:
+        node = todo.pop()
+        if isinstance(node, ast.Raise) and node.exc is not None:
+            return True
+        if not isinstance(node, ast.FunctionDef | ast.ClassDef | ast.Lambda):
+            todo += ast.iter_child_nodes(node)
+    return False
+
+
+def public_functions() -> Iterator[tuple[str, ast.FunctionDef, str]]:
+    """Public functions and methods with what documents them: of what makes an object, its class."""
+    for place, tree in MODULES.items():
+        owners: list[ast.Module | ast.ClassDef] = [tree]
+        owners += [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name[0] != "_"]
+        for owner in owners:
+            for node in owner.body:
+                if isinstance(node, ast.FunctionDef):
+                    makes = node.name in ("__init__", "__post_init__")
+                    if node.name[0] != "_" or makes or node.name == "__call__":
+                        yield place, node, ast.get_docstring(owner if makes else node) or ""
+
+
+def test_what_raises_says_so() -> None:
+    """But for commands, whose docstring is their help."""
+    commands = {command_of(name).__name__ for name in COMMANDS if name not in GROUPS}
+    silent = [
+        f"{place}: {function.name}"
+        for place, function, text in public_functions()
+        if raises_itself(function) and "Raises:" not in text and not (place.startswith("cli/") and function.name in commands)
+    ]
+    assert not silent
 
 
 def test_no_two_public_classes_have_one_name() -> None:

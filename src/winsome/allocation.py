@@ -119,6 +119,9 @@ def shares(weights: Sequence[float], caps: Sequence[int], count: int) -> list[in
 
     Layers at their cap give what is left over to the others in proportion, and fractions go to the largest remainders,
     the earlier layer first.
+
+    Raises:
+        WinsomeError: more weights are to be kept than there are left.
     """
     if count > sum(caps):
         raise WinsomeError(f"{count} weights are to be kept, only {sum(caps)} are left")

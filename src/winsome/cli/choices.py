@@ -79,7 +79,11 @@ def rewind(name: str, *, step: int) -> Rewind:
 
 
 def arms(names: Sequence[str], known: Mapping[str, Arm]) -> tuple[Arm, ...]:
-    """The arms of these names."""
+    """The arms of these names.
+
+    Raises:
+        WinsomeError: there is no arm of a name.
+    """
     for name in names:
         if name not in known:
             raise unknown("arm", name, known)
@@ -87,7 +91,11 @@ def arms(names: Sequence[str], known: Mapping[str, Arm]) -> tuple[Arm, ...]:
 
 
 def values(pairs: Sequence[str], option: str) -> dict[str, Any]:
-    """`width=32` and the like as values; what is no Python literal is text."""
+    """`width=32` and the like as values; what is no Python literal is text.
+
+    Raises:
+        WinsomeError: a pair is not written name=value.
+    """
     found: dict[str, Any] = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")

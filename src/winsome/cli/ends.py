@@ -106,7 +106,11 @@ def network_of(ends: Sequence[NamedEnd], options: KnownNetworkOptions) -> Networ
 
 
 def images_of(ends: Sequence[NamedEnd], options: KnownDataOptions) -> ImageData:
-    """What to judge on: what was asked for, else the data of the first end whose run says it."""
+    """What to judge on: what was asked for, else the data of the first end whose run says it.
+
+    Raises:
+        WinsomeError: no run says which data, or they are not those that it was trained with.
+    """
     if (named := options.named()) is not None:
         return replace(named, test_images=None).load()  # the settings of a line take their part of the test images
     known = [(end, end.config["data"]) for end in ends if end.config]

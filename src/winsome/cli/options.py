@@ -168,7 +168,11 @@ class StatisticsOptions:
     statistics_augmented: bool = True
 
     def of(self, usual: int) -> Statistics | None:
-        """The statistics asked for; of so many images where nothing was."""
+        """The statistics asked for; of so many images where nothing was.
+
+        Raises:
+            WinsomeError: no number, or options that exclude each other.
+        """
         from winsome.analysis.connectivity import Statistics, one_epoch
 
         if self.statistics == "none":

@@ -40,7 +40,11 @@ class ExtentOptions:
     densities: Annotated[tuple[float, ...], Unset] = ()
 
     def methods(self, base: Study, names: Sequence[str]) -> dict[str, Method]:
-        """The methods of these names, each as deep as the study's searches, or of the densities asked for."""
+        """The methods of these names, each as deep as the study's searches, or of the densities asked for.
+
+        Raises:
+            WinsomeError: two of the methods have one name.
+        """
         known = base.all_densities
         options = {"levels": len(known) - 1, "rate": 1 - known[1] if len(known) > 1 else 0.2} | self.searches
         made = {choices.search_name(name): choices.method(name, **options, step=0) for name in names}

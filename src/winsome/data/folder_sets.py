@@ -19,7 +19,11 @@ Say = Callable[[str], None]
 
 
 def in_folder(folder: Path, config: str | None, say: Say, *, flip: bool = True) -> DataSet:
-    """The data set in a folder: of parquet files if there are any, else of image files."""
+    """The data set in a folder: of parquet files if there are any, else of image files.
+
+    Raises:
+        WinsomeError: there is no such folder, or it holds no data set.
+    """
     if not folder.is_dir():
         raise WinsomeError(f"no folder {folder}; give one with train*.parquet and test*.parquet, or with images by class")
     if files := [one.file for one in parquet_files(folder, config)]:
@@ -32,7 +36,11 @@ def in_folder(folder: Path, config: str | None, say: Say, *, flip: bool = True) 
 
 
 def large_folder(folder: Path, config: str | None, say: Say) -> DataSet:
-    """The data set in a folder, to be stored on disk: of WebDataset shards, of parquet files, or of image files."""
+    """The data set in a folder, to be stored on disk: of WebDataset shards, of parquet files, or of image files.
+
+    Raises:
+        WinsomeError: there is no such folder, or it holds no data set.
+    """
     if not folder.is_dir():
         raise WinsomeError(
             f"no folder {folder}; give one with *.tar shards, with parquet files, or with train/CLASS and val/CLASS"

@@ -195,6 +195,9 @@ def square(image: Image, side: int) -> Image:
     """The image in RGB, its shorter side resized to `side` (bilinear, antialiased), and the middle square of that.
 
     The pixels of torchvision's Resize and CenterCrop on a PIL image, of which CenterCrop to less takes the same again.
+
+    Raises:
+        ValueError: the image is so long that it cannot be resized.
     """
     from PIL.Image import Resampling
 

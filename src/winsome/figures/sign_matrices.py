@@ -62,6 +62,9 @@ def sign_agreement(agreeing: Sequence[Agreement], *, width: float = WIDE, on_pag
 
     Off the diagonal two methods by the same search seed, on it one method by two seeds; in small, what chance gives at the
     same layer densities and sign balance.
+
+    Raises:
+        WinsomeError: there are no two searches.
     """
     last = max((pair.level for pair in agreeing), default=None)
     pairs = [pair for pair in agreeing if pair.level == last]

@@ -63,6 +63,9 @@ class Study:
         claims: what is judged on the finished study; not part of what identifies it.
         reference: the arm with which the others are compared one by one; None for none.
         each_other: names of arms that are compared pair by pair, each with each.
+
+    Raises:
+        WinsomeError: searches, arms, levels, seeds or starts that do not make a study; names what is wrong.
     """
 
     name: str
