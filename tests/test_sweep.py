@@ -36,8 +36,8 @@ from winsome.study.run import run
 from winsome.study.searches import run_searches
 from winsome.sweep.file import read_grid
 from winsome.sweep.grid import grid, studies_of
-from winsome.sweep.plan import Finish, plan_sweep, refuse_unpicklable
 from winsome.sweep.run import Ended, run_sweep
+from winsome.sweep.steps import Finish, refuse_unpicklable, sweep_steps
 from winsome.tasks.graph import Event, OnFraction, Report, Runner, Task, Work, run_graph
 from winsome.tasks.processes import processes, this_process
 from winsome.training.from_scratch import train_from_scratch
@@ -79,7 +79,7 @@ def results_in(folder: Path) -> dict[str, Any]:
 
 def swept(studies: Sequence[Study], folder: Path, **options: Any) -> Ended:
     """A sweep in this process."""
-    return run_sweep(plan_sweep(studies, folder, command="test"), folder, nullcontext(this_process()), **options)
+    return run_sweep(sweep_steps(studies, folder, command="test"), folder, nullcontext(this_process()), **options)
 
 
 # The graph
@@ -360,7 +360,7 @@ def test_functions_that_a_pool_cannot_send_are_refused_before_work(tmp_path: Pat
     borrowed = dataclasses.replace(aws(2, 0.5), score=lambda *_: {})
     study = tiny(searches=(("lrr", learning_rate_rewinding(2, 0.5)), ("aws", borrowed)))
     with pytest.raises(WinsomeError, match=r"'tiny' cannot be sent to other processes .* define its functions by name"):
-        refuse_unpicklable(plan_sweep([study], tmp_path, command="test"))
+        refuse_unpicklable(sweep_steps([study], tmp_path, command="test"))
 
 
 # What is shared
@@ -459,7 +459,7 @@ def test_a_study_that_grew_or_claims_something_else_is_gathered_anew(tmp_path: P
         (folder / "page.html").write_text("a page")
 
     def results(study: Study) -> dict[str, Any]:
-        steps = plan_sweep([study], tmp_path, command="test", finish=Finish(page, "page.html"))
+        steps = sweep_steps([study], tmp_path, command="test", finish=Finish(page, "page.html"))
         assert not run_sweep(steps, tmp_path, nullcontext(this_process())).failures
         found: dict[str, Any] = json.loads((tmp_path / "tiny" / "results.json").read_text())
         return found
@@ -536,7 +536,7 @@ def test_a_refused_sweep_leaves_every_folder_as_it_was(tmp_path: Path) -> None:
 def test_what_failed_is_told_and_written_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A sweep that is stopped before its end has said why."""
     diverging = tiny(name="diverging", search_training=Training(1, 64, SGD(1e30), Constant()))
-    steps = plan_sweep([diverging, tiny(name="fine")], tmp_path, command="test")
+    steps = sweep_steps([diverging, tiny(name="fine")], tmp_path, command="test")
     display = SweepDisplay(steps)
 
     def watch(event: Event) -> None:
@@ -802,7 +802,7 @@ def test_the_example_is_six_studies_that_share_their_dense_runs(example: Path) -
     _, studies = read_grid(example)
     assert len(studies) == 6
     assert "digits_aws_residual_mlp-width-32" in {study.name for study in studies}
-    steps = plan_sweep(studies, example.parent / "run", command="test")
+    steps = sweep_steps(studies, example.parent / "run", command="test")
     assert {step.label for step in steps if step.task.after} == {"dense, seeds 0-3"}
     assert sum(bool(step.task.after) for step in steps) == 4
 

@@ -74,5 +74,5 @@ def write_lines(folder: Path, result: Connectivity, base_line: str, console: Con
 
 def _measured_how(instrument: Ruler) -> str:
     statistics = instrument.settings.statistics
-    words = statistics.sentence(len(instrument.data.train)) if statistics else "the stored ones, interpolated"
-    return f"{len(instrument.data.test):,} test images; BatchNorm statistics {words}; {instrument.precision.label}"
+    source = statistics.sentence(len(instrument.data.train)) if statistics else "the stored ones, interpolated"
+    return f"{len(instrument.data.test):,} test images; BatchNorm statistics {source}; {instrument.precision.label}"

@@ -53,8 +53,8 @@ def print_table(console: Console, record: dict[str, Any]) -> None:
     # A first column that says "study" on every row says nothing where there is one.
     first = int(record["columns"][0] == "study" and len({row[0] for row in record["rows"]}) == 1)
     columns = record["columns"]
-    words = [name for place, name in enumerate(columns) if any(isinstance(row[place], str) for row in record["rows"])]
-    table = open_table(*columns[first:], title=record["caption"], words=words)
+    texts = [name for place, name in enumerate(columns) if any(isinstance(row[place], str) for row in record["rows"])]
+    table = open_table(*columns[first:], title=record["caption"], text_columns=texts)
     for row in record["rows"]:
         add_row(table, *_cells(row[first:]))
     show(console, table)

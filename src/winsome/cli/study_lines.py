@@ -69,4 +69,4 @@ def _progress(console: Console) -> Iterator[Any]:
     columns = TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("reading", total=None)
-        yield lambda done, total, words: progress.update(task, completed=done, total=total, description=words)
+        yield lambda done, total, line: progress.update(task, completed=done, total=total, description=line)

@@ -11,8 +11,8 @@ from rich.console import Console
 
 from winsome.cli import console as consoles
 from winsome.cli.progress import progress_bar
-from winsome.sweep.plan import Step
 from winsome.sweep.run import Ended, said_of
+from winsome.sweep.steps import Step
 from winsome.tasks.graph import Event
 from winsome.wording import counted, time_left
 

@@ -111,14 +111,14 @@ def _high_byte(read: Callable[[], EncodedSet | DecodedSet]) -> EncodedSet | Deco
 def _load_stored(
     name: str, source: DataSet, image_size: int | None, on_corrupt: OnCorrupt, folder: Path, say: Say
 ) -> ImageData:
-    plan = StoreSpec() if image_size is None else StoreSpec.for_images_of(image_size)
+    spec = StoreSpec() if image_size is None else StoreSpec.for_images_of(image_size)
 
     def read() -> EncodedSet:
         content = source.read()
         assert isinstance(content, EncodedSet)
         return content
 
-    train, test, classes = image_store(name, source.key, read, plan, folder=folder, on_corrupt=on_corrupt, say=say)
+    train, test, classes = image_store(name, source.key, read, spec, folder=folder, on_corrupt=on_corrupt, say=say)
     return image_data(name, train, test, classes, augmentation=Augmentation(flip=source.flip, crop=ResizedCrop()))
 
 

@@ -54,8 +54,8 @@ def study_connectivity(
     at = max(record["levels"]) if level is None else level
     lines, missing = lines_of(place, record, level=at, seeds=seeds or record["search_seeds"])
     if not lines:
-        words = "; ".join(dict.fromkeys(entry.remedy for entry in missing))
-        raise WinsomeError(f"{folder} has no two networks to join at level {at}: {words}")
+        remedies = "; ".join(dict.fromkeys(entry.remedy for entry in missing))
+        raise WinsomeError(f"{folder} has no two networks to join at level {at}: {remedies}")
     instrument = _study_ruler(record, data_dir, on_corrupt, settings)
     pairs = pairs_of(record)
     labels = {pair.name: pair.label for pair in pairs}

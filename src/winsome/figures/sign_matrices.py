@@ -123,8 +123,8 @@ def _cells(
     axes: Axes, cells: Sequence[Sequence[float]], texts: Sequence[Sequence[str]], colour: str, fullest: float, *, legible: bool
 ) -> None:
     """Draw a matrix: opacity grows with the value up to `fullest`; NaN is left empty; the text's second line is small."""
-    for row, (values, words) in enumerate(zip(cells, texts, strict=True)):
-        for column, (value, text) in enumerate(zip(values, words, strict=True)):
+    for row, (values, labels) in enumerate(zip(cells, texts, strict=True)):
+        for column, (value, text) in enumerate(zip(values, labels, strict=True)):
             if math.isnan(value):
                 continue
             opacity = _DARKEST * value / fullest

@@ -152,7 +152,7 @@ def _study(set_up: SetUp, title: str, searches: Searches, claims: tuple[Claim, .
         search_training=set_up.training,
         warmup_epochs=0,
         training=set_up.training,
-        arms=tuple(FoundNetwork(name, label, words, name) for name, (_, label, words) in searches.items()),
+        arms=tuple(FoundNetwork(name, label, sentence, name) for name, (_, label, sentence) in searches.items()),
         levels=set_up.judged,
         search_seeds=tuple(range(set_up.seeds)),
         prune_classifier=True,
@@ -161,5 +161,5 @@ def _study(set_up: SetUp, title: str, searches: Searches, claims: tuple[Claim, .
     )
 
 
-def _labelled(plan: SearchSpec, label: str, sentence: str) -> SearchSpec:
-    return replace(plan, method=replace(plan.method, label=label, sentence=sentence))
+def _labelled(spec: SearchSpec, label: str, sentence: str) -> SearchSpec:
+    return replace(spec, method=replace(spec.method, label=label, sentence=sentence))

@@ -161,7 +161,7 @@ class Study:
 
     @property
     def comparisons(self) -> tuple[tuple[str, str], ...]:
-        """The pairs of arms whose paired differences are told: the reference and every other, and those of `each_other`."""
+        """The pairs of arms whose paired differences are shown: the reference and every other, and those of `each_other`."""
         names = [arm.name for arm in self.arms if is_reported(arm)]
         others = [name for name in names if name != self.reference] if self.reference in names else []
         pairs = [(str(self.reference), other) for other in others]

@@ -111,8 +111,8 @@ def _train_from_scratch(
             if plainly is not None:
                 judged_as = plainly
                 plainly.load_state_dict(own.state())
-            for curve, member in zip(curves, judge(judged_as, conditions, members=networks.members), strict=True):
-                curve.append((epoch, member["accuracy"]))
+            for curve, measured in zip(curves, judge(judged_as, conditions, members=networks.members), strict=True):
+                curve.append((epoch, measured["accuracy"]))
 
     with (
         seeded(networks.seeds[0], distributed.by_rank("training")),
@@ -126,10 +126,10 @@ def _train_from_scratch(
             steps = _kept_steps(checkpoint_file, total, (network, optimizer, progress), curves[0])
         train(networks, conditions.data, training, optimizer, steps, precision=conditions.precision, on_epoch=on_epoch)
     judged = judge(network, conditions, members=networks.members)
-    for curve, member in zip(curves, judged, strict=True):
+    for curve, measured in zip(curves, judged, strict=True):
         if curve_at:
-            curve.append((training.epochs, member["accuracy"]))
-    return [{**member, "curve": curve} for member, curve in zip(judged, curves, strict=True)]
+            curve.append((training.epochs, measured["accuracy"]))
+    return [{**measured, "curve": curve} for measured, curve in zip(judged, curves, strict=True)]
 
 
 def _kept_steps(

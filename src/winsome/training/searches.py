@@ -93,8 +93,8 @@ def _stacked_level(
     unstack(together, models)
     metrics = _search_metrics(together, conditions, members=len(models))
     seconds = (time.perf_counter() - start) / len(pairs)
-    for (search, level), member in zip(pairs, metrics, strict=True):
-        search.close(level, member, seconds)
+    for (search, level), measured in zip(pairs, metrics, strict=True):
+        search.close(level, measured, seconds)
 
 
 def _name(search: Search, level: Level) -> str:
@@ -142,4 +142,4 @@ def _single_level(
 def _search_metrics(network: nn.Module, conditions: Conditions, *, members: int | None) -> list[Metrics]:
     stored, _ = evaluate(network, conditions.data, members=members, precision=conditions.precision)
     judged = judge(network, conditions, members=members)
-    return [{**member, "stored_accuracy": value} for member, value in zip(judged, stored.tolist(), strict=True)]
+    return [{**measured, "stored_accuracy": value} for measured, value in zip(judged, stored.tolist(), strict=True)]

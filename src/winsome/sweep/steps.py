@@ -41,7 +41,7 @@ class Step:
     places: Places  # what it fills
 
 
-def plan_sweep(
+def sweep_steps(
     studies: Sequence[Study], folder: Path, *, command: str, finish: Finish | None = None, load: bool = True
 ) -> tuple[Step, ...]:
     """The steps of a sweep: the jobs of every study, and after them one that gathers its results.
