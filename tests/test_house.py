@@ -8,46 +8,10 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from measures import FACE, ROOT, functions, modules, n_lines, n_parameters, own_imports
 from winsome.cli import COMMANDS, GROUPS, command_of
 
-ROOT = Path(__file__).resolve().parents[1]
-SOURCE = ROOT / "src" / "winsome"
-MODULES = {path.relative_to(SOURCE).as_posix(): ast.parse(path.read_text(encoding="utf-8")) for path in SOURCE.rglob("*.py")}
-FACES = {"__init__.py"}  # a package's face imports what it shows
-
-
-def functions() -> Iterator[tuple[str, ast.FunctionDef]]:
-    for place, tree in MODULES.items():
-        yield from ((place, node) for node in ast.walk(tree) if isinstance(node, ast.FunctionDef))
-
-
-def parameters(function: ast.FunctionDef) -> list[str]:
-    arguments = function.args
-    named = [a.arg for a in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)]
-    return [name for name in named if name not in ("self", "cls")]
-
-
-def lines(function: ast.FunctionDef) -> int:
-    """Without its docstring."""
-    first = function.body[0]
-    is_text = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str)
-    text = (first.end_lineno or 0) - first.lineno + 1 if is_text else 0
-    return (function.end_lineno or 0) - function.lineno + 1 - text
-
-
-def own_imports(tree: ast.Module) -> set[str]:
-    """The modules of this package that a module imports, at its top or inside of a function, for types only or not."""
-    found = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "winsome":
-            inner = {f"{node.module}.{name.name}" for name in node.names}
-            found |= {name if _is_module(name) else str(node.module) for name in inner}
-    return found
-
-
-def _is_module(name: str) -> bool:
-    path = SOURCE.parent.joinpath(*name.split("."))
-    return path.is_dir() or path.with_suffix(".py").is_file()
+MODULES = modules()
 
 
 def public_classes() -> Iterator[tuple[str, str]]:
@@ -57,19 +21,20 @@ def public_classes() -> Iterator[tuple[str, str]]:
 
 
 def test_no_function_takes_more_than_twelve_parameters() -> None:
-    many = {f"{place}: {f.name}": len(parameters(f)) for place, f in functions() if len(parameters(f)) > 12}
-    assert not many
+    takes = {f"{place}: {f.name}": n_parameters(f) for place, tree in MODULES.items() for f in functions(tree)}
+    assert not {name: count for name, count in takes.items() if count > 12}
 
 
 def test_no_module_imports_more_than_twelve_of_the_others() -> None:
-    counts = {place: len(own_imports(tree)) for place, tree in MODULES.items() if Path(place).name not in FACES}
-    assert not {place: count for place, count in counts.items() if count > 12}
+    knows = {place: own_imports(tree) for place, tree in MODULES.items() if Path(place).name != FACE}
+    assert not {place: sorted(others) for place, others in knows.items() if len(others) > 12}
 
 
 def test_files_and_functions_stay_small() -> None:
-    long_files = {path.name: n for path in SOURCE.rglob("*.py") if (n := path.read_text(encoding="utf-8").count("\n")) > 300}
-    assert not long_files
-    assert not {f"{place}: {f.name}": lines(f) for place, f in functions() if lines(f) > 50}
+    files = {place: (ROOT / "src" / "winsome" / place).read_text(encoding="utf-8").count("\n") for place in MODULES}
+    assert not {place: count for place, count in files.items() if count > 300}
+    lines = {f"{place}: {f.name}": n_lines(f) for place, tree in MODULES.items() for f in functions(tree)}
+    assert not {name: count for name, count in lines.items() if count > 50}
 
 
 def raises_itself(function: ast.FunctionDef) -> bool:
