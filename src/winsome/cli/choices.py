@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from winsome.about import about, taken_by
 from winsome.errors import WinsomeError, unknown
-from winsome.user_code import UserFile, by_name
+from winsome.user_code import Named, UserFile, by_name
 
 if TYPE_CHECKING:  # options are known before torch is imported
     from winsome.methods import Method
@@ -76,6 +76,21 @@ def rewind(name: str, *, step: int) -> Rewind:
     found = by_name(name, REWINDS, "rewind").value
     made: Rewind = found(**taken_by(found, {"step": step})) if isinstance(found, type) else found
     return made
+
+
+def while_training(name: str) -> Named:
+    """The part of this name that holds while networks train, and the file of the user's that it is from.
+
+    Raises:
+        WinsomeError: there is none of this name, or it takes arguments, which a name does not give.
+    """
+    from winsome.methods import WHILE_TRAINING
+
+    ready = {one: part for one, part in WHILE_TRAINING.items() if not isinstance(part, type)}
+    found = by_name(name, ready, "part that holds while networks train")
+    if isinstance(found.value, type):
+        raise WinsomeError(f"{name} takes arguments: name an object made with them, as in mine = {found.value.__name__}(...)")
+    return found
 
 
 def arms(names: Sequence[str], known: Mapping[str, Arm]) -> tuple[Arm, ...]:

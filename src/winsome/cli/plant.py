@@ -47,6 +47,7 @@ def plant(
     *,
     starts: Annotated[tuple[int, ...], arg(aliases=("--seeds",))] = (0,),
     keep: str = "signs",
+    while_training: str = "plain",
     training: Annotated[FromScratchOptions, arg(name="")] = AS_FROM_SCRATCH,
     images: Annotated[KnownDataOptions, arg(name="")] = AS_KNOWN,
     save_to: Path | None = None,
@@ -63,11 +64,14 @@ def plant(
         starts: One fresh network for each of these seeds.
         keep: What of the ticket is planted: signs (mask and signs), mask (mask only), or phi (signs and trained normalisation,
             read from the level's weights beside the ticket).
+        while_training: What holds while they train: plain, interpolated_norms, frozen_norms, fixed_signs, or one of your own
+            (FILE.py:NAME or PACKAGE.MODULE:NAME).
         training: How the planted networks train.
         images: What to train and judge on.
         save_to: Folder for weights and results; by default beside the ticket, named after it.
         compute: How trainings use the machine.
     """
+    from winsome.cli import choices
     from winsome.cli.planting_display import show_planting
     from winsome.study.found_ticket import FoundTicket
     from winsome.study.planting import planting
@@ -76,6 +80,7 @@ def plant(
         ticket,
         training.of(sync_batch_norm=compute.sync_batch_norm),
         keep=keep,
+        while_training=choices.while_training(while_training).value,
         data=images.named() or images.over(FoundTicket.read(ticket).data),
         save_to=save_to,
         fast=compute.fast,

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 from tyro.conf import Positional, arg
 
 from winsome.about import taken_by
-from winsome.cli import choices
 from winsome.cli.options import (
     ALL_DATA,
     USUAL_COMPUTE,
@@ -83,7 +82,7 @@ def study(
     if plan_only:
         print_plan(chosen)
         return
-    run_study(chosen, folder, workers, (file, *choices.files_of(compared.methods)))
+    run_study(chosen, folder, workers, (file, *compared.files))
 
 
 def _base(data: str, network: str | None, extent: ExtentOptions) -> tuple[Study, UserFile | None]:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from winsome.study.arms import Arm
     from winsome.study.design import Study
     from winsome.training.settings import SGD, Adam, Training
+    from winsome.user_code import UserFile
 
 
 @dataclass(frozen=True)
@@ -132,16 +133,37 @@ class ComparedOptions:
             `winsome find --method`, yours too.
         arms: Arms to run instead of the default ones; an unknown name lists them all.
         more_arms: Arms to run beside these; a finished study takes them up in its folder, as it does seeds and starts.
+        while_training: What holds while dense and planted networks train from scratch: plain, interpolated_norms, frozen_norms,
+            fixed_signs, or one of your own (FILE.py:NAME).
     """
 
     methods: Annotated[tuple[str, ...], Unset] = ()
     arms: Annotated[tuple[str, ...], Unset] = ()
     more_arms: Annotated[tuple[str, ...], Unset] = ()
+    while_training: Annotated[str | None, Unset] = None
+
+    @property
+    def files(self) -> tuple[UserFile | None, ...]:
+        """The files of the user's that workers have to load."""
+        part = () if self.while_training is None else (choices.while_training(self.while_training).file,)
+        return (*choices.files_of(self.methods), *part)
 
     def arms_over(self, base: Study, known: Mapping[str, Arm]) -> tuple[Arm, ...]:
-        """The arms asked for, each once: of those that are known, the study's own by default."""
+        """The arms asked for, each once: of those that are known, the study's own by default.
+
+        Raises:
+            WinsomeError: there is no such arm, or none that trains under what is asked for.
+        """
+        from winsome.study.arms import FoundNetwork  # its networks are not trained again
+
         own = choices.arms(self.arms, known) if self.arms else base.arms
-        return tuple(dict.fromkeys((*own, *choices.arms(self.more_arms, known))))
+        chosen = tuple(dict.fromkeys((*own, *choices.arms(self.more_arms, known))))
+        if self.while_training is None:
+            return chosen
+        if all(isinstance(arm, FoundNetwork) for arm in chosen):
+            raise WinsomeError("--while-training is for arms that train from scratch, and there is none; name one with --arms")
+        part = choices.while_training(self.while_training).value
+        return tuple(arm if isinstance(arm, FoundNetwork) else replace(arm, while_training=part) for arm in chosen)
 
 
 AS_PRESET, AS_TRAINED, USUAL_ARMS = ExtentOptions(), TrainingOptions(), ComparedOptions()
