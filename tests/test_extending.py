@@ -113,7 +113,7 @@ def test_what_the_page_adds_is_a_member_like_any_other_by_one_entry(
 
 # What makes the commands of the page quick.
 SHORT = "--levels 1 --level-epochs 1 --warmup-epochs 0 --train-images 160 --test-images 50 --batch-size 80"
-QUICK = {"find": SHORT.split(), "study digits": ["--plan-only"], "study mine.py:my_study": ["--workers", "1"]}
+QUICK = {"find": SHORT.split(), "study": ["--plan-only"], "reproduce": ["--workers", "1"]}
 
 
 def commands() -> list[list[str]]:
@@ -146,11 +146,12 @@ def test_the_commands_of_the_page_run(
         main([*given, *quick, *rewound, "--save-to", f"runs/{number}"])
     printed = capsys.readouterr().out
     assert "planted_lrr_with_snip at level" in printed
+    assert "turned at level 2" in printed
     made = [read_json(path) for path in sorted(tmp_path.glob("runs/*/config.json"))]
-    assert [record["method"].get("score") for record in made if "method" in record].count("magnitude") == 2
-    results = read(next(tmp_path.glob("runs/4")))
+    assert [one["method"].get("score") for one in made if "method" in one].count("magnitude") == 2
+    (record,) = tmp_path.glob("runs/5/*/recipe.json")
+    results = read(record.parent / "turned")
     assert [arm["name"] for arm in results["study"]["arms"]] == ["dense", "planted_lrr", "turned"]
     assert results["verdicts"][0]["claim"] == "A mask trains better with its own signs."
-    recipe = read_json(next(tmp_path.glob("runs/5/*/recipe.json")))
-    (table,) = recipe["tables"]
+    (table,) = read_json(record)["tables"]
     assert [row[0] for row in table["rows"]] == list(results["searches"][0]["levels"][0]["layers"])
