@@ -5,13 +5,11 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Sequence
-from concurrent.futures import BrokenExecutor
 from functools import partial
 from pathlib import Path
 
 from winsome import distributed, report
 from winsome.cli.display import Display, print_results
-from winsome.errors import Diverged, WinsomeError
 from winsome.evidence.gather import collect, is_gathered
 from winsome.evidence.partial import collect_finished
 from winsome.evidence.results import read
@@ -44,7 +42,7 @@ def run_study(study: Study, folder: Path, workers: int, files: Sequence[UserFile
     with Display(study, folder, conditions) as display:
         try:
             run(study, folder, conditions=conditions, workers=workers, watch=display.watch, prepare=prepare)
-        except (WinsomeError, Diverged, BrokenExecutor):
+        except Exception:
             found = collect_finished(study, folder, conditions, command=command) if distributed.world_size() == 1 else None
             if found is not None:
                 display.say("a part of the study failed; what was finished before is gathered:")
