@@ -28,6 +28,7 @@ from winsome.norms import norm_state_names
 from winsome.prunable import prunable as default_prunable
 from winsome.prunable import refuse_unmade, refuse_wrapped
 from winsome.rewinding import Restart
+from winsome.runs.carried_optimizer import CarriedOptimizer
 from winsome.runs.lock import only_process
 from winsome.runs.search_folder import SearchFolder
 from winsome.scores import Probe, Scores
@@ -85,6 +86,7 @@ class Search:
         self._folder = None
         if save_to is not None:
             self._folder = SearchFolder.take(Path(save_to).expanduser(), {**self.provenance, "weights": shapes})
+        self._carried = CarriedOptimizer(method.optimizer_state, rewind_step=method.rewind.step, folder=self._folder)
         self._initial = self._first_network()
         self._odd = not_finite(parameters)  # a mask of -inf, say, that is a parameter: nothing that diverged
         self._start: State = self._initial
@@ -132,7 +134,7 @@ class Search:
         mask = SignedMask.of({name: parameters[name] for name in self.names}, self._kept)
         distributed.agree(f"level {number}: the signed mask", mask.digest, _SAME_WEIGHTS)
         level = Level(number, density, mask, first_step, level_seed, self.method, self.model, self._folder)
-        level.early, self._start = self._early, state
+        level.early, level.carried, self._start = self._early, self._carried, state
         return level
 
     def _refuse_diverged(self, level: Level) -> None:
@@ -192,6 +194,7 @@ class Search:
         if self._folder is not None:
             record: dict[str, Any] = {"number": level.number, "density": level.density, "first_step": level.first_step}
             self._folder.write_level(level.number, state, ticket, {**record, "metrics": metrics, "seconds": seconds})
+            self._carried.finished(level.number)
         level.finish(ticket, state, metrics, seconds)
         self._parent = ticket.mask.digest()
         return level

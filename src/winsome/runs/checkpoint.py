@@ -17,6 +17,7 @@ from torch.optim import Optimizer
 
 from winsome import distributed
 from winsome.errors import WinsomeError
+from winsome.optimizer_state import put_values, tensors_and_numbers, values_of
 from winsome.state import State, load_state
 
 
@@ -28,20 +29,15 @@ def take(
     Raises:
         WinsomeError: the optimizer keeps more than tensors and JSON values.
     """
-    state = optimizer.state_dict()
     tensors = {f"model/{name}": value for name, value in model.state_dict().items()}
     tensors |= {f"progress/{name}": value for name, value in progress.items()}
     streams = distributed.gathered(_random_streams())
     for rank, (random_tensors, _) in enumerate(streams):
         tensors |= {f"random/{rank}/{name}": value for name, value in random_tensors.items()}
-    scalars: dict[str, dict[str, Any]] = {}
-    for index, entries in state["state"].items():
-        for key, value in entries.items():
-            if isinstance(value, Tensor):
-                tensors[f"optimizer/{index}/{key}"] = value
-            else:
-                scalars.setdefault(str(index), {})[key] = value
-    groups = [{k: v.item() if isinstance(v, Tensor) else v for k, v in group.items()} for group in state["param_groups"]]
+    moments, scalars = tensors_and_numbers(optimizer)
+    tensors |= {f"optimizer/{name}": value for name, value in moments.items()}
+    settings = optimizer.state_dict()["param_groups"]
+    groups = [{k: v.item() if isinstance(v, Tensor) else v for k, v in group.items()} for group in settings]
     _refuse_nested(optimizer, [scalars, groups])
     return tensors, {
         "level": level,
@@ -65,35 +61,14 @@ def restore(
         return default
     tensors, record = saved
     load_state(model, {name.removeprefix("model/"): v for name, v in tensors.items() if name.startswith("model/")})
-    state: dict[int, dict[str, Any]] = {int(index): dict(entries) for index, entries in record["scalars"].items()}
-    for name, value in tensors.items():
-        if name.startswith("optimizer/"):
-            _, index, key = name.split("/", 2)
-            state.setdefault(int(index), {})[key] = value
-    optimizer.load_state_dict({"state": state, "param_groups": record["groups"]})
-    _put_back(optimizer, state)
+    moments = {name.removeprefix("optimizer/"): v for name, v in tensors.items() if name.startswith("optimizer/")}
+    put_values(optimizer, values_of(moments, record["scalars"]), record["groups"])
     for name, value in progress.items():
         value.copy_(tensors[f"progress/{name}"])
     rank = distributed.rank()
     own = {name.split("/", 2)[2]: value for name, value in tensors.items() if name.startswith(f"random/{rank}/")}
     _restore_random_streams(own, record["random"][rank])
     return int(record["step"])
-
-
-def _put_back(optimizer: Optimizer, saved: Mapping[int, Mapping[str, Any]]) -> None:
-    """Give the optimizer the tensors that were saved: in their own type, and in the memory layout of their parameter.
-
-    `load_state_dict` casts to the parameter's type, which costs bits of some optimizers. Files keep no layout, and a fused step
-    walks through both in the order of memory: of a channels-last parameter beside a momentum that is not it would mix up the
-    weights without a word.
-    """
-    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    for index, entries in saved.items():
-        parameter, loaded = parameters[index], optimizer.state[parameters[index]]
-        for key, value in entries.items():
-            if isinstance(value, Tensor) and isinstance(loaded.get(key), Tensor):
-                like = parameter.detach() if value.shape == parameter.shape else value
-                loaded[key] = torch.empty_like(like, dtype=value.dtype, device=loaded[key].device).copy_(value)
 
 
 def _refuse_nested(optimizer: Optimizer, values: object) -> None:

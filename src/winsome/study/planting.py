@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from winsome import distributed, ticket_file
-from winsome.data.batches import steps_per_epoch
 from winsome.data.images import ImageData
 from winsome.data.spec import DataSpec
 from winsome.errors import WinsomeError, unknown
@@ -104,7 +103,7 @@ def planting(
     """
     if keep not in KEEPS:
         raise unknown("choice for --keep", keep, KEEPS)
-    distributed.refuse_uneven(training.batch_size)
+    training.refuse_uneven()
     ticket = _read(file)
     if "network" not in ticket.provenance:
         raise WinsomeError(
@@ -118,7 +117,7 @@ def planting(
     images = spec.load().on(device)
     distributed.agree("the data set", images.digest, "give every rank the same files, and empty its $WINSOME_CACHE")
     _refuse_other_images(file, network, images)
-    steps_per_epoch(images, training.batch_size)
+    training.epoch_steps(images)
     fresh = network.build(0)
     precision = precision_for(fresh, device, fast=fast, compiled=compiled)
     plant(ticket, fresh, keep=KEEPS[keep])  # a ticket that does not fit is refused before anything is written

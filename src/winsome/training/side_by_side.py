@@ -14,10 +14,9 @@ from torch import nn
 from torch.optim import Optimizer
 
 from winsome import distributed
-from winsome.data.batches import steps_per_epoch
 from winsome.level import Level
 from winsome.methods import Method
-from winsome.own_names import OwnNames, holding
+from winsome.own_names import holding
 from winsome.runs import checkpoint
 from winsome.runs.search_folder import read_checkpoint, write_checkpoint
 from winsome.search import Search
@@ -28,6 +27,7 @@ from winsome.training.conditions import Conditions
 from winsome.training.evaluation import evaluate, re_estimate_statistics
 from winsome.training.loop import Networks, train
 from winsome.training.settings import Training
+from winsome.training.stacked_steps import stacked_steps
 from winsome.while_training import Progress, WhileTraining, on_level, plain
 
 OnFraction = Callable[[float], None]  # of the job's training done, in [0, 1]
@@ -71,7 +71,7 @@ def search_together(
         on_level: hears of every level that is finished, or was.
         save_every: steps between checkpoints inside a level; 0 for none. Stacked levels are short and take none.
     """
-    total = sum(training_of(number).epochs for number in range(last_level + 1))
+    total = sum(training_of(number).all_epochs for number in range(last_level + 1))
     done = 0
     for number in range(last_level + 1):
         training = training_of(number)
@@ -86,7 +86,7 @@ def search_together(
         else:
             for search, level in pairs:
                 _single_level(search, level, conditions, training, on_epoch, save_every=save_every)
-        done += training.epochs
+        done += training.all_epochs
         on_fraction(done / total)
         for level in levels:
             on_level(level)
@@ -108,12 +108,13 @@ def _stacked_level(
         mask.enforced_on(together),
         holding(part, together, interpolation, mask) as (own, _),
     ):
+        optimizer = training.optimizer(together.parameters(), stacked=True)
         train(
             Networks(together, seeds, [_name(search, level) for search, level in pairs], stacked=True),
             conditions.data,
             training,
-            training.optimizer(together.parameters(), stacked=True),
-            _stacked_steps(pairs, own, training.epochs * steps_per_epoch(conditions.data, training.batch_size)),
+            optimizer,
+            stacked_steps([level for _, level in pairs], own, optimizer, total=training.steps(conditions.data)),
             precision=conditions.precision,
             on_epoch=lambda epoch, _: on_epoch(epoch),
         )
@@ -126,17 +127,6 @@ def _stacked_level(
 
 def _name(search: Search, level: Level) -> str:
     return f"search seed {search.seed}, level {level.number}"
-
-
-def _stacked_steps(pairs: Sequence[tuple[Search, Level]], own: OwnNames, total: int) -> Iterator[int]:
-    """The training steps of levels that train as one stack; every member's early network is kept on the way."""
-    first = pairs[0][1]
-    for step in range(first.first_step, total):
-        if first.number == 0 and step == first.method.rewind.step:
-            state = own.state()
-            for member, (_, level) in enumerate(pairs):
-                level.keep_early({name: value[member].clone() for name, value in state.items()})
-        yield step
 
 
 def _single_level(
@@ -152,7 +142,7 @@ def _single_level(
     network = search.model
     with level.training():
         optimizer = training.optimizer(network.parameters())
-        total = training.epochs * steps_per_epoch(conditions.data, training.batch_size)
+        total = training.steps(conditions.data)
         train(
             Networks(network, [level.own_seed], [_name(search, level)]),
             conditions.data,
@@ -252,8 +242,8 @@ def _train_from_scratch(
     distributed.agree(f"{networks.name(0)}: the signed mask", mask.digest, "all ranks must read the same ticket")
 
     def on_epoch(epoch: int, _loss: torch.Tensor) -> None:
-        on_fraction(epoch / training.epochs)
-        if epoch in curve_at and epoch < training.epochs:
+        on_fraction(epoch / training.all_epochs)
+        if epoch in curve_at and epoch < training.all_epochs:
             judged_as = network
             if plainly is not None:
                 judged_as = plainly
@@ -267,7 +257,7 @@ def _train_from_scratch(
         holding(part, network, contexts if networks.stacked else contexts[0], mask) as (own, progress),
     ):
         optimizer = training.optimizer(network.parameters(), stacked=networks.stacked)
-        total = training.epochs * steps_per_epoch(conditions.data, training.batch_size)
+        total = training.steps(conditions.data)
         steps: Iterable[int] = range(total)
         if checkpoint_file is not None:
             steps = _kept_steps(checkpoint_file, total, (network, optimizer, progress), curves[0])
@@ -275,7 +265,7 @@ def _train_from_scratch(
     judged = judge(network, conditions, members=networks.members)
     for curve, member in zip(curves, judged, strict=True):
         if curve_at:
-            curve.append((training.epochs, member["accuracy"]))
+            curve.append((training.all_epochs, member["accuracy"]))
     return [{**member, "curve": curve} for member, curve in zip(judged, curves, strict=True)]
 
 
