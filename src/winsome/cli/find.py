@@ -22,8 +22,8 @@ from winsome.cli.options import (
     NetworkOptions,
     ProbeOptions,
 )
+from winsome.cli.schedule_options import CONSTANT, ScheduleOptions
 from winsome.cli.variations import AS_IT_IS, Variations
-from winsome.data.batches import steps_per_epoch
 from winsome.errors import WinsomeError
 from winsome.level import Level
 from winsome.models.spec import NetworkSpec
@@ -33,7 +33,7 @@ from winsome.runs.search_folder import SearchFolder
 from winsome.study.conditions import conditions_of
 from winsome.study.one_search import OneSearch, open_search, run_search
 from winsome.training.conditions import Conditions
-from winsome.training.settings import SGD, Constant, Training
+from winsome.training.settings import SGD, Training
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class SearchOptions:
         rewind_step: Training step that rewinding methods go back to.
         level_epochs: Epochs per level.
         warmup_epochs: Epochs before level 0's own.
-        learning_rate: Learning rate, constant within the search.
+        learning_rate: Peak learning rate.
         weight_decay: Weight decay on all parameters.
         batch_size: Images per step.
     """
@@ -60,10 +60,18 @@ class SearchOptions:
     weight_decay: float = 5e-4
     batch_size: int = 128
 
-    def training(self, *, lr_warmup_epochs: int, sync_batch_norm: bool) -> Training:
+    def training(self, schedule: ScheduleOptions, *, lr_warmup_epochs: int, sync_batch_norm: bool) -> Training:
         """The training of a level."""
-        optimizer = SGD(self.learning_rate, 0.9, self.weight_decay)
-        return Training(self.level_epochs, self.batch_size, optimizer, Constant(), lr_warmup_epochs, sync_batch_norm)
+        return Training(
+            self.level_epochs,
+            self.batch_size,
+            SGD(self.learning_rate, 0.9, self.weight_decay),
+            schedule.of(self.level_epochs),
+            lr_warmup_epochs,
+            sync_batch_norm,
+            schedule.lr_warmup_by,
+            drop_last=schedule.drop_last,
+        )
 
 
 AS_IN_THE_PAPER = SearchOptions()
@@ -79,6 +87,7 @@ def find(
     images: Annotated[DataOptions, arg(name="")] = ALL_DATA,
     save_to: Path | None = None,
     search: Annotated[SearchOptions, arg(name="")] = AS_IN_THE_PAPER,
+    schedule: Annotated[ScheduleOptions, arg(name="")] = CONSTANT,
     parts: Annotated[PartOptions, arg(name="")] = AS_THE_METHOD_SAYS,
     prune_classifier: bool = False,
     probe: Annotated[ProbeOptions, arg(name="")] = USUAL_PROBE,
@@ -99,6 +108,7 @@ def find(
         images: What it trains on.
         save_to: Folder of the run; by default runs/DATA-NETWORK-METHOD-seed-SEED.
         search: How deep it goes, and how its levels train.
+        schedule: How the learning rate changes.
         parts: What is other than the method says.
         prune_classifier: Prune the classifier too, as arXiv:2402.19262 does.
         probe: What a score that looks at data is shown.
@@ -112,7 +122,8 @@ def find(
         raise WinsomeError(f"{method} has no step to rewind to; leave --rewind-step out, or add --rewind-norms")
     spec = images.of(data)
     loaded = spec.load() if vary.flip_signs else None
-    per_epoch = steps_per_epoch(loaded, search.batch_size) if loaded is not None else 0
+    training = search.training(schedule, lr_warmup_epochs=vary.lr_warmup_epochs, sync_batch_norm=compute.sync_batch_norm)
+    per_epoch = training.epoch_steps(loaded) if loaded is not None else 0
     one = OneSearch(
         name=choices.search_name(method),
         method=vary.of(
@@ -120,13 +131,14 @@ def find(
         ),
         data=spec,
         network=network.of(NetworkSpec("residual_mlp" if data == "digits" else "resnet20")),
-        training=search.training(lr_warmup_epochs=vary.lr_warmup_epochs, sync_batch_norm=compute.sync_batch_norm),
+        training=training,
         warmup_epochs=search.warmup_epochs,
         seed=seed,
         prune_classifier=prune_classifier,
         fast=compute.fast,
         compiled=compute.compiled,
         probe=probe.spec(),
+        warmup_ramp=schedule.warmup_ramp,
     )
     folder = save_to or Path("runs") / f"{Path(data).name}-{one.network.name}-{one.name}-seed-{seed}"
     _show(one, conditions_of(one.study, loaded), folder)

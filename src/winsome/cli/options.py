@@ -106,11 +106,13 @@ class NetworkOptions:
     network_option: Annotated[UseAppendAction[tuple[str, ...]], Unset] = ()
 
     def of(self, default: NetworkSpec) -> NetworkSpec:
-        """The network asked for; the default one with the options asked for."""
+        """The network asked for; the default one keeps the options that are not asked for otherwise."""
         from winsome.models.spec import NetworkSpec
 
         options = choices.network_options(self.network_option)
-        return replace(default, options=options) if self.network is None else NetworkSpec(self.network, options)
+        if self.network not in (None, default.name):
+            return NetworkSpec(str(self.network), options)
+        return replace(default, options=tuple(sorted({**dict(default.options), **dict(options)}.items())))
 
 
 @dataclass(frozen=True)
