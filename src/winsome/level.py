@@ -15,10 +15,8 @@ from winsome import distributed
 from winsome.divergence import LOOK_EVERY, Finite
 from winsome.errors import WinsomeError
 from winsome.methods import Method
-from winsome.optimizer_state import put, saved_state
 from winsome.own_names import OwnNames, holding
 from winsome.runs import checkpoint
-from winsome.runs.carried_optimizer import CarriedOptimizer
 from winsome.runs.search_folder import SearchFolder
 from winsome.seeding import seeded, stream_seed
 from winsome.signed_mask import SignedMask
@@ -66,7 +64,7 @@ class Level:
     _ticket: Ticket | None = field(default=None, repr=False)
     _progress: Progress = field(default_factory=dict, repr=False)
     _own: OwnNames | None = field(default=None, repr=False)
-    carried: CarriedOptimizer = field(default_factory=CarriedOptimizer, repr=False)
+    carried: checkpoint.CarriedOptimizer = field(default_factory=checkpoint.CarriedOptimizer, repr=False)
     _optimizer: Optimizer | None = field(default=None, repr=False)
 
     @property
@@ -127,8 +125,8 @@ class Level:
         for step in range(first, total):
             if self.number == 0 and step == self.method.rewind.step and not self.early:
                 distributed.share_buffers(self._model)
-                if optimizer is not None and self.carried.wanted:
-                    self.carried.keep_early(saved_state(optimizer))
+                if optimizer is not None:
+                    self.carried.keep_early(optimizer)
                 self.keep_early(self._own.state() if self._own is not None else full_state(self._model))
             if optimizer is not None and self._folder is not None and save_every and step > first and step % save_every == 0:
                 finite.look(step)  # nothing goes on from what diverged
@@ -144,8 +142,8 @@ class Level:
                 "level.steps(total, optimizer=optimizer)"
             )
         self._optimizer = optimizer
-        if optimizer is not None and (start := self.carried.at_start(self.number)) is not None:
-            put(optimizer, start)
+        if optimizer is not None:
+            self.carried.start(self.number, optimizer)
 
     def _keep_optimizer(self) -> None:
         if self.carried.wanted:
@@ -154,7 +152,7 @@ class Level:
                     f"level {self.number}: the training loop handed over no optimizer, which optimizer_state="
                     f'"{self.method.optimizer_state}" asks for: iterate over level.steps(total, optimizer=optimizer)'
                 )
-            self.carried.keep_end(self.number, saved_state(self._optimizer))
+            self.carried.keep_end(self.number, self._optimizer)
 
     def keep_early(self, state: State) -> None:
         """Keep the network that later levels rewind to."""

@@ -28,7 +28,7 @@ from winsome.norms import norm_state_names
 from winsome.prunable import prunable as default_prunable
 from winsome.prunable import refuse_unmade, refuse_wrapped
 from winsome.rewinding import Restart
-from winsome.runs.carried_optimizer import CarriedOptimizer
+from winsome.runs.checkpoint import CarriedOptimizer
 from winsome.runs.lock import only_process
 from winsome.runs.search_folder import SearchFolder
 from winsome.scores import Probe, Scores

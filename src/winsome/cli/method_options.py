@@ -22,7 +22,7 @@ class PartOptions:
     """Parts in place of the method's own. One of your own is FILE.py:NAME or PACKAGE.MODULE:NAME (docs/extending.md).
 
     Attributes:
-        score: What matters, instead of what the method says: magnitude, random, or one of your own.
+        score: What matters, instead of what the method says: magnitude, magnitude_times_gamma, random, or one of your own.
         allocate: How many weights each layer keeps: globally, uniformly, erdos_renyi_kernel, balanced, or one of your own.
         rewind: Where a level restarts: RewindTo, KeepWeights, KeepWeightsRewindNorms, KeepSigns, RewindSigns,
             ShuffleMagnitudes, ShuffleEarlyMagnitudes, RewindAndRestart, RewindWeightsKeepNorms (those that go back do so to
