@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,14 +13,17 @@ from torch.nn import functional as F
 from winsome.cli import find as command
 from winsome.cli import main
 from winsome.cli.schedule_options import ScheduleOptions
+from winsome.cli.study_options import TrainingOptions
 from winsome.data.batches import training_batches
 from winsome.data.catalogue import load
 from winsome.data.images import ImageData, subset
 from winsome.errors import WinsomeError
+from winsome.evidence.description import design_of
 from winsome.perturbation import SignFlips
 from winsome.recipes.catalogue import RECIPES
 from winsome.recipes.set_ups import paper_set_ups
 from winsome.rewinding import KeepWeights, KeepWeightsRewindNorms, RewindAndRestart
+from winsome.study import presets
 from winsome.study.one_search import OneSearch
 from winsome.training.loop import Networks, train
 from winsome.training.settings import SGD, Constant, Cosine, StepDecay, Training
@@ -66,6 +70,14 @@ def test_at_paper_scale_searches_are_those_of_code_b(recipe: str) -> None:
             assert [cold.rate(196 * epoch, 196) for epoch in range(150)] == pytest.approx(
                 [0.1 * 0.1 ** (epoch // 60) for epoch in range(150)]
             )
+
+
+def test_a_study_says_what_becomes_of_the_optimizer() -> None:
+    base = presets.digits()
+    assert TrainingOptions().over(base, sync_batch_norm=False)["searches"] == base.searches
+    kept = replace(base, **TrainingOptions(optimizer_state="kept").over(base, sync_batch_norm=False))
+    assert {search["optimizer_state"] for search in kept.record()["searches"].values()} == {"kept"}
+    assert {search["rewinding"] for search in design_of(kept)["searches"]} == {"KeepWeights(step=0), optimizer's state kept"}
 
 
 def test_signs_flip_before_the_epochs_of_code_b() -> None:

@@ -99,7 +99,8 @@ class NetworkOptions:
 
     Attributes:
         network: For example residual_mlp, small_conv, resnet20, resnet50, mobilenet_v2, mlp_mixer, or any torchvision name.
-        network_option: An option of the network, name=value; may be given several times.
+        network_option: An option of the network, name=value; may be given several times. Every network has initialisation (own,
+            fan_in, fan_out); mobilenet_v2, efficientnet_b0 and shufflenet have variant=aws (docs/networks.md).
     """
 
     network: Annotated[str | None, Unset] = None

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from torch import nn
 
+from winsome import distributed
 from winsome.errors import WinsomeError, unknown
 from winsome.models import aws_variants
 from winsome.models.aws_variants import is_aws
@@ -61,6 +62,10 @@ def efficientnet_b0(
     if is_aws(variant):
         if stochastic_depth_prob:
             raise ValueError("the variant 'aws' has no stochastic depth")
+        if distributed.world_size() > 1:
+            raise ValueError(
+                "the variant 'aws' has a convolution that is never used, which ranks cannot share: take one process"
+            )
         return aws_variants.EfficientNetB0(image_shape[0], n_classes, dropout)
     stochastic_depth_prob = 0.2 if stochastic_depth_prob is None else stochastic_depth_prob
     network: nn.Module = _torchvision_models().efficientnet_b0(
