@@ -98,9 +98,9 @@ def test_small_set_ups_are_as_they_were_measured() -> None:
     assert study.level_training("lrr", 0) == study.level_training("lrr", 1) == study.search_training
 
 
-def test_a_record_says_what_is_other_than_ever() -> None:
+def test_a_record_says_how_batches_and_warm_ups_are() -> None:
     usual = Training(3)
-    assert not {"warmup_by", "ramp_epochs", "drop_last"} & usual.record().keys()
+    assert usual.record() | {"warmup_by": "step", "ramp_epochs": 0, "drop_last": True} == usual.record()
     assert Training.from_record(usual.record()) == usual
     other = Training(3, 64, SGD(0.2), Cosine(0.1), 2, warmup_by="epoch", ramp_epochs=1, drop_last=False)
     assert Training.from_record(other.record()) == other

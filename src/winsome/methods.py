@@ -58,15 +58,14 @@ class Method:
 
     @property
     def parts(self) -> dict[str, Callable[..., object]]:
-        """Its parts by what they are for; a fresh optimizer, as every method has it that says nothing else, is left out."""
-        parts: dict[str, Callable[..., object]] = {
+        """Its parts by what they are for."""
+        return {
             "rewind": self.rewind,
             "score": self.score,
             "allocate": self.allocate,
             "while_training": self.while_training,
+            "optimizer_state": OPTIMIZER_STATES[self.optimizer_state],
         }
-        state = OPTIMIZER_STATES[self.optimizer_state]
-        return parts if self.optimizer_state == "fresh" else {**parts, "optimizer_state": state}
 
     @property
     def cited(self) -> tuple[str, ...]:

@@ -63,9 +63,7 @@ def efficientnet_b0(
         if stochastic_depth_prob:
             raise ValueError("the variant 'aws' has no stochastic depth")
         if distributed.world_size() > 1:
-            raise ValueError(
-                "the variant 'aws' has a convolution that is never used, which ranks cannot share: take one process"
-            )
+            raise ValueError("the variant 'aws' has a convolution that is never used, which ranks cannot share; take one")
         return aws_variants.EfficientNetB0(image_shape[0], n_classes, dropout)
     stochastic_depth_prob = 0.2 if stochastic_depth_prob is None else stochastic_depth_prob
     network: nn.Module = _torchvision_models().efficientnet_b0(

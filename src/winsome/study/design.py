@@ -176,8 +176,8 @@ class Study:
 
     def search_record(self, training: Training) -> dict[str, Any]:
         """How levels train, as JSON values, with the warm-up before level 0."""
-        ramp = {"warmup_ramp": True} if self.warmup_ramp else {}
-        return training.record() | {"warmup_epochs_before_level_0": self.warmup_epochs} | ramp
+        before = {"warmup_epochs_before_level_0": self.warmup_epochs, "warmup_ramp": self.warmup_ramp}
+        return training.record() | before
 
     def needed_searches(self) -> dict[str, SearchSpec]:
         """The searches that the study's arms need, and those whose masks these borrow."""

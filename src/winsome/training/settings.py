@@ -181,10 +181,9 @@ class Training:
         return peak * (step + 1) / (epochs * steps_per_epoch)
 
     def record(self) -> dict[str, Any]:
-        """The settings as JSON values; some that are as ever are left out, so that folders from before are known again."""
+        """The settings as JSON values."""
         kinds = {"optimizer": type(self.optimizer).__name__, "schedule": type(self.schedule).__name__}
-        usual = {field.name: field.default for field in fields(self) if field.name in _LEFT_OUT}
-        values = {key: value for key, value in asdict(self).items() if key not in usual or value != usual[key]}
+        values = asdict(self)
         return values | {key: {"kind": kind, **values[key]} for key, kind in kinds.items()}
 
     @classmethod
@@ -196,8 +195,7 @@ class Training:
         """
         kinds: dict[str, Mapping[str, type]] = {"optimizer": OPTIMIZERS, "schedule": SCHEDULES}
         try:
-            names = [field.name for field in fields(cls) if field.name in record or field.name not in _LEFT_OUT]
-            own = {name: record[name] for name in names}
+            own = {field.name: record[field.name] for field in fields(cls)}
             for key, known in kinds.items():
                 values = dict(own[key])
                 kind = known[values.pop("kind")]
@@ -208,6 +206,5 @@ class Training:
             raise WinsomeError(f"this is no record of a training ({error!r}): {dict(record)}") from error
 
 
-_LEFT_OUT = frozenset({"warmup_by", "ramp_epochs", "drop_last"})  # of a record, where they are as ever
 OPTIMIZERS: dict[str, type] = {kind.__name__: kind for kind in (SGD, Adam)}
 SCHEDULES: dict[str, type] = {kind.__name__: kind for kind in (Constant, StepDecay, Cosine)}
