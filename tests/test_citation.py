@@ -13,8 +13,9 @@ from winsome.allocation import ALLOCATIONS
 from winsome.citation import CITATIONS, bibtex
 from winsome.data.catalogue import DATA_SETS
 from winsome.errors import WinsomeError
-from winsome.mask_swap import BORROWS, LayerCountsOf, MasksOf
+from winsome.mask_swap import BORROWS, LayerCountsOf, MasksOf, SignsOf
 from winsome.methods import METHODS, WHILE_TRAINING
+from winsome.optimizer_state import OPTIMIZER_STATES
 from winsome.rewinding import REWINDS
 from winsome.scores import SCORES
 
@@ -83,7 +84,7 @@ def test_every_entry_is_cited_by_some_part_method_or_data_set_and_every_key_is_k
         *REWINDS.values(),
         *WHILE_TRAINING.values(),
     ]
-    parts += [*BORROWS.values(), MasksOf, LayerCountsOf]
+    parts += [*BORROWS.values(), MasksOf, LayerCountsOf, SignsOf, *OPTIMIZER_STATES.values()]
     used = {key for part in parts for key in about(part).citations}
     used |= {key for data_set in DATA_SETS.values() for key in data_set.citations}
     assert used == set(CITATIONS)

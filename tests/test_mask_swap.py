@@ -13,7 +13,16 @@ from torch import Tensor, nn
 
 import winsome
 from winsome import Level, Method, SignedMask, WinsomeError
-from winsome.mask_swap import BORROWS, permuted, permuted_masks, random_masks_of_the_same_counts, same_masks
+from winsome.mask_swap import (
+    BORROWS,
+    Borrow,
+    permuted,
+    permuted_masks,
+    random_masks_of_the_same_counts,
+    same_masks,
+    same_masks_and_signs,
+    same_signs,
+)
 
 
 def network(seed: int = 0) -> nn.Module:
@@ -67,6 +76,45 @@ def test_imp_in_borrowed_masks_still_starts_every_level_from_initialisation() ->
         for name, value in start.items():
             expected = initial[name] * mask.kept(name) if name in mask else initial[name]
             assert torch.equal(value, expected)
+
+
+@pytest.mark.parametrize("borrow", [same_signs, same_masks_and_signs])
+def test_a_search_restarts_with_the_other_runs_signs(borrow: Borrow) -> None:
+    """IMP: the magnitudes of its own initialisation, the signs that the other had learned; its own where the other pruned."""
+    masks = fixed_masks()
+    starts: list[dict[str, Tensor]] = []
+
+    def look(model: nn.Module, level: Level) -> None:
+        starts.append({name: value.detach().clone() for name, value in model.named_parameters()})
+        train(model, level)
+
+    levels = list(winsome.find_tickets(network(), borrow(winsome.imp(3, 0.4), masks, 0), look))
+    initial = {name: value.detach() for name, value in network().named_parameters()}
+    assert torch.equal(starts[0]["0.weight"], initial["0.weight"]), "level 0 starts as it is"
+    turned = 0
+    for level, start, mask in list(zip(levels, starts, masks, strict=True))[1:]:
+        for name in level.mask:
+            sign = torch.where(mask[name] == 0, initial[name].sign(), mask[name].float())
+            assert torch.equal(start[name], initial[name].abs() * sign * level.mask.kept(name))
+            turned += int((start[name] * initial[name] < 0).sum())
+        assert same(kept(level.ticket.mask), kept(mask)) == (borrow is same_masks_and_signs)
+        assert torch.equal(start["4.bias"], initial["4.bias"])
+    assert turned
+
+
+def test_signs_may_be_borrowed_onto_trained_magnitudes() -> None:
+    masks = fixed_masks()
+    trained: list[Tensor] = []
+    starts: list[Tensor] = []
+
+    def look(model: nn.Module, level: Level) -> None:
+        starts.append(model.get_parameter("0.weight").detach().clone())
+        train(model, level)
+        trained.append(model.get_parameter("0.weight").detach().clone())
+
+    list(winsome.find_tickets(network(), same_masks_and_signs(winsome.learning_rate_rewinding(3, 0.4), masks), look))
+    for start, before, mask in zip(starts[1:], trained, masks[1:], strict=False):
+        assert torch.equal(start, before.abs() * mask["0.weight"])
 
 
 @settings(max_examples=20, deadline=None)
@@ -126,5 +174,5 @@ def test_a_folder_knows_which_masks_a_search_borrowed(name: str, tmp_path: Path)
     others = [level.ticket.mask for level in levels_of(winsome.imp(3, 0.4), model_seed=4)]
     for borrowed in (masks, masks):  # the same masks again: the folder is taken up
         list(winsome.find_tickets(network(), BORROWS[name](winsome.imp(3, 0.4), borrowed, 1), train, save_to=tmp_path))
-    with pytest.raises(WinsomeError, match="allocate was"):
+    with pytest.raises(WinsomeError, match=r"(allocate|rewind) was"):
         list(winsome.find_tickets(network(), BORROWS[name](winsome.imp(3, 0.4), others, 1), train, save_to=tmp_path))

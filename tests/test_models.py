@@ -82,7 +82,7 @@ def test_any_torchvision_name() -> None:
     [
         ("resnet21", COLOUR, {}, "unknown network 'resnet21'; did you mean .*resnet"),
         ("residual_mlp", DIGITS, {"widht": 3}, "'residual_mlp' has no option 'widht'; it has width, blocks"),
-        ("resnet18", COLOUR, {"width": 3}, "'resnet18' has no option 'width'; it has none"),
+        ("resnet18", COLOUR, {"width": 3}, "'resnet18' has no option 'width'; it has initialisation"),
         ("residual_mlp", DIGITS, {"width": "wide"}, "'residual_mlp' does not take these options"),
         ("residual_mlp", DIGITS, {"width": -1}, "'residual_mlp' does not take these options"),
         ("squeezenet1_0", COLOUR, {"depth": 3}, "squeezenet1_0 does not take these options"),

@@ -86,11 +86,89 @@ def test_torchvision_networks_are_torchvisions_on_large_images(name: str) -> Non
 
 
 def test_mixer_has_the_counts_of_its_paper() -> None:
-    assert parameters(built("mlp_mixer", LARGE, 1000, depth=8)) == 18_528_264  # Mixer-S/16, table 1 of arXiv:2105.01601: 18 M
-    tokens, dim, token_width, channel_width = 14 * 14, 512, 256, 2048
+    small = built("mlp_mixer", LARGE, 1000, depth=8, token_width=256, channel_width=2048)
+    assert parameters(small) == 18_528_264  # Mixer-S/16, table 1 of arXiv:2105.01601: 18 M
+    tokens, dim, token_width, channel_width = 14 * 14, 512, 784, 256
     block = 2 * tokens * token_width + tokens + token_width + 2 * dim * channel_width + dim + channel_width + 4 * dim
     rest = 16 * 16 * 3 * dim + dim + 2 * dim + dim * 1000 + 1000
-    assert parameters(built("mlp_mixer", LARGE, 1000)) == 12 * block + rest
+    network = built("mlp_mixer", LARGE, 1000)
+    assert parameters(network) == 12 * block + rest == 7_786_968  # as in the code of arXiv:2504.05357
+    assert sum(network.get_parameter(name).numel() for name in winsome.prunable(network)) == 7_226_880
+
+
+@pytest.mark.parametrize(
+    ("name", "count", "side", "names"),
+    [
+        ("mobilenet_v2", 2_412_212, 4, ("conv1.weight", "layers.1.shortcut.0.weight", "layers.16.bn3.bias", "linear.bias")),
+        ("efficientnet_b0", 3_628_576, 2, ("bn1.weight", "layers.0.conv1.weight", "layers.15.se.se2.bias", "linear.weight")),
+        (
+            "shufflenet",
+            1_012_108,
+            4,
+            ("conv1.conv.bias", "stage2.0.bottlneck.0.pointwise.0.weight", "stage4.3.depthwise.depthwise.1.bias", "fc.weight"),
+        ),
+    ],
+)
+def test_the_variant_of_paper_a_has_its_codes_shapes_and_names(
+    name: str, count: int, side: int, names: tuple[str, ...]
+) -> None:
+    """Counts of that code's networks on CIFAR-100; names that its checkpoints have."""
+    network = built(name, SMALL, 100, variant="aws")
+    assert parameters(network) == count
+    assert set(names) <= set(network.state_dict())
+    sides: list[int] = []
+    last = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)][-1]
+    last.register_forward_hook(lambda _layer, _inputs, output: sides.append(output.shape[-1]))
+    assert network(torch.zeros(2, *SMALL)).shape == (2, 100)
+    assert sides == [side]
+    layers = {n: m for n, m in network.named_modules() if isinstance(m, nn.Conv2d | nn.Linear)}
+    (classifier,) = (n for n, m in layers.items() if isinstance(m, nn.Linear))
+    assert set(winsome.prunable(network)) == {f"{n}.weight" for n in layers if n != classifier}
+    biases = [m.bias for m in layers.values() if m.bias is not None]
+    assert all(bool((bias != 0).all()) for bias in biases), "as torch draws them"
+
+
+def test_the_variant_of_paper_a_drops_out_before_the_classifier_only() -> None:
+    """Its code names a stochastic depth that no block gets, and a dropout of .2, which is an option here."""
+    images = torch.randn(4, *SMALL, generator=torch.Generator().manual_seed(0))
+    certain = built("efficientnet_b0", variant="aws", dropout=0.0)
+    assert torch.equal(certain(images), certain(images))
+    dropping = built("efficientnet_b0", variant="aws")
+    features: list[Tensor] = []
+    dropping.get_submodule("linear").register_forward_hook(lambda _layer, inputs, _output: features.append(inputs[0]))
+    dropping(images)
+    assert float((features[0] == 0).float().mean()) == pytest.approx(0.2, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "said"),
+    [
+        ("mobilenet_v2", {"variant": "paper"}, "variant is one of own, aws, got 'paper'"),
+        ("mobilenet_v2", {"variant": "aws", "dropout": 0.2}, "has no dropout"),
+        ("efficientnet_b0", {"variant": "aws", "stochastic_depth_prob": 0.2}, "has no stochastic depth"),
+        ("shufflenet", {"variant": "aws", "groups": 1}, "has 3 groups, got 1"),
+        ("resnet18", {"initialisation": "fan"}, "unknown initialisation 'fan'; did you mean fan_in"),
+        ("resnet18", {"variant": "aws"}, "has no option 'variant'; it has initialisation"),
+    ],
+)
+def test_options_that_a_network_does_not_take(name: str, options: dict[str, Any], said: str) -> None:
+    with pytest.raises(WinsomeError, match=said):
+        built(name, **options)
+
+
+def test_initialisation_is_an_option() -> None:
+    """ResNets: fan-in as paper B has them; torchvision's fan-out, torch's stem and classifier, as paper A has them."""
+
+    def spread(name: str, **options: Any) -> float:
+        return float(built("resnet18", **options).get_parameter(name).detach().std())
+
+    down, stem, classifier = "layer4.0.downsample.0.weight", "conv1.weight", "fc.weight"  # 512 x 256, 64 x 3 x 3 x 3, 10 x 512
+    for options, fan in (({}, 256), ({"initialisation": "fan_in"}, 256), ({"initialisation": "own"}, 512)):
+        assert spread(down, **options) == pytest.approx((2 / fan) ** 0.5, rel=0.02)
+    assert spread(classifier, initialisation="fan_out") == pytest.approx((2 / 10) ** 0.5, rel=0.05)
+    own = built("resnet18", initialisation="own")
+    assert float(own.get_parameter(stem).detach().abs().max()) <= 27**-0.5
+    assert float(own.get_parameter(classifier).detach().abs().max()) <= 512**-0.5
 
 
 @pytest.mark.parametrize("name", ["shufflenet", "mobilenet_v2", "efficientnet_b0"])
@@ -111,7 +189,7 @@ def test_the_stem_follows_the_image_size(name: str, side: int) -> None:
 )
 def test_patches_of_the_mixer(patch: int | None, side: int, tokens: int) -> None:
     network = built("mlp_mixer", (1, side, side), **QUIET["mlp_mixer"], patch=patch)
-    assert network.get_parameter("blocks.0.conv1.weight").shape == (8, tokens, 1)
+    assert network.get_parameter("blocks.0.conv1.weight").shape == (4 * tokens, tokens, 1)
     assert network(torch.zeros(2, 1, side, side)).shape == (2, 10)
 
 

@@ -25,7 +25,7 @@ from winsome.recipes.recipe import Evidence, Recipe
 from winsome.recipes.run import run_recipe
 from winsome.recipes.set_ups import set_ups
 from winsome.recipes.step_time import StepTime, step_time
-from winsome.rewinding import RewindTo
+from winsome.rewinding import RewindAndRestart
 from winsome.study.arms import CLAIMS, FoundNetwork, kind_of
 from winsome.study.design import SearchSpec, Study
 from winsome.study.jobs import ArmJob, Job, SearchJob
@@ -193,11 +193,11 @@ def test_the_papers_set_ups_are_the_papers() -> None:
         training = set_up.training
         assert (training.epochs, training.batch_size, training.warmup_epochs) == (150, 256, 10)
         assert (training.optimizer.learning_rate, training.optimizer.weight_decay) == (0.1, decay)
-        rates = [training.rate(step, 195) for step in (195 * 10 - 1, 195 * 60 - 1, 195 * 60, 195 * 120 - 1, 195 * 120)]
+        rates = [training.rate(step, 196) for step in (196 * 10 - 1, 196 * 70 - 1, 196 * 70, 196 * 130 - 1, 196 * 130)]
         assert rates == pytest.approx([0.1, 0.1, 0.01, 0.01, 0.001])
-        assert set_up.warmup_steps == 1950
+        assert set_up.warmup_steps == 1960
     plans = RECIPES["lrr_mask_swap"]("paper").studies["resnet20-cifar10"].search_specs
-    assert plans["imp"].method.rewind == RewindTo(1950)
+    assert plans["imp"].method.rewind == RewindAndRestart(1960)
     assert plans["imp"].method.densities == pytest.approx([0.8**k for k in range(16)])
 
 

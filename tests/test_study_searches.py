@@ -112,7 +112,7 @@ def test_a_search_may_train_as_only_it_does(tmp_path: Path) -> None:
     assert study.level_training("lrr", 1) == study.search_training
     run(study, tmp_path, workers=1)
     config = read_json(tmp_path / "searches" / "warm" / "seed-00" / "config.json")
-    assert config["training"] == {**own.record(), "warmup_epochs_before_level_0": 1}
+    assert config["training"] == {**own.record(), "warmup_epochs_before_level_0": 1, "warmup_ramp": False}
     assert not equal(StudyFolder(tmp_path).found("lrr", 0, 1).state, StudyFolder(tmp_path).found("warm", 0, 1).state)
 
 

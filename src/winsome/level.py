@@ -45,6 +45,7 @@ class Level:
         seconds: how long training took; 0 while it trains.
         finished: whether the level is trained, and so has a ticket.
         early: the network that later levels rewind to, once training has reached it.
+        carried: what of the optimizer's state goes from level to level.
 
     Example:
         >>> import torch, winsome
@@ -76,6 +77,8 @@ class Level:
     _ticket: Ticket | None = field(default=None, repr=False)
     _progress: Progress = field(default_factory=dict, repr=False)
     _own: OwnNames | None = field(default=None, repr=False)
+    carried: checkpoint.CarriedOptimizer = field(default_factory=checkpoint.CarriedOptimizer, repr=False)
+    _optimizer: Optimizer | None = field(default=None, repr=False)
 
     @property
     def seed(self) -> int:
@@ -108,7 +111,8 @@ class Level:
 
         Hand over the optimizer and the level goes on inside itself after a kill: its state, the network's and the random
         streams' are kept every `save_every` steps. Without it, a killed level starts over. A learning-rate schedule must
-        follow from `step`: a scheduler object's own count is not kept.
+        follow from `step`: a scheduler object's own count is not kept. A method that keeps or rewinds the optimizer's state
+        puts it into this optimizer before the first step, and needs it for that.
 
         Args:
             total: steps of a full level; a method that rewinds to step k starts at k.
@@ -116,7 +120,7 @@ class Level:
             save_every: steps between two checkpoints; 0 for none.
 
         Raises:
-            WinsomeError: no step is left to train.
+            WinsomeError: no step is left to train, or the method's optimizer is not handed over.
             Diverged: a parameter became NaN or infinite.
         """
         if total <= self.first_step:
@@ -125,6 +129,7 @@ class Level:
             lacking = "optimizer=..." if optimizer is None else "find_tickets(..., save_to=...)"
             log.warning("save_every=%d keeps nothing without %s", save_every, lacking)
         first, extra = self.first_step, self._progress
+        self._start_optimizer(optimizer)
         if optimizer is not None and self._folder is not None:
             first = checkpoint.restore(self._folder.read_checkpoint(self.number), self._model, optimizer, extra, default=first)
             if first > self.first_step:
@@ -133,6 +138,8 @@ class Level:
         for step in range(first, total):
             if self.number == 0 and step == self.method.rewind.step and not self.early:
                 distributed.share_buffers(self._model)
+                if optimizer is not None:
+                    self.carried.keep_early(optimizer)
                 self.keep_early(self._own.state() if self._own is not None else full_state(self._model))
             if optimizer is not None and self._folder is not None and save_every and step > first and step % save_every == 0:
                 finite.look(step)  # nothing goes on from what diverged
@@ -140,6 +147,25 @@ class Level:
             yield step
             if (step + 1) % LOOK_EVERY == 0 or step + 1 == total:
                 finite.look(step + 1)
+
+    def _start_optimizer(self, optimizer: Optimizer | None) -> None:
+        if optimizer is None and self.carried.wanted:
+            raise WinsomeError(
+                f'a method with optimizer_state="{self.method.optimizer_state}" takes the optimizer of every level: '
+                "level.steps(total, optimizer=optimizer)"
+            )
+        self._optimizer = optimizer
+        if optimizer is not None:
+            self.carried.start(self.number, optimizer)
+
+    def _keep_optimizer(self) -> None:
+        if self.carried.wanted:
+            if self._optimizer is None:
+                raise WinsomeError(
+                    f"level {self.number}: the training loop handed over no optimizer, which optimizer_state="
+                    f'"{self.method.optimizer_state}" asks for: iterate over level.steps(total, optimizer=optimizer)'
+                )
+            self.carried.keep_end(self.number, self._optimizer)
 
     def keep_early(self, state: State) -> None:
         """Keep the network that later levels rewind to."""
@@ -157,3 +183,4 @@ class Level:
             part, seed = on_level(self.method.while_training, self.number), stream_seed(self.own_seed, "interpolation")
             self._own, self._progress = stack.enter_context(holding(part, self._model, seed, self.mask))
             yield
+            self._keep_optimizer()

@@ -1,4 +1,4 @@
-"""Searches inside the masks of another run: mask swap, permuted masks, random masks of the same layer densities."""
+"""Searches with the masks or the signs of another run: mask swap, permuted and random masks, borrowed signs."""
 
 from __future__ import annotations
 
@@ -12,10 +12,13 @@ from torch import Tensor
 from winsome.about import described
 from winsome.allocation import Kept, keep_in_layers
 from winsome.errors import WinsomeError
+from winsome.identity import name_of
 from winsome.methods import Method
+from winsome.rewinding import Restart, Rewind
 from winsome.scores import Scores, random
 from winsome.seeding import generator
 from winsome.signed_mask import SignedMask
+from winsome.state import State
 
 Borrow = Callable[[Method, Sequence[SignedMask], int], Method]  # of a method, another run's masks, and a seed
 
@@ -56,6 +59,48 @@ class LayerCountsOf:
 
     def __repr__(self) -> str:
         return f"LayerCountsOf({_in_short(self.masks)})"
+
+
+@described("another run's signs", "Prunable weights restart with the signs of another run.", citations=("gadhikar2024masks",))
+@dataclass(frozen=True, eq=False, repr=False)
+class SignsOf:
+    """A rewind: what another one gives, with the signs that another run had learned at this density (arXiv:2402.19262's code).
+
+    `SignsOf(masks, RewindTo(0))` is IMP that starts every level with the other run's signs. A weight that the other run has not
+    kept has the sign that the rewind gives it.
+
+    Attributes:
+        masks: signed masks of the other run, one for each level.
+        rewind: where magnitudes and everything else come from.
+    """
+
+    masks: tuple[SignedMask, ...]
+    rewind: Rewind
+
+    @property
+    def step(self) -> int:
+        """The rewind's own."""
+        return self.rewind.step
+
+    @property
+    def parts(self) -> tuple[Rewind, ...]:
+        """What it is made of."""
+        return (self.rewind,)
+
+    def __call__(self, early: State, trained: State, restart: Restart) -> tuple[State, int]:
+        """The rewind's state with the other run's signs on prunable weights."""
+        state, step = self.rewind(early, trained, restart)
+        kept = {name: keep.to(torch.float32) for name, keep in restart.kept.items()}
+        total = sum(keep.numel() for keep in kept.values())
+        mask = _mask_at(self.masks, kept, sum(float(keep.sum()) for keep in kept.values()) / total)
+        signed = {}
+        for name in kept:
+            sign = mask[name].to(state[name].dtype)
+            signed[name] = torch.where(sign == 0, state[name], state[name].abs() * sign)
+        return {**state, **signed}, step
+
+    def __repr__(self) -> str:
+        return f"SignsOf({_in_short(self.masks)}, {name_of(self.rewind)})"
 
 
 def _mask_at(masks: Sequence[SignedMask], scores: Scores, density: float) -> SignedMask:
@@ -117,6 +162,31 @@ def random_masks_of_the_same_counts(method: Method, masks: Sequence[SignedMask],
     return replace(method, score=random, allocate=LayerCountsOf(tuple(masks)))
 
 
+@described(
+    "another run's signs",
+    "Every level restarts with the signs that another search had learned at its density; masks are its own.",
+    citations=("gadhikar2024masks",),
+    short="signs",
+)
+def same_signs(method: Method, masks: Sequence[SignedMask], _seed: int = 0) -> Method:
+    """The method, whose levels restart with another run's signs (arXiv:2402.19262's code).
+
+    "IMP with LRR's signs" is `same_signs(imp(15), masks_of_lrr)`.
+    """
+    return replace(method, rewind=SignsOf(tuple(masks), method.rewind))
+
+
+@described(
+    "another run's masks and signs",
+    "The search runs in another search's masks, and every level restarts with its signs.",
+    citations=("gadhikar2024masks",),
+    short="masks-and-signs",
+)
+def same_masks_and_signs(method: Method, masks: Sequence[SignedMask], _seed: int = 0) -> Method:
+    """Mask swap with the other run's signs, too: magnitudes, normalisation and what is not pruned are the method's own."""
+    return same_signs(same_masks(method, masks), masks)
+
+
 def permuted(masks: Sequence[SignedMask], seed: int) -> tuple[SignedMask, ...]:
     """The masks with the entries of every layer in random places: the same places at every level."""
     orders = {
@@ -129,4 +199,6 @@ def permuted(masks: Sequence[SignedMask], seed: int) -> tuple[SignedMask, ...]:
     )
 
 
-BORROWS: dict[str, Borrow] = {f.__name__: f for f in (same_masks, permuted_masks, random_masks_of_the_same_counts)}
+BORROWS: dict[str, Borrow] = {
+    f.__name__: f for f in (same_masks, permuted_masks, random_masks_of_the_same_counts, same_signs, same_masks_and_signs)
+}

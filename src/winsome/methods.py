@@ -11,11 +11,12 @@ from typing import Any, ParamSpec
 from winsome.about import Need, about, described, taken_by
 from winsome.allocation import Allocate, globally
 from winsome.densities import check_densities, geometric
-from winsome.errors import WinsomeError
+from winsome.errors import WinsomeError, unknown
 from winsome.identity import identity, name_of
 from winsome.norms import frozen_norms, interpolated_norms
+from winsome.optimizer_state import OPTIMIZER_STATES, OptimizerState
 from winsome.perturbation import SignFlips, fixed_signs
-from winsome.rewinding import KeepWeights, KeepWeightsRewindNorms, Rewind, RewindTo
+from winsome.rewinding import KeepWeights, KeepWeightsRewindNorms, Rewind, RewindAndRestart, RewindTo
 from winsome.scores import Score, magnitude
 from winsome.while_training import WhileTraining, plain
 
@@ -32,6 +33,8 @@ class Method:
         score: what matters; the weights of highest score are kept.
         allocate: how many weights each layer keeps, and which.
         while_training: a context around every level's training (`OnLevels` for some levels only).
+        optimizer_state: what becomes of the optimizer's state, such as momentum, where a level starts: "fresh" (as it is handed
+            over), "kept" from the last level, or "rewound" to the step that the method rewinds to.
         citations: of the papers that the method itself comes from; see `cited` for all of them.
         label: as the papers write it, for figures and tables; not part of what identifies it. One that you vary with
             `dataclasses.replace` keeps it until you give it another.
@@ -49,12 +52,15 @@ class Method:
     score: Score = magnitude
     allocate: Allocate = globally
     while_training: WhileTraining = plain
+    optimizer_state: OptimizerState = "fresh"
     citations: tuple[str, ...] = ()
     label: str = field(default="", compare=False)
     sentence: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "densities", check_densities(self.densities))
+        if self.optimizer_state not in OPTIMIZER_STATES:
+            raise unknown("optimizer_state", str(self.optimizer_state), OPTIMIZER_STATES)
 
     @property
     def parts(self) -> dict[str, Callable[..., object]]:
@@ -64,6 +70,7 @@ class Method:
             "score": self.score,
             "allocate": self.allocate,
             "while_training": self.while_training,
+            "optimizer_state": OPTIMIZER_STATES[self.optimizer_state],
         }
 
     @property
@@ -237,7 +244,7 @@ def rewind_norms(method: Method, *, step: int = 0) -> Method:
     Raises:
         WinsomeError: the method restarts in a way of its own, which has to say itself what happens to normalisation.
     """
-    if isinstance(method.rewind, RewindTo):
+    if isinstance(method.rewind, RewindTo | RewindAndRestart):
         return method
     if not isinstance(method.rewind, KeepWeights):
         raise WinsomeError(f"{method.rewind} does not keep the weights: write a rewind that also rewinds normalisation")

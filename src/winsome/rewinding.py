@@ -83,6 +83,30 @@ class RewindTo:
         return dict(early), self.step
 
 
+@described(
+    "rewinding, schedule anew",
+    "All weights go back to their values before an early training step; the learning-rate schedule starts anew.",
+    citations=("frankle2019lottery", "gadhikar2024masks"),
+    example={"step": 2},
+)
+@dataclass(frozen=True)
+class RewindAndRestart:
+    """Everything goes back to its value before training step `step`; every level has the whole schedule (arXiv:2402.19262).
+
+    The IMP of that paper's code: it goes back to the end of a warm-up before level 0, and warms up again at every level.
+    """
+
+    step: int = 0
+
+    def __post_init__(self) -> None:
+        _check_step(self.step)
+
+    def __call__(self, early: State, trained: State, restart: Restart) -> tuple[State, int]:
+        """Everything as in the early state, from step 0 on."""
+        del trained, restart
+        return dict(early), 0
+
+
 @described("LRR", "Weights stay as trained, the learning-rate schedule restarts.", citations=("renda2020comparing",))
 @dataclass(frozen=True)
 class KeepWeights:
@@ -126,6 +150,26 @@ class KeepWeightsRewindNorms:
     def __call__(self, early: State, trained: State, restart: Restart) -> tuple[State, int]:
         """The trained state with the early normalisation."""
         return {name: early[name] if name in restart.norm_names else value for name, value in trained.items()}, 0
+
+
+@described(
+    "weights rewound, norms kept",
+    "All weights go back to an early step, normalisation stays as trained; the schedule starts anew.",
+    citations=("gadhikar2024masks",),
+    example={"step": 2},
+)
+@dataclass(frozen=True)
+class RewindWeightsKeepNorms:
+    """Weights go back to `step`; normalisation parameters and running statistics stay as trained (arXiv:2402.19262's code)."""
+
+    step: int = 0
+
+    def __post_init__(self) -> None:
+        _check_step(self.step)
+
+    def __call__(self, early: State, trained: State, restart: Restart) -> tuple[State, int]:
+        """The early state with the trained normalisation."""
+        return {name: trained[name] if name in restart.norm_names else value for name, value in early.items()}, 0
 
 
 @described(
@@ -195,11 +239,50 @@ class ShuffleMagnitudes:
         return state, 0
 
 
+@described(
+    "trained signs, shuffled early magnitudes",
+    "Early magnitudes change places within their layer, prunable weights keep their trained signs, everything else goes back.",
+    citations=("gadhikar2024masks", "frankle2020early"),
+    example={"step": 2},
+)
+@dataclass(frozen=True)
+class ShuffleEarlyMagnitudes:
+    """Magnitudes of `step`, shuffled within each layer, under the trained signs (arXiv:2402.19262's code).
+
+    All magnitudes of a layer are shuffled, those of pruned weights too, so that kept weights get a random choice of them.
+    Everything else goes back to `step`; the schedule starts anew.
+    """
+
+    step: int = 0
+
+    def __post_init__(self) -> None:
+        _check_step(self.step)
+
+    def __call__(self, early: State, trained: State, restart: Restart) -> tuple[State, int]:
+        """shuffled |early| * sign(trained) on prunable weights, early elsewhere."""
+        state = dict(early)
+        for name in restart.kept:
+            order = torch.randperm(early[name].numel(), generator=restart.random, device=restart.random.device)
+            state[name] = _signed(early[name].flatten()[order].view(early[name].shape), trained[name])
+        return state, 0
+
+
 def _signed(magnitudes: Tensor, signs: Tensor) -> Tensor:
     magnitudes = magnitudes.abs()
     return torch.where(signs < 0, -magnitudes, magnitudes)
 
 
 REWINDS: dict[str, type[Rewind]] = {
-    kind.__name__: kind for kind in (RewindTo, KeepWeights, KeepWeightsRewindNorms, KeepSigns, RewindSigns, ShuffleMagnitudes)
+    kind.__name__: kind
+    for kind in (
+        RewindTo,
+        RewindAndRestart,
+        KeepWeights,
+        KeepWeightsRewindNorms,
+        RewindWeightsKeepNorms,
+        KeepSigns,
+        RewindSigns,
+        ShuffleMagnitudes,
+        ShuffleEarlyMagnitudes,
+    )
 }

@@ -18,12 +18,12 @@ from winsome.divergence import not_finite, refuse_diverged
 from winsome.files import as_json
 from winsome.level import Level, Metrics
 from winsome.methods import Method
+from winsome.runs.checkpoint import CarriedOptimizer
 from winsome.runs.search_folder import SearchFolder
 from winsome.scores import Probe
-from winsome.searchable import looks_at_probe, searched_weights
+from winsome.searchable import looks_at_probe, origin, searched_weights
 from winsome.state import State, first_difference, full_state, load_state, state_digest
 from winsome.ticket import ticket_of
-from winsome.version import versions
 
 log = logging.getLogger("winsome")
 
@@ -59,6 +59,7 @@ class Search:
         self._folder = None
         if save_to is not None:
             self._folder = SearchFolder.take(Path(save_to).expanduser(), {**self.provenance, "weights": shapes})
+        self._carried = CarriedOptimizer(method.optimizer_state, rewind_step=method.rewind.step, folder=self._folder)
         self._initial = self._first_network()
         # A mask of -inf, say, that is a parameter: nothing that diverged.
         self._odd = not_finite(dict(model.named_parameters()))
@@ -105,7 +106,7 @@ class Search:
         load_state(self.model, start.state)
         distributed.agree(f"level {number}: the signed mask", start.mask.digest, _SAME_WEIGHTS)
         level = Level(number, density, start.mask, start.first_step, start.seed, self.method, self.model, self._folder)
-        level.early, self._start = self._early, start.state
+        level.early, level.carried, self._start = self._early, self._carried, start.state
         return level
 
     def _start_of(self, number: int) -> Start:
@@ -121,8 +122,7 @@ class Search:
         if not first_difference(self.model, self._start, self._kept):
             log.warning("level %d: the training loop changed no parameter", level.number)
         metrics = distributed.from_main(lambda: as_json(metrics))
-        provenance = {**self.provenance, "level": level.number, "density": level.density, "metrics": metrics}
-        provenance |= {"versions": versions(), "parent": self._parent}
+        provenance = {**self.provenance, **origin(level.number, level.density, metrics, parent=self._parent)}
         ticket = ticket_of(self.model, self.names, self._kept, **provenance)
         self._early = self._early or level.early
         for name in ticket.mask.empty_layers():
@@ -130,6 +130,7 @@ class Search:
         if self._folder is not None:
             record: dict[str, Any] = {"number": level.number, "density": level.density, "first_step": level.first_step}
             self._folder.write_level(level.number, state, ticket, {**record, "metrics": metrics, "seconds": seconds})
+            self._carried.finished(level.number)
         level.finish(ticket, state, metrics, seconds)
         self._parent = ticket.mask.digest()
         return level

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import nn
@@ -15,6 +16,7 @@ from winsome.methods import Method
 from winsome.prunable import prunable as default_prunable
 from winsome.prunable import refuse_unmade, refuse_wrapped
 from winsome.scores import Probe
+from winsome.version import versions
 
 
 def searched_weights(
@@ -47,6 +49,18 @@ def searched_weights(
         if not bool(torch.isfinite(parameters[name]).all()):
             raise WinsomeError(f"the parameter {name!r} of the model holds NaN or infinite values")
     return {name: parameters[name] for name in names}
+
+
+def origin(level: int, density: float, metrics: Mapping[str, Any], *, parent: str | None) -> dict[str, Any]:
+    """What a ticket says of the level that it is from, beside what it says of the search.
+
+    Args:
+        level: its number.
+        density: fraction kept.
+        metrics: of the trained network.
+        parent: digest of the signed mask of the level before; None for the first.
+    """
+    return {"level": level, "density": density, "metrics": metrics, "versions": versions(), "parent": parent}
 
 
 def _refuse_other_kinds(method: object, prunable: object) -> None:

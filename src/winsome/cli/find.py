@@ -23,7 +23,6 @@ from winsome.cli.options import (
 from winsome.cli.search_display import show_search
 from winsome.cli.search_options import AS_IN_THE_PAPER, SearchOptions
 from winsome.cli.variations import AS_IT_IS, Variations
-from winsome.data.batches import steps_per_epoch
 from winsome.errors import WinsomeError
 from winsome.models.spec import NetworkSpec
 from winsome.study.conditions import conditions_of
@@ -74,7 +73,8 @@ def find(
         raise WinsomeError(f"{method} has no step to rewind to; leave --rewind-step out, or add --rewind-norms")
     spec = images.of(data)
     loaded = spec.load() if vary.flip_signs else None
-    per_epoch = steps_per_epoch(loaded, search.batch_size) if loaded is not None else 0
+    training = search.training(lr_warmup_epochs=vary.lr_warmup_epochs, sync_batch_norm=compute.sync_batch_norm)
+    per_epoch = training.epoch_steps(loaded) if loaded is not None else 0
     one = OneSearch(
         name=choices.search_name(method),
         method=vary.of(
@@ -82,13 +82,14 @@ def find(
         ),
         data=spec,
         network=network.of(NetworkSpec("residual_mlp" if data == "digits" else "resnet20")),
-        training=search.training(lr_warmup_epochs=vary.lr_warmup_epochs, sync_batch_norm=compute.sync_batch_norm),
+        training=training,
         warmup_epochs=search.warmup_epochs,
         seed=seed,
         prune_classifier=prune_classifier,
         fast=compute.fast,
         compiled=compute.compiled,
         probe=probe.spec(),
+        warmup_ramp=search.schedule.warmup_ramp,
     )
     folder = save_to or Path("runs") / f"{Path(data).name}-{one.network.name}-{one.name}-seed-{seed}"
     show_search(one, conditions_of(one.study, loaded), folder)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Annotated
+from typing import Annotated, Literal
 
 from tyro.conf import UseAppendAction, arg
 
@@ -22,12 +22,15 @@ class PartOptions:
     """Parts in place of the method's own. One of your own is FILE.py:NAME or PACKAGE.MODULE:NAME (docs/extending.md).
 
     Attributes:
-        score: What matters, instead of what the method says: magnitude, random, or one of your own.
+        score: What matters, instead of what the method says: magnitude, magnitude_times_gamma, random, or one of your own.
         allocate: How many weights each layer keeps: globally, uniformly, erdos_renyi_kernel, balanced, or one of your own.
         rewind: Where a level restarts: RewindTo, KeepWeights, KeepWeightsRewindNorms, KeepSigns, RewindSigns,
-            ShuffleMagnitudes (those that go back do so to --rewind-step), or one of your own.
+            ShuffleMagnitudes, ShuffleEarlyMagnitudes, RewindAndRestart, RewindWeightsKeepNorms (those that go back do so to
+            --rewind-step), or one of your own.
         while_training: What holds while a level trains: plain, interpolated_norms, frozen_norms, fixed_signs, or one of your
             own.
+        optimizer_state: What becomes of the optimizer's momentum where a level starts: fresh, kept from the last level, or
+            rewound to --rewind-step. By default what the method says: fresh.
         densities: The density of every level instead of --levels and --rate; a first one below 1 prunes before training.
         method_option: Another argument of the method's function, name=value; may be given several times.
     """
@@ -36,6 +39,7 @@ class PartOptions:
     allocate: Annotated[str | None, Unset] = None
     rewind: Annotated[str | None, Unset] = None
     while_training: Annotated[str | None, Unset] = None
+    optimizer_state: Annotated[Literal["fresh", "kept", "rewound"] | None, Unset] = None
     densities: Annotated[tuple[float, ...], Unset] = ()
     method_option: Annotated[UseAppendAction[tuple[str, ...]], Unset] = ()
 
@@ -56,6 +60,8 @@ class PartOptions:
         if self.while_training is not None:
             made = replace(made, while_training=choices.while_training(self.while_training).value)
             label += f", {about(made.while_training).label}"
+        if self.optimizer_state is not None:
+            made = replace(made, optimizer_state=self.optimizer_state)
         return replace(made, densities=self.densities or made.densities, label=label)
 
 

@@ -99,18 +99,21 @@ class NetworkOptions:
 
     Attributes:
         network: For example residual_mlp, small_conv, resnet20, resnet50, mobilenet_v2, mlp_mixer, or any torchvision name.
-        network_option: An option of the network, name=value; may be given several times.
+        network_option: An option of the network, name=value; may be given several times. Every network has initialisation (own,
+            fan_in, fan_out); mobilenet_v2, efficientnet_b0 and shufflenet have variant=aws (docs/networks.md).
     """
 
     network: Annotated[str | None, Unset] = None
     network_option: Annotated[UseAppendAction[tuple[str, ...]], Unset] = ()
 
     def of(self, default: NetworkSpec) -> NetworkSpec:
-        """The network asked for; the default one with the options asked for."""
+        """The network asked for; the default one keeps the options that are not asked for otherwise."""
         from winsome.models.spec import NetworkSpec
 
         options = choices.network_options(self.network_option)
-        return replace(default, options=options) if self.network is None else NetworkSpec(self.network, options)
+        if self.network not in (None, default.name):
+            return NetworkSpec(str(self.network), options)
+        return replace(default, options=tuple(sorted({**dict(default.options), **dict(options)}.items())))
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
-from winsome.training.settings import SGD, Constant, Training
+from tyro.conf import arg
+
+from winsome.cli.schedule_options import CONSTANT, ScheduleOptions
+from winsome.training.settings import SGD, Training
 
 
 @dataclass(frozen=True)
@@ -17,9 +21,10 @@ class SearchOptions:
         rewind_step: Training step that rewinding methods go back to.
         level_epochs: Epochs per level.
         warmup_epochs: Epochs before level 0's own.
-        learning_rate: Learning rate, constant within the search.
+        learning_rate: Peak learning rate.
         weight_decay: Weight decay on all parameters.
         batch_size: Images per step.
+        schedule: How the learning rate changes.
     """
 
     levels: int = 15
@@ -30,11 +35,20 @@ class SearchOptions:
     learning_rate: float = 0.1
     weight_decay: float = 5e-4
     batch_size: int = 128
+    schedule: Annotated[ScheduleOptions, arg(name="")] = CONSTANT
 
     def training(self, *, lr_warmup_epochs: int, sync_batch_norm: bool) -> Training:
         """The training of a level."""
-        optimizer = SGD(self.learning_rate, 0.9, self.weight_decay)
-        return Training(self.level_epochs, self.batch_size, optimizer, Constant(), lr_warmup_epochs, sync_batch_norm)
+        return Training(
+            self.level_epochs,
+            self.batch_size,
+            SGD(self.learning_rate, 0.9, self.weight_decay),
+            self.schedule.of(self.level_epochs),
+            lr_warmup_epochs,
+            sync_batch_norm,
+            self.schedule.lr_warmup_by,
+            drop_last=self.schedule.drop_last,
+        )
 
 
 AS_IN_THE_PAPER = SearchOptions()

@@ -14,8 +14,9 @@ from winsome.errors import WinsomeError
 
 if TYPE_CHECKING:
     from winsome.methods import Method
+    from winsome.optimizer_state import OptimizerState
     from winsome.study.arms import Arm
-    from winsome.study.design import Study
+    from winsome.study.design import SearchSpec, Study
     from winsome.training.settings import SGD, Adam, Training
     from winsome.user_code import UserFile
 
@@ -87,6 +88,8 @@ class TrainingOptions:
         weight_decay: Weight decay of all trainings.
         batch_size: Images per step.
         curve_at: Epochs from scratch at which a learning curve is taken.
+        optimizer_state: What becomes of the optimizer's momentum where a level of a search starts: fresh, kept from the last
+            level, or rewound to the step that the method rewinds to. By default what each method says: fresh.
     """
 
     level_epochs: Annotated[int | None, Unset] = None
@@ -98,6 +101,7 @@ class TrainingOptions:
     weight_decay: Annotated[float | None, Unset] = None
     batch_size: Annotated[int | None, Unset] = None
     curve_at: Annotated[tuple[int, ...] | None, arg(help_behavior_hint="", metavar="[INT [INT ...]]")] = None
+    optimizer_state: Annotated[Literal["fresh", "kept", "rewound"] | None, Unset] = None
 
     def over(self, base: Study, *, sync_batch_norm: bool) -> dict[str, Any]:
         """Fields of a study."""
@@ -108,7 +112,15 @@ class TrainingOptions:
             "search_training": replace(searched, sync_batch_norm=sync_batch_norm),
             "training": replace(trained, sync_batch_norm=sync_batch_norm),
             "curve_at": base.curve_at if self.curve_at is None else self.curve_at,
+            "searches": base.searches if self.optimizer_state is None else self._carrying(base, self.optimizer_state),
         }
+
+    def _carrying(self, base: Study, state: OptimizerState) -> tuple[tuple[str, SearchSpec], ...]:
+        """The searches, with that becoming of their optimizer's state."""
+        return tuple(
+            (name, replace(spec, method=replace(spec.method, optimizer_state=state)))
+            for name, spec in base.search_specs.items()
+        )
 
     def _changed(self, base: Training, epochs: int | None, learning_rate: float | None) -> Training:
         from winsome.training.settings import SGD, Adam

@@ -15,7 +15,13 @@ if TYPE_CHECKING:
     from winsome.signed_mask import SignedMask
     from winsome.while_training import WhileTraining
 
-SHORT = {"same": "same_masks", "permuted": "permuted_masks", "random": "random_masks_of_the_same_counts"}
+SHORT = {
+    "same": "same_masks",
+    "permuted": "permuted_masks",
+    "random": "random_masks_of_the_same_counts",
+    "signs": "same_signs",
+    "masks-and-signs": "same_masks_and_signs",
+}
 
 
 @dataclass(frozen=True)
@@ -24,7 +30,8 @@ class Variations:
 
     Attributes:
         masks_of: Folder of another search, inside whose masks this one runs, level by level.
-        borrow: What becomes of these masks: same, permuted (places shuffled by layer) or random (layer counts only).
+        borrow: What is taken of these masks: same, permuted (places shuffled by layer), random (layer counts only), signs (with
+            which every level restarts, in masks of its own) or masks-and-signs.
         rewind_norms: Normalisation goes back to training step --rewind-step at every level.
         lr_warmup_epochs: Epochs of every level in which the learning rate grows from 0.
         flip_signs: Probability in [0, 1] with which every sign flips, at several times in a level; the paper's is 0.3.
@@ -34,7 +41,7 @@ class Variations:
     """
 
     masks_of: Annotated[Path | None, arg(help_behavior_hint="")] = None
-    borrow: Annotated[str, arg(metavar="{same,permuted,random}")] = "same"
+    borrow: Annotated[str, arg(metavar="{same,permuted,random,signs,masks-and-signs}")] = "same"
     rewind_norms: bool = False
     lr_warmup_epochs: int = 0
     flip_signs: float = 0.0

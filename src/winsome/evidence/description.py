@@ -15,6 +15,7 @@ from winsome.data.catalogue import DATA_SETS
 from winsome.evidence.results import ArmRecord, DataRecord, Hardware, SearchRecord, StudyDesign, StudyRecord
 from winsome.identity import name_of
 from winsome.machine import usable_cores
+from winsome.methods import Method
 from winsome.prunable import prunable
 from winsome.study.arms import Arm, Dense, FoundNetwork, is_reported, kind_of
 from winsome.study.conditions import fresh_network
@@ -76,12 +77,16 @@ def _search(name: str, spec: SearchSpec) -> SearchRecord:
         "citations": list(dict.fromkeys((*method.cited, *lent))),
         "score": name_of(method.score),
         "allocation": name_of(method.allocate),
-        "rewinding": name_of(method.rewind),
+        "rewinding": name_of(method.rewind) + _carried(method),
         "while_training": name_of(method.while_training),
         "masks": "" if spec.masks_of is None else f"of {spec.masks_of}, {name_of(spec.borrow)}",
         "densities": list(method.densities),
         "training": None if spec.training is None else json.loads(json.dumps(spec.training.record())),
     }
+
+
+def _carried(method: Method) -> str:
+    return "" if method.optimizer_state == "fresh" else f", optimizer's state {method.optimizer_state}"
 
 
 def _data(study: Study, conditions: Conditions) -> DataRecord:

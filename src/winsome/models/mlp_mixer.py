@@ -69,7 +69,8 @@ def mlp_mixer(
     """MLP-Mixer with the width and depth of arXiv:2504.05357 (dim 512, depth 12), patches of 16 pixels.
 
     Images of up to 64 pixels are cut into 8 x 8 patches unless `patch` (pixels) says otherwise. The hidden widths default to
-    those of Mixer-S: dim / 2 over the tokens and 4 dim over the features; which ones arXiv:2504.05357 took is not known.
+    those of that paper's code, four times the number of tokens (784 at 224 pixels) and dim / 2 over the features (256);
+    Mixer-S has dim / 2 and 4 dim.
 
     Raises:
         ValueError: patches that do not tile the images.
@@ -80,4 +81,4 @@ def mlp_mixer(
     if patch < 1 or height % patch or width % patch:
         raise ValueError(f"patches of {patch} pixels do not tile images of {height}x{width}; choose patch to divide both sides")
     tokens = (height // patch) * (width // patch)
-    return MLPMixer(channels, tokens, n_classes, patch, dim, depth, token_width or dim // 2, channel_width or 4 * dim)
+    return MLPMixer(channels, tokens, n_classes, patch, dim, depth, token_width or 4 * tokens, channel_width or dim // 2)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from winsome.models.aws_variants import GROUPS, ShuffleNet, is_aws
 from winsome.models.residual import SMALL_IMAGE, ImageShape
 
 STEM = 24  # channels
@@ -44,12 +45,17 @@ class ShuffleUnit(nn.Module):
         return F.relu(torch.cat((F.avg_pool2d(images, 3, 2, 1), hidden), 1))
 
 
-def shufflenet(image_shape: ImageShape, n_classes: int, *, groups: int = 3) -> nn.Module:
+def shufflenet(image_shape: ImageShape, n_classes: int, *, groups: int = 3, variant: str = "own") -> nn.Module:
     """ShuffleNet 1x; images of up to 64 pixels get a stride-1 stem without max-pooling, as in the code of arXiv:2504.05357.
 
-    That code groups the first 1x1 convolution as well and gives every convolution a bias; the ShuffleNet paper is followed
-    here. The widths are those of table 1 for three groups: another number of groups must divide them.
+    That code groups the first 1x1 convolution as well and gives every convolution a bias (`variant="aws"`, three groups); the
+    ShuffleNet paper is followed otherwise. The widths are those of table 1 for three groups: another number of groups must
+    divide them.
     """
+    if is_aws(variant):
+        if groups != GROUPS:
+            raise ValueError(f"the variant 'aws' has {GROUPS} groups, got {groups}")
+        return ShuffleNet(image_shape[0], n_classes)
     small = max(image_shape[1:]) <= SMALL_IMAGE
     layers: list[nn.Module] = [
         nn.Conv2d(image_shape[0], STEM, 3, 1 if small else 2, 1, bias=False),

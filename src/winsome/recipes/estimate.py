@@ -83,7 +83,8 @@ def estimates(
         jobs = jobs_of(study, at_once=1)
         there = _there(jobs, study, earlier)
         epochs = sum(cost(job, study) for job in jobs) - there
-        found[label] = Estimate(epochs, step, max(outline.train_images // study.training.batch_size, 1), there)
+        whole, rest = divmod(outline.train_images, study.training.batch_size)
+        found[label] = Estimate(epochs, step, max(whole + (rest > 0 and not study.training.drop_last), 1), there)
     return found
 
 
@@ -104,4 +105,4 @@ def _epochs_of(job: Job, study: Study, others: Sequence[Places], *, stacked: boo
         return cost(job, study) * sum(any(path.exists() for path in same) for same in paths) / len(paths)
     finished = [max((SearchFolder(path).n_finished() for path in same), default=0) for same in paths]
     levels = (min(count, study.deepest + 1) for count in finished)  # of those up to the deepest that is wanted
-    return sum(study.level_training(job.search, number).epochs for count in levels for number in range(count))
+    return sum(study.level_training(job.search, number).all_epochs for count in levels for number in range(count))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from winsome.methods import rewind_norms
 from winsome.recipes.accuracy import accuracy_evidence
 from winsome.recipes.recipe import Recipe, Scale
@@ -25,8 +23,8 @@ def norm_rewinding(scale: Scale) -> Recipe:
     """
 
     def searches(set_up: SetUp) -> Searches:
-        cold = replace(set_up.training, warmup_epochs=0)
-        rewound = rewind_norms(lrr(set_up), step=set_up.warmup_steps)
+        cold = set_up.cold
+        rewound = set_up.taking_back(rewind_norms(lrr(set_up), step=set_up.warmup_steps))
         return {
             "lrr": (SearchSpec(lrr(set_up)), "LRR", "With warm-up, normalisation kept."),
             "norms": (SearchSpec(rewound), "LRR, norms rewound", "With warm-up; normalisation goes back at every level."),

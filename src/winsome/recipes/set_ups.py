@@ -9,6 +9,7 @@ from winsome.data.spec import DataSpec
 from winsome.methods import Method, learning_rate_rewinding, weight_rewinding
 from winsome.models.spec import NetworkSpec
 from winsome.recipes.recipe import Scale
+from winsome.rewinding import RewindAndRestart
 from winsome.study.arms import Claim, FoundNetwork
 from winsome.study.design import SearchSpec, Study
 from winsome.training.settings import SGD, Constant, StepDecay, Training
@@ -27,6 +28,8 @@ class SetUp:
         steps_per_epoch: of the training split at this batch size.
         judged: levels at which networks are judged.
         seeds: how many searches.
+        warmup_before: epochs of a warm-up before level 0; every level has its own besides.
+        carries_optimizer: whether LRR keeps the optimizer's state from level to level, and what goes back takes it back too.
     """
 
     name: str
@@ -38,11 +41,30 @@ class SetUp:
     steps_per_epoch: int
     judged: tuple[int, ...]
     seeds: int
+    warmup_before: int = 0
+    carries_optimizer: bool = False
 
     @property
     def warmup_steps(self) -> int:
-        """Training steps of the learning rate's warm-up: where arXiv:2402.19262's IMP rewinds to."""
-        return self.training.warmup_epochs * self.steps_per_epoch
+        """Training steps of the learning rate's first warm-up: where arXiv:2402.19262's IMP rewinds to."""
+        return (self.warmup_before or self.training.warmup_epochs) * self.steps_per_epoch
+
+    @property
+    def cold(self) -> Training:
+        """The same levels without a warm-up; where the schedule has its drops after one, they come as much earlier."""
+        schedule, epochs = self.training.schedule, self.training.epochs
+        if self.warmup_before and isinstance(schedule, StepDecay):
+            earlier = self.training.warmup_epochs / epochs
+            schedule = replace(schedule, at=tuple(place - earlier for place in schedule.at))
+        return replace(self.training, warmup_epochs=0, schedule=schedule)
+
+    def keeping(self, method: Method) -> Method:
+        """The method, whose optimizer goes on from level to level where the set-up says so."""
+        return replace(method, optimizer_state="kept") if self.carries_optimizer else method
+
+    def taking_back(self, method: Method) -> Method:
+        """The method, whose optimizer goes back to the rewinding step where the set-up says so."""
+        return replace(method, optimizer_state="rewound") if self.carries_optimizer else method
 
 
 # The paper's schedule, 150 epochs shrunk to 32.
@@ -80,12 +102,29 @@ CONSTANT_RATE = replace(
 
 
 def paper_set_ups() -> tuple[SetUp, ...]:
-    """The set-ups of arXiv:2402.19262 on CIFAR: 150 epochs a level, 10 of warm-up, x0.1 every 60."""
+    """The set-ups of arXiv:2402.19262 on CIFAR, as its code has them.
+
+    10 epochs of warm-up before level 0; then 150 epochs at every level, of which 10 warm up, x0.1 every 60 epochs after these.
+    A warm-up's rate grows from epoch to epoch. The last batch of an epoch, which is not full, is kept: 196 steps.
+    """
 
     def set_up(network: str, data: str, weight_decay: float) -> SetUp:
-        training = Training(150, 256, SGD(0.1, 0.9, weight_decay), StepDecay((0.4, 0.8), 0.1), warmup_epochs=10)
-        name = f"{network}-{data}"
-        return SetUp(name, DataSpec(data), NetworkSpec(network), training, 15, 0.2, 195, (3, 6, 9, 12, 15), 3)
+        drops = StepDecay((70 / 150, 130 / 150), 0.1)
+        sgd = SGD(0.1, 0.9, weight_decay)
+        training = Training(150, 256, sgd, drops, warmup_epochs=10, warmup_by="epoch", drop_last=False)
+        return SetUp(
+            name=f"{network}-{data}",
+            data=DataSpec(data),
+            network=NetworkSpec(network),
+            training=training,
+            levels=15,
+            rate=0.2,
+            steps_per_epoch=196,
+            judged=(3, 6, 9, 12, 15),
+            seeds=3,
+            warmup_before=10,
+            carries_optimizer=True,
+        )
 
     return set_up("resnet20", "cifar10", 1e-4), set_up("resnet18", "cifar100", 1e-3)
 
@@ -97,12 +136,18 @@ def set_ups(scale: Scale, small: tuple[SetUp, ...] = (DIGITS,)) -> tuple[SetUp, 
 
 def lrr(set_up: SetUp) -> Method:
     """LRR of a set-up."""
-    return learning_rate_rewinding(set_up.levels, set_up.rate)
+    return set_up.keeping(learning_rate_rewinding(set_up.levels, set_up.rate))
 
 
 def imp(set_up: SetUp) -> Method:
-    """The IMP of arXiv:2402.19262: weights go back to the end of the warm-up, and the schedule goes on from there."""
-    return weight_rewinding(set_up.levels, set_up.rate, step=set_up.warmup_steps)
+    """The IMP of arXiv:2402.19262: weights go back to the end of the first warm-up.
+
+    The schedule goes on from there; where the warm-up came before level 0, as in the paper's code, every level has all of it.
+    """
+    method = weight_rewinding(set_up.levels, set_up.rate, step=set_up.warmup_steps)
+    if set_up.warmup_before:
+        method = replace(method, rewind=RewindAndRestart(set_up.warmup_steps))
+    return set_up.taking_back(method)
 
 
 LRR = ("LRR", "Learning-rate rewinding: weights stay, the schedule restarts.")
@@ -150,7 +195,8 @@ def _study(set_up: SetUp, title: str, searches: Searches, claims: tuple[Claim, .
         network=set_up.network,
         searches=tuple((name, _labelled(*search)) for name, search in searches.items()),
         search_training=set_up.training,
-        warmup_epochs=0,
+        warmup_epochs=set_up.warmup_before,
+        warmup_ramp=bool(set_up.warmup_before),
         training=set_up.training,
         arms=tuple(FoundNetwork(name, label, sentence, name) for name, (_, label, sentence) in searches.items()),
         levels=set_up.judged,

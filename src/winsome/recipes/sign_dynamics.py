@@ -35,7 +35,7 @@ def sign_dynamics(scale: Scale) -> Recipe:
     def searches(set_up: SetUp) -> Searches:
         return {
             "lrr": (SearchSpec(lrr(set_up)), *LRR),
-            "aws": (SearchSpec(aws(set_up.levels, set_up.rate)), "AWS", "LRR with interpolated normalisation."),
+            "aws": (SearchSpec(set_up.keeping(aws(set_up.levels, set_up.rate))), "AWS", "LRR with interpolated normalisation."),
             "imp": (SearchSpec(imp(set_up)), *IMP),
         }
 

@@ -14,7 +14,7 @@ from winsome.recipes.set_ups import IMP, LRR, B, Searches, SetUp, imp, lrr, over
 from winsome.rewinding import KeepSigns, RewindSigns, ShuffleMagnitudes
 from winsome.study.arms import Claim
 from winsome.study.design import SearchSpec
-from winsome.while_training import OnLevels
+from winsome.while_training import OnLevels, WhileTraining
 
 PROBABILITY = 0.3  # that a sign flips, of arXiv:2402.19262
 
@@ -38,7 +38,9 @@ def sign_perturbation(scale: Scale) -> Recipe:
         epochs = set_up.training.epochs
         last = epochs * 3 // 5 if scale == "small" else epochs
         at = flip_steps(every=max(epochs // 5, 1), epochs=last, steps_per_epoch=set_up.steps_per_epoch)
-        flips = SignFlips(PROBABILITY, at)
+        flips: WhileTraining = SignFlips(PROBABILITY, at)
+        if before := set_up.warmup_before * set_up.steps_per_epoch:  # level 0 is longer by them
+            flips = OnLevels((0,), SignFlips(PROBABILITY, tuple(before + step for step in at)), flips)
         middle = set_up.levels // 2
         early, late = (OnLevels(tuple(levels), flips) for levels in (range(middle), range(middle, set_up.levels + 1)))
         how = f"every sign flips with probability {PROBABILITY:g}, {len(at)} times"
@@ -122,12 +124,12 @@ def sign_transplants(scale: Scale) -> Recipe:
                 "(iv) Trained under the initialisation's signs throughout.",
             ),
             "keep_signs": (
-                SearchSpec(replace(lrr(set_up), rewind=KeepSigns(step))),
+                SearchSpec(set_up.taking_back(replace(lrr(set_up), rewind=KeepSigns(step)))),
                 "trained signs, early magnitudes",
                 "(i) Everything goes back but the trained signs.",
             ),
             "rewind_signs": (
-                SearchSpec(replace(lrr(set_up), rewind=RewindSigns(step))),
+                SearchSpec(set_up.taking_back(replace(lrr(set_up), rewind=RewindSigns(step)))),
                 "early signs, trained magnitudes",
                 "(ii) Everything stays but the signs, which go back.",
             ),

@@ -1,5 +1,7 @@
 """Where a level stands between two steps: network, optimizer and random streams, as plain tensors and JSON.
 
+And what of the optimizer goes on from level to level.
+
 Network and optimizer are alike on all ranks, the random streams are each rank's own.
 """
 
@@ -8,6 +10,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +20,17 @@ from torch.optim import Optimizer
 
 from winsome import distributed
 from winsome.errors import WinsomeError
+from winsome.optimizer_state import (
+    OPTIMIZER_STATES,
+    OptimizerState,
+    SavedState,
+    put,
+    put_values,
+    saved_state,
+    tensors_and_numbers,
+    values_of,
+)
+from winsome.runs.search_folder import SearchFolder, read_checkpoint, write_checkpoint
 from winsome.state import State, load_state
 
 SAVE_EVERY = 200  # training steps between two checkpoints inside a training that is not stacked
@@ -30,20 +44,15 @@ def take(
     Raises:
         WinsomeError: the optimizer keeps more than tensors and JSON values.
     """
-    state = optimizer.state_dict()
     tensors = {f"model/{name}": value for name, value in model.state_dict().items()}
     tensors |= {f"progress/{name}": value for name, value in progress.items()}
     streams = distributed.gathered(_random_streams())
     for rank, (random_tensors, _) in enumerate(streams):
         tensors |= {f"random/{rank}/{name}": value for name, value in random_tensors.items()}
-    scalars: dict[str, dict[str, Any]] = {}
-    for index, entries in state["state"].items():
-        for key, value in entries.items():
-            if isinstance(value, Tensor):
-                tensors[f"optimizer/{index}/{key}"] = value
-            else:
-                scalars.setdefault(str(index), {})[key] = value
-    groups = [{k: v.item() if isinstance(v, Tensor) else v for k, v in group.items()} for group in state["param_groups"]]
+    moments, scalars = tensors_and_numbers(optimizer)
+    tensors |= {f"optimizer/{name}": value for name, value in moments.items()}
+    settings = optimizer.state_dict()["param_groups"]
+    groups = [{k: v.item() if isinstance(v, Tensor) else v for k, v in group.items()} for group in settings]
     _refuse_nested(optimizer, [scalars, groups])
     return tensors, {
         "level": level,
@@ -67,35 +76,14 @@ def restore(
         return default
     tensors, record = saved
     load_state(model, {name.removeprefix("model/"): v for name, v in tensors.items() if name.startswith("model/")})
-    state: dict[int, dict[str, Any]] = {int(index): dict(entries) for index, entries in record["scalars"].items()}
-    for name, value in tensors.items():
-        if name.startswith("optimizer/"):
-            _, index, key = name.split("/", 2)
-            state.setdefault(int(index), {})[key] = value
-    optimizer.load_state_dict({"state": state, "param_groups": record["groups"]})
-    _put_back(optimizer, state)
+    moments = {name.removeprefix("optimizer/"): v for name, v in tensors.items() if name.startswith("optimizer/")}
+    put_values(optimizer, values_of(moments, record["scalars"]), record["groups"])
     for name, value in progress.items():
         value.copy_(tensors[f"progress/{name}"])
     rank = distributed.rank()
     own = {name.split("/", 2)[2]: value for name, value in tensors.items() if name.startswith(f"random/{rank}/")}
     _restore_random_streams(own, record["random"][rank])
     return int(record["step"])
-
-
-def _put_back(optimizer: Optimizer, saved: Mapping[int, Mapping[str, Any]]) -> None:
-    """Give the optimizer the tensors that were saved: in their own type, and in the memory layout of their parameter.
-
-    `load_state_dict` casts to the parameter's type, which costs bits of some optimizers. Files keep no layout, and a fused step
-    walks through both in the order of memory: of a channels-last parameter beside a momentum that is not it would mix up the
-    weights without a word.
-    """
-    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    for index, entries in saved.items():
-        parameter, loaded = parameters[index], optimizer.state[parameters[index]]
-        for key, value in entries.items():
-            if isinstance(value, Tensor) and isinstance(loaded.get(key), Tensor):
-                like = parameter.detach() if value.shape == parameter.shape else value
-                loaded[key] = torch.empty_like(like, dtype=value.dtype, device=loaded[key].device).copy_(value)
 
 
 def _refuse_nested(optimizer: Optimizer, values: object) -> None:
@@ -125,3 +113,76 @@ def _restore_random_streams(tensors: State, record: Mapping[str, Any]) -> None:
     np.random.set_state(("MT19937", tensors["numpy"].numpy().astype(np.uint32), *record["numpy"]))  # noqa: NPY002
     version, words, gauss = record["python"]
     random.setstate((version, tuple(words), gauss))
+
+
+class CarriedOptimizer:
+    """What a search keeps of its optimizer: nothing, the state at the rewinding step, or that of the last level's end.
+
+    In the folder these are `optimizer-early.safetensors`, and `optimizer-NN.safetensors` of the last finished level NN.
+    """
+
+    def __init__(self, kind: OptimizerState = "fresh", *, rewind_step: int = 0, folder: SearchFolder | None = None) -> None:
+        self.kind, self._rewind_step = kind, rewind_step
+        self._folder = folder
+        self._early: SavedState | None = None
+        self._ends: dict[int, SavedState] = {}  # by level; of the last one only
+
+    @property
+    def wanted(self) -> bool:
+        """Whether levels have to hand over their optimizer."""
+        return self.kind != "fresh"
+
+    def at_start(self, level: int) -> SavedState | None:
+        """What the optimizer of a level starts with; None for what it is handed over with.
+
+        Raises:
+            WinsomeError: the state has gone.
+        """
+        rewinds = self.kind == "rewound" and self._rewind_step > 0  # before step 0 there is none
+        if level == 0 or not (rewinds or self.kind == "kept"):
+            return None
+        early = (self._early or self._read("early", 0)) if rewinds else None
+        end = (self._ends.get(level - 1) or self._read(f"{level - 1:02d}", level - 1)) if self.kind == "kept" else None
+        found = OPTIMIZER_STATES[self.kind](early, end)
+        if found is None:
+            where = f"step {self._rewind_step} of level 0" if rewinds else f"the end of level {level - 1}"
+            raise WinsomeError(f"the optimizer's state at {where} is gone: search anew, in another folder (save_to)")
+        return found
+
+    def start(self, level: int, optimizer: Optimizer) -> None:
+        """Give the optimizer of a level what it starts with, if anything."""
+        if (state := self.at_start(level)) is not None:
+            put(optimizer, state)
+
+    def keep_early(self, optimizer: Optimizer | SavedState) -> None:
+        """Keep the state before the rewinding step of level 0."""
+        if self.kind == "rewound" and self._rewind_step and self._early is None:
+            self._early = _state(optimizer)
+            self._write("early", 0, self._early)
+
+    def keep_end(self, level: int, optimizer: Optimizer | SavedState) -> None:
+        """Keep the state at the end of a level."""
+        if self.kind == "kept":
+            self._ends = {level: _state(optimizer)}
+            self._write(f"{level:02d}", level, self._ends[level])
+
+    def finished(self, level: int) -> None:
+        """A level is written: the state of the one before is of no more use."""
+        if self.kind == "kept" and self._folder is not None and level:
+            path = self._path(self._folder, f"{level - 1:02d}")
+            distributed.from_main(lambda: path.unlink(missing_ok=True))
+
+    def _path(self, folder: SearchFolder, name: str) -> Path:
+        return folder.path / f"optimizer-{name}.safetensors"
+
+    def _write(self, name: str, level: int, state: SavedState) -> None:
+        if self._folder is not None:
+            write_checkpoint(self._path(self._folder, name), state.tensors, {**state.record, "level": level})
+
+    def _read(self, name: str, level: int) -> SavedState | None:
+        found = read_checkpoint(self._path(self._folder, name), level) if self._folder is not None else None
+        return None if found is None else SavedState(*found)
+
+
+def _state(optimizer: Optimizer | SavedState) -> SavedState:
+    return optimizer if isinstance(optimizer, SavedState) else saved_state(optimizer)

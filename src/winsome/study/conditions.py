@@ -9,10 +9,10 @@ from torch import nn
 
 from winsome import distributed
 from winsome.about import about
-from winsome.data.batches import steps_per_epoch
 from winsome.data.images import ImageData
 from winsome.errors import WinsomeError
 from winsome.prunable import prunable
+from winsome.rewinding import RewindTo
 from winsome.stacking import can_stack
 from winsome.study.arms import FoundNetwork
 from winsome.study.design import Study
@@ -47,7 +47,7 @@ def will_stack(study: Study) -> bool:
     outline = study.data.outline()
     if outline is None:
         return conditions_of(study).stacked
-    if study.training.batch_size > outline.train_images:
+    if study.training.drop_last and study.training.batch_size > outline.train_images:
         raise WinsomeError(f"batch_size {study.training.batch_size} exceeds the {outline.train_images} training images")
     return _stacks(study, study.network.of_images(outline.image_shape, outline.n_classes).build(0))
 
@@ -72,13 +72,14 @@ def _parts_stack(study: Study) -> bool:
 
 def _refuse_what_cannot_run(study: Study, data: ImageData, network: nn.Module) -> None:
     """Raise WinsomeError, before anything is written, for what would fail only after work has begun; `network` is used up."""
-    steps_per_epoch(data, study.training.batch_size)
+    study.training.epoch_steps(data)
     if study.arms:
-        distributed.refuse_uneven(study.training.batch_size)
+        study.training.refuse_uneven()
     for name, spec in study.search_specs.items():
         training, step = spec.training or study.search_training, spec.method.rewind.step
-        distributed.refuse_uneven(training.batch_size)
-        steps = training.epochs * steps_per_epoch(data, training.batch_size)
+        training.refuse_uneven()
+        # Where the schedule goes on from the rewinding step, later levels have it too; level 0 may be longer.
+        steps = study.level_training(name, 1 if isinstance(spec.method.rewind, RewindTo) else 0).steps(data)
         if step >= steps:
             raise WinsomeError(f"{name} goes back to training step {step}, but a level has {steps} steps")
     prunable(network, prune_classifier=study.prune_classifier)

@@ -51,6 +51,7 @@ class Study:
         searches: what is searched that arms come from, by name; all have the same densities.
         search_training: of every level of a search, where its spec does not say otherwise.
         warmup_epochs: trained before level 0's own epochs, at the same constant rate.
+        warmup_ramp: whether the rate grows to its peak in these, and level 0 then has its whole schedule like every level.
         training: of dense and planted networks, from scratch.
         levels: at which levels of the searches the arms are judged.
         search_seeds: independent searches, the unit of every statistic.
@@ -87,6 +88,7 @@ class Study:
     compiled: bool = False  # trainings by torch.compile
     prune_classifier: bool = False
     probe: ProbeSpec = ProbeSpec()
+    warmup_ramp: bool = False
     claims: tuple[Claim, ...] = CLAIMS
     reference: str | None = "planted_aws"
     each_other: tuple[str, ...] = ()
@@ -171,7 +173,14 @@ class Study:
         """The training of a search's level: level 0 has the warm-up epochs before its own."""
         training = self.search_specs[search].training or self.search_training
         extra = self.warmup_epochs if number == 0 else 0
+        if self.warmup_ramp:
+            return replace(training, ramp_epochs=training.ramp_epochs + extra)
         return replace(training, epochs=training.epochs + extra)
+
+    def search_record(self, training: Training) -> dict[str, Any]:
+        """How levels train, as JSON values, with the warm-up before level 0."""
+        before = {"warmup_epochs_before_level_0": self.warmup_epochs, "warmup_ramp": self.warmup_ramp}
+        return training.record() | before
 
     def needed_searches(self) -> dict[str, SearchSpec]:
         """The searches that the study's arms need, and those whose masks these borrow."""
@@ -186,7 +195,7 @@ class Study:
             "data": self.data.record(),
             "network": self.network.record(),
             "searches": {name: spec.record() for name, spec in self.needed_searches().items()},
-            "search_training": self.search_training.record() | {"warmup_epochs_before_level_0": self.warmup_epochs},
+            "search_training": self.search_record(self.search_training),
             "training": self.training.record(),
             "arms": [arm.name for arm in self.arms],
             "arm_settings": {arm.name: _settings(arm) for arm in self.arms},

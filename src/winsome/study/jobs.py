@@ -92,10 +92,10 @@ def needs(job: Job, jobs: Sequence[Job], study: Study) -> tuple[Job, ...]:
 def cost(job: Job, study: Study) -> float:
     """Epochs times networks: what the time left is estimated from."""
     if isinstance(job, SearchJob):
-        return len(job.seeds) * sum(study.level_training(job.search, k).epochs for k in range(study.deepest + 1))
+        return len(job.seeds) * sum(study.level_training(job.search, k).all_epochs for k in range(study.deepest + 1))
     if isinstance(job.arm, FoundNetwork):
         return 0.3 * len(job.runs)
-    return len(job.runs) * study.training.epochs
+    return len(job.runs) * study.training.all_epochs
 
 
 def is_done(job: Job, study: Study, folder: StudyFolder) -> bool:

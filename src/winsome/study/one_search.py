@@ -35,6 +35,7 @@ class OneSearch:
         fast: bf16 and channels_last where this machine gains from them.
         compiled: train by torch.compile.
         probe: the training images that a score which looks at data is shown.
+        warmup_ramp: whether the rate grows to its peak in the warm-up before level 0, which then has its whole schedule.
 
     Raises:
         WinsomeError: a negative seed, or settings that make no search.
@@ -51,6 +52,7 @@ class OneSearch:
     fast: bool = True
     compiled: bool = False
     probe: ProbeSpec = ProbeSpec()
+    warmup_ramp: bool = False
 
     def __post_init__(self) -> None:
         if self.seed < 0:
@@ -68,7 +70,8 @@ class OneSearch:
             searches=((self.name, self.method),),
             search_training=self.training,
             warmup_epochs=self.warmup_epochs,
-            training=Training(1, self.training.batch_size),
+            warmup_ramp=self.warmup_ramp,
+            training=Training(1, self.training.batch_size, drop_last=self.training.drop_last),
             arms=(),
             levels=(self.last_level,),
             search_seeds=(self.seed,),

@@ -72,6 +72,7 @@ def planting(
     """
     if keep not in KEEPS:
         raise unknown("choice for --keep", keep, KEEPS)
+    training.refuse_uneven()
     found = FoundTicket.read(file)
     network, spec = found.network, data or found.data
     ticket = found.with_trained_norms() if keep == "phi" else found.ticket

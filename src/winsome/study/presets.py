@@ -94,7 +94,8 @@ def imagenet(network: str = "resnet50", *, levels: int = 10, rate: float = 0.2) 
     """The paper's own set-up for ImageNet: 20 warm-up epochs, ten levels of 5, the last one judged; days on several GPUs.
 
     The optimizers are those of the paper's code for ResNet-50, MobileNetV2 and MLP-Mixer; any other network takes ResNet-50's.
-    From scratch the rate follows half a cosine down to a thousandth. One search seed and two starts, as the paper has them.
+    ResNets are initialised as torchvision does it, as there. From scratch the rate follows half a cosine down to a thousandth.
+    One search seed and two starts, as the paper has them. A last batch that is not full is left out, for ranks share batches.
     """
     optimizers: dict[str, tuple[SGD | Adam, int]] = {
         "mobilenet_v2": (SGD(0.05, 0.9, 5e-5), 256),
@@ -105,7 +106,7 @@ def imagenet(network: str = "resnet50", *, levels: int = 10, rate: float = 0.2) 
         name="imagenet",
         title="Signed masks on ImageNet",
         data=DataSpec("imagenet"),
-        network=NetworkSpec(network),
+        network=NetworkSpec(network, (("initialisation", "own"),) if network in ("resnet18", "resnet50") else ()),
         searches=_searches(levels, rate),
         search_training=Training(5, batch_size, optimizer, Constant()),
         warmup_epochs=20,

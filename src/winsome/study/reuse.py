@@ -59,7 +59,7 @@ def _search_identity(study: Study, name: str, stacked: bool) -> Hashable:
 
 def _arm_identity(study: Study, job: ArmJob, stacked: bool) -> Hashable:
     if isinstance(job.arm, Dense):
-        kept = replace(_without_names(study, ()), search_training=_NO_TRAINING, warmup_epochs=0)
+        kept = replace(_without_names(study, ()), search_training=_NO_TRAINING, warmup_epochs=0, warmup_ramp=False)
         return kept, stacked
     return _without_names(study, _with_sources(study, job.arm.search)), _search_identity(study, job.arm.search, stacked)
 

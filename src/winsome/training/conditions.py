@@ -9,7 +9,6 @@ import torch
 from torch import nn
 
 from winsome import distributed
-from winsome.data.batches import steps_per_epoch
 from winsome.data.images import ImageData
 from winsome.stacking import can_stack, one_thread
 from winsome.training.precision import Precision, default_device
@@ -44,8 +43,8 @@ class Conditions:
         Raises:
             WinsomeError: its batches are larger than the training split, or several ranks cannot share them evenly.
         """
-        distributed.refuse_uneven(training.batch_size)
-        return training.epochs * steps_per_epoch(self.data, training.batch_size)
+        training.refuse_uneven()
+        return training.steps(self.data)
 
     def one_by_one(self, network: nn.Module) -> AbstractContextManager[None]:
         """Networks like this one are trained one by one meanwhile: small ones on a CPU by one thread, which is fastest."""

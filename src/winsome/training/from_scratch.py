@@ -105,8 +105,8 @@ def _train_from_scratch(
     distributed.agree(f"{networks.name(0)}: the signed mask", mask.digest, "all ranks must read the same ticket")
 
     def on_epoch(epoch: int, _loss: torch.Tensor) -> None:
-        on_fraction(epoch / training.epochs)
-        if epoch in curve_at and epoch < training.epochs:
+        on_fraction(epoch / training.all_epochs)
+        if epoch in curve_at and epoch < training.all_epochs:
             judged_as = network
             if plainly is not None:
                 judged_as = plainly
@@ -128,7 +128,7 @@ def _train_from_scratch(
     judged = judge(network, conditions, members=networks.members)
     for curve, measured in zip(curves, judged, strict=True):
         if curve_at:
-            curve.append((training.epochs, measured["accuracy"]))
+            curve.append((training.all_epochs, measured["accuracy"]))
     return [{**measured, "curve": curve} for measured, curve in zip(judged, curves, strict=True)]
 
 

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from torch.optim import Optimizer
 
 from winsome import distributed
-from winsome.data.batches import Batches, only_member, stacked_batches, steps_per_epoch
+from winsome.data.batches import Batches, only_member, stacked_batches
 from winsome.data.images import ImageData
 from winsome.errors import Diverged
 from winsome.training.batch_norm import batch_norms_of_all_ranks
@@ -80,8 +80,8 @@ def train(
     Raises:
         Diverged: the loss became NaN or infinite; names the network, the step and the learning rate.
     """
-    per_epoch = steps_per_epoch(data, training.batch_size)
-    last = training.epochs * per_epoch
+    per_epoch = training.epoch_steps(data)
+    last = training.steps(data)
     device = data.train.labels.device
     network, seeds, stacked = networks.module, networks.seeds, networks.stacked
     losses = torch.zeros(per_epoch, len(seeds), device=device)
@@ -121,13 +121,14 @@ def train(
 def _batches(
     networks: Networks, data: ImageData, training: Training, precision: Precision, *, first_step: int, last_step: int
 ) -> Batches:
-    distributed.refuse_uneven(training.batch_size)
+    training.refuse_uneven()
     batches = stacked_batches(
         data,
         networks.seeds,
         batch_size=training.batch_size,
         first_step=first_step,
         last_step=last_step,
+        drop_last=training.drop_last,
         channels_last=precision.channels_last,
         share=distributed.share_of(training.batch_size),
     )

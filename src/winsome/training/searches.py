@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 from torch import nn
 
 from winsome.level import Level
-from winsome.own_names import OwnNames, holding
+from winsome.own_names import holding
 from winsome.runs.checkpoint import SAVE_EVERY
 from winsome.search import Search
 from winsome.seeding import seeded, stream_seed
@@ -18,6 +18,7 @@ from winsome.training.conditions import Conditions
 from winsome.training.evaluation import Metrics, evaluate, judge
 from winsome.training.loop import Networks, OnFraction, train
 from winsome.training.settings import Training
+from winsome.training.stacked_steps import stacked_steps
 from winsome.while_training import on_level as part_on_level
 
 OnLevel = Callable[[Level], None]  # that is finished, or was
@@ -44,7 +45,7 @@ def search_together(
         on_level: hears of every level that is finished, or was.
         save_every: steps between checkpoints inside a level; 0 for none. Stacked levels are short and take none.
     """
-    total = sum(training_of(number).epochs for number in range(last_level + 1))
+    total = sum(training_of(number).all_epochs for number in range(last_level + 1))
     done = 0
     for number in range(last_level + 1):
         training = training_of(number)
@@ -59,7 +60,7 @@ def search_together(
         else:
             for search, level in pairs:
                 _single_level(search, level, conditions, training, on_epoch, save_every=save_every)
-        done += training.epochs
+        done += training.all_epochs
         on_fraction(done / total)
         for level in levels:
             on_level(level)
@@ -81,12 +82,13 @@ def _stacked_level(
         mask.enforced_on(together),
         holding(part, together, interpolation, mask) as (own, _),
     ):
+        optimizer = training.optimizer(together.parameters(), stacked=True)
         train(
             Networks(together, seeds, [_name(search, level) for search, level in pairs], stacked=True),
             conditions.data,
             training,
-            training.optimizer(together.parameters(), stacked=True),
-            _stacked_steps(pairs, own, conditions.n_steps(training)),
+            optimizer,
+            stacked_steps([level for _, level in pairs], own, optimizer, total=conditions.n_steps(training)),
             precision=conditions.precision,
             on_epoch=lambda epoch, _: on_epoch(epoch),
         )
@@ -99,17 +101,6 @@ def _stacked_level(
 
 def _name(search: Search, level: Level) -> str:
     return f"search seed {search.seed}, level {level.number}"
-
-
-def _stacked_steps(pairs: Sequence[tuple[Search, Level]], own: OwnNames, total: int) -> Iterator[int]:
-    """The training steps of levels that train as one stack; every member's early network is kept on the way."""
-    first = pairs[0][1]
-    for step in range(first.first_step, total):
-        if first.number == 0 and step == first.method.rewind.step:
-            state = own.state()
-            for member, (_, level) in enumerate(pairs):
-                level.keep_early({name: value[member].clone() for name, value in state.items()})
-        yield step
 
 
 def _single_level(

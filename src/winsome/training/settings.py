@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 from torch import nn
 
-from winsome.errors import WinsomeError
+from winsome import distributed
+from winsome.data.batches import steps_per_epoch
+from winsome.data.images import ImageData
+from winsome.errors import WinsomeError, unknown
 
 
 @dataclass(frozen=True)
@@ -86,20 +89,27 @@ class Adam:
         )
 
 
+WarmupBy = Literal["step", "epoch"]
+
+
 @dataclass(frozen=True)
 class Training:
     """How one network is trained.
 
     Raises:
-        WinsomeError: zero epochs, an empty batch, a learning rate that is not positive, or a negative weight decay.
+        WinsomeError: zero epochs, an empty batch, a learning rate that is not positive, a negative weight decay, or a warm-up
+            that cannot be.
     """
 
     epochs: int
     batch_size: int = 128
     optimizer: SGD | Adam = SGD()
     schedule: Constant | StepDecay | Cosine = StepDecay()
-    warmup_epochs: int = 0  # of linear growth from 0, before the schedule
+    warmup_epochs: int = 0  # of linear growth from 0; the schedule counts them, but does not show in them
     sync_batch_norm: bool = False  # BatchNorm over the images of all ranks; nothing else in a single process
+    warmup_by: WarmupBy = "step"  # whether the rate grows with every step, or with every epoch (arXiv:2402.19262's code)
+    ramp_epochs: int = 0  # a warm-up of its own before the epochs and their schedule: level 0's, in that code
+    drop_last: bool = True  # whether the images that do not fill a batch are left out of an epoch
 
     def __post_init__(self) -> None:
         if self.epochs < 1:
@@ -112,14 +122,63 @@ class Training:
             raise WinsomeError(f"the weight decay must be 0 or more, got {self.optimizer.weight_decay:g}")
         if not 0 <= self.warmup_epochs <= self.epochs:
             raise WinsomeError(f"warm-up must take 0 to {self.epochs} epochs, got {self.warmup_epochs}")
+        if self.warmup_by not in get_args(WarmupBy):
+            raise unknown("warm-up", str(self.warmup_by), get_args(WarmupBy))
+        if self.ramp_epochs < 0:
+            raise WinsomeError(f"a warm-up before the epochs must take 0 epochs or more, got {self.ramp_epochs}")
+
+    def refuse_uneven(self) -> None:
+        """Refuse batches that cannot be split evenly over the ranks of this run.
+
+        Raises:
+            WinsomeError: says what to change.
+        """
+        distributed.refuse_uneven(self.batch_size)
+        if not self.drop_last and distributed.world_size() > 1:
+            raise WinsomeError(
+                f"a last batch that is not full cannot be split evenly over {distributed.world_size()} ranks; leave it out "
+                "(drop_last)"
+            )
+
+    @property
+    def all_epochs(self) -> int:
+        """How many epochs are trained: those of a warm-up before the others too."""
+        return self.ramp_epochs + self.epochs
+
+    def epoch_steps(self, data: ImageData) -> int:
+        """Training steps of one epoch.
+
+        Raises:
+            WinsomeError: the batch is larger than the train split, or the last one holds a single image.
+        """
+        steps = steps_per_epoch(data, self.batch_size, drop_last=self.drop_last)
+        if not self.drop_last and len(data.train) % self.batch_size == 1 < self.batch_size:
+            raise WinsomeError(
+                f"the last batch of {len(data.train)} training images in batches of {self.batch_size} holds a single one, over "
+                "which BatchNorm has no variance: choose another batch size, or leave it out (drop_last)"
+            )
+        return steps
+
+    def steps(self, data: ImageData) -> int:
+        """Training steps of all epochs."""
+        return self.all_epochs * self.epoch_steps(data)
 
     def rate(self, step: int, steps_per_epoch: int) -> float:
         """The learning rate of a training step."""
+        before = self.ramp_epochs * steps_per_epoch
+        if step < before:
+            return self._ramp(step, self.ramp_epochs, steps_per_epoch)
+        step -= before
+        if step < self.warmup_epochs * steps_per_epoch:
+            return self._ramp(step, self.warmup_epochs, steps_per_epoch)
+        return self.optimizer.learning_rate * self.schedule(step / steps_per_epoch, self.epochs)
+
+    def _ramp(self, step: int, epochs: int, steps_per_epoch: int) -> float:
+        """The rate of a step of a warm-up: in its last step or epoch the peak is reached."""
         peak = self.optimizer.learning_rate
-        warmup = self.warmup_epochs * steps_per_epoch
-        if step < warmup:
-            return peak * (step + 1) / warmup
-        return peak * self.schedule(step / steps_per_epoch, self.epochs)
+        if self.warmup_by == "epoch":
+            return peak * (step // steps_per_epoch + 1) / epochs
+        return peak * (step + 1) / (epochs * steps_per_epoch)
 
     def record(self) -> dict[str, Any]:
         """The settings as JSON values."""
