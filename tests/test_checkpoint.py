@@ -19,7 +19,6 @@ from winsome.data import ImageData, load, subset
 from winsome.errors import WinsomeError
 from winsome.norms import interpolated_norms
 from winsome.perturbation import fixed_signs
-from winsome.runs import checkpoint
 from winsome.search import Search
 from winsome.state import State
 from winsome.training.conditions import Conditions
@@ -96,7 +95,7 @@ def test_convolutions_go_on_to_the_same_bits(
 def test_a_training_from_scratch_goes_on_with_its_curve(
     tmp_path: Path, digits: ImageData, precision: Precision, while_training: WhileTraining, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(checkpoint, "SAVE_EVERY", 4)
+    monkeypatch.setattr("winsome.training.from_scratch.SAVE_EVERY", 4)
 
     def trained(file: Path, *, stop_after: int = 0, seed: int = 0) -> tuple[State, Any]:
         network = models.build("small_conv", image_shape=(1, 8, 8), n_classes=10, seed=seed)
@@ -130,7 +129,7 @@ def test_a_training_from_scratch_goes_on_with_its_curve(
 def test_a_planting_that_was_killed_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from winsome.cli import main
 
-    monkeypatch.setattr(checkpoint, "SAVE_EVERY", 5)
+    monkeypatch.setattr("winsome.training.from_scratch.SAVE_EVERY", 5)
     quick = ["--levels", "1", "--level-epochs", "1", "--warmup-epochs", "0", "--train-images", "256", "--test-images", "64"]
     main(["find", "digits", *quick, "--save-to", str(tmp_path / "found")])
     plant = ["plant", str(tmp_path / "found" / "level-01.ticket"), "--epochs", "6", "--save-to"]  # of 2 steps

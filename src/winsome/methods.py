@@ -40,6 +40,9 @@ class Method:
             `dataclasses.replace` keeps it until you give it another.
         sentence: what it does, in one sentence, for help and glossary; not part of what identifies it.
 
+    Raises:
+        WinsomeError: densities that are none, or an `optimizer_state` that is none of "fresh", "kept" and "rewound".
+
     Example:
         >>> from winsome import KeepWeights, Method, balanced, geometric, random
         >>> lrr_with_random_masks = Method(geometric(2), KeepWeights(), score=random, allocate=balanced)

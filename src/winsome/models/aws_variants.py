@@ -160,7 +160,7 @@ class _Named(nn.Module):
         return out
 
 
-class ShuffleUnit(nn.Module):
+class ShuffleBlock(nn.Module):
     """As ShuffleNet's, but with biases, and the first 1x1 convolution grouped in every unit."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
@@ -192,7 +192,7 @@ class ShuffleNet(nn.Module):
         self.conv1.add_module("bn", nn.BatchNorm2d(stem))
         for number, ((inputs, _), (outputs, units)) in enumerate(pairwise(SHUFFLE_STAGES), 2):
             widths = [inputs] + [outputs] * (units - 1)
-            self.add_module(f"stage{number}", nn.Sequential(*(ShuffleUnit(width, outputs) for width in widths)))
+            self.add_module(f"stage{number}", nn.Sequential(*(ShuffleBlock(width, outputs) for width in widths)))
         self.fc = nn.Linear(SHUFFLE_STAGES[-1][0], n_classes)
 
     def forward(self, images: Tensor) -> Tensor:

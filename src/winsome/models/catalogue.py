@@ -34,6 +34,9 @@ def mobilenet_v2(image_shape: ImageShape, n_classes: int, *, dropout: float = 0.
     For images of up to 64 pixels the first convolution and the 24 channels wide stage have stride 1, so that the features are
     1/8 of the image: the strides of that paper's code, which differs otherwise in ReLU for ReLU6, in an expansion of the first
     block and in shortcut convolutions where only the width changes: `variant="aws"` has these, too.
+
+    Raises:
+        ValueError: dropout for the variant "aws".
     """
     if is_aws(variant):
         if dropout:
@@ -58,6 +61,9 @@ def efficientnet_b0(
     For images of up to 64 pixels the first convolution has stride 1, so that the features are 1/16 of the image: the strides
     of arXiv:2504.05357's code. That code lacks the last 1x1 convolution, 320 to 1280, has biases that do not start at 0, and
     no stochastic depth: it names a rate of .2, of which every block gets the share 0. `variant="aws"` is the same.
+
+    Raises:
+        ValueError: stochastic depth for the variant "aws", or several ranks.
     """
     if is_aws(variant):
         if stochastic_depth_prob:

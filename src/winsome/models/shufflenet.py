@@ -51,6 +51,9 @@ def shufflenet(image_shape: ImageShape, n_classes: int, *, groups: int = 3, vari
     That code groups the first 1x1 convolution as well and gives every convolution a bias (`variant="aws"`, three groups); the
     ShuffleNet paper is followed otherwise. The widths are those of table 1 for three groups: another number of groups must
     divide them.
+
+    Raises:
+        ValueError: another number of groups for the variant "aws".
     """
     if is_aws(variant):
         if groups != GROUPS:

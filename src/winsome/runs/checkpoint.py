@@ -33,8 +33,6 @@ from winsome.optimizer_state import (
 from winsome.runs.search_folder import SearchFolder, read_checkpoint, write_checkpoint
 from winsome.state import State, load_state
 
-SAVE_EVERY = 200  # training steps between two checkpoints inside a training that is not stacked
-
 
 def take(
     model: nn.Module, optimizer: Optimizer, progress: Mapping[str, Tensor], *, step: int, level: int

@@ -21,7 +21,7 @@ from winsome.stacking import stack, unstack
 from winsome.training.conditions import Conditions
 from winsome.training.evaluation import Metrics, judge
 from winsome.training.loop import Networks, OnFraction, train
-from winsome.training.settings import Training
+from winsome.training.settings import SAVE_EVERY, Training
 from winsome.while_training import Progress, WhileTraining, plain
 
 
@@ -141,7 +141,7 @@ def _kept_steps(
     if saved is not None:
         curve[:] = [(epoch, accuracy) for epoch, accuracy in saved[1]["curve"]]
     for step in range(first, total):
-        if step > first and step % checkpoint.SAVE_EVERY == 0:
+        if step > first and step % SAVE_EVERY == 0:
             tensors, record = checkpoint.take(*trained, step=step, level=0)
             write_checkpoint(file, tensors, {**record, "curve": curve})
         yield step

@@ -9,7 +9,6 @@ from torch import nn
 
 from winsome.level import Level
 from winsome.own_names import holding
-from winsome.runs.checkpoint import SAVE_EVERY
 from winsome.search import Search
 from winsome.seeding import seeded, stream_seed
 from winsome.signed_mask import stack_masks
@@ -17,7 +16,7 @@ from winsome.stacking import stack, unstack
 from winsome.training.conditions import Conditions
 from winsome.training.evaluation import Metrics, evaluate, judge
 from winsome.training.loop import Networks, OnFraction, train
-from winsome.training.settings import Training
+from winsome.training.settings import SAVE_EVERY, Training
 from winsome.training.stacked_steps import stacked_steps
 from winsome.while_training import on_level as part_on_level
 

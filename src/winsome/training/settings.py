@@ -89,6 +89,8 @@ class Adam:
         )
 
 
+SAVE_EVERY = 200  # training steps between two checkpoints inside a training that is not stacked
+
 WarmupBy = Literal["step", "epoch"]
 
 
