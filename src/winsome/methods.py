@@ -8,16 +8,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ParamSpec
 
-from winsome.about import Need, about, described, taken_by
+from winsome.about import Need, about, described, parts_of, taken_by
 from winsome.allocation import Allocate, globally
 from winsome.densities import check_densities, geometric
 from winsome.errors import WinsomeError
 from winsome.identity import identity, name_of
-from winsome.norms import frozen_norms, interpolated_norms
+from winsome.norms import Frozen, Interpolated, frozen_norms, interpolated_norms
 from winsome.perturbation import SignFlips, fixed_signs
+from winsome.psi import Toward, Which
 from winsome.rewinding import KeepWeights, KeepWeightsRewindNorms, Rewind, RewindTo
 from winsome.scores import Score, magnitude
-from winsome.while_training import WhileTraining, plain
+from winsome.while_training import AllOf, OnLevels, WhileTraining, plain
 
 P = ParamSpec("P")
 
@@ -166,9 +167,9 @@ def learning_rate_rewinding(levels: int = 15, rate: float = 0.2) -> Method:
     citations=("gadhikar2024masks",),
     example={"step": 2},
 )
-def lrr_with_norm_rewinding(levels: int = 15, rate: float = 0.2, *, step: int = 0) -> Method:
+def lrr_with_norm_rewinding(levels: int = 15, rate: float = 0.2, *, step: int = 0, norms: Which = None) -> Method:
     """LRR whose normalisation parameters and statistics go back to an early step at every level (arXiv:2402.19262)."""
-    return Method(geometric(levels, rate), KeepWeightsRewindNorms(step))
+    return Method(geometric(levels, rate), KeepWeightsRewindNorms(step, norms))
 
 
 @named_method(
@@ -177,9 +178,18 @@ def lrr_with_norm_rewinding(levels: int = 15, rate: float = 0.2, *, step: int = 
     citations=("oh2025sign",),
     short="aws",
 )
-def aws(levels: int = 15, rate: float = 0.2) -> Method:
-    """AWS: LRR with normalisation parameters randomly interpolated toward their initial values (arXiv:2504.05357)."""
-    return Method(geometric(levels, rate), KeepWeights(), while_training=interpolated_norms)
+def aws(levels: int = 15, rate: float = 0.2, *, norms: Which = None, toward: Toward = "identity") -> Method:
+    """AWS: LRR with normalisation parameters randomly interpolated toward their initial values (arXiv:2504.05357).
+
+    Args:
+        levels: prune-train rounds after the dense level 0.
+        rate: fraction of the remaining weights removed per level.
+        norms: which parameters are interpolated, by name, glob or predicate; those of all norms by default.
+        toward: their "identity" (gamma = 1, beta = 0), their "start" in the network given, or a number.
+    """
+    usual = norms is None and toward == "identity"
+    part = interpolated_norms if usual else Interpolated(norms, toward)
+    return Method(geometric(levels, rate), KeepWeights(), while_training=part)
 
 
 @named_method(
@@ -188,9 +198,10 @@ def aws(levels: int = 15, rate: float = 0.2) -> Method:
     citations=("oh2025sign",),
     short="frozen",
 )
-def lrr_with_frozen_norms(levels: int = 15, rate: float = 0.2) -> Method:
-    """LRR with normalisation parameters fixed at gamma = 1, beta = 0: the control for AWS."""
-    return Method(geometric(levels, rate), KeepWeights(), while_training=frozen_norms)
+def lrr_with_frozen_norms(levels: int = 15, rate: float = 0.2, *, norms: Which = None, toward: Toward = "identity") -> Method:
+    """LRR with normalisation parameters fixed at gamma = 1, beta = 0: the control for AWS, whose arguments it takes."""
+    part = frozen_norms if norms is None and toward == "identity" else Frozen(norms, toward)
+    return Method(geometric(levels, rate), KeepWeights(), while_training=part)
 
 
 def rewind_norms(method: Method, *, step: int = 0) -> Method:
@@ -208,10 +219,39 @@ def rewind_norms(method: Method, *, step: int = 0) -> Method:
     return replace(method, rewind=KeepWeightsRewindNorms(step))
 
 
+def with_norms(method: Method, norms: Which) -> Method:
+    """The same method, whose parts take the parameters of this choice for psi, unless they have a choice of their own."""
+
+    def of(part: WhileTraining) -> WhileTraining:
+        if isinstance(part, AllOf):
+            return AllOf(tuple(of(one) for one in part.parts))
+        if isinstance(part, OnLevels):
+            return replace(part, part=of(part.part), otherwise=of(part.otherwise))
+        if part in (interpolated_norms, frozen_norms):
+            return Interpolated(norms) if part is interpolated_norms else Frozen(norms)
+        return replace(part, norms=norms) if isinstance(part, Interpolated | Frozen) and part.norms is None else part
+
+    rewind = method.rewind
+    if isinstance(rewind, KeepWeightsRewindNorms) and rewind.norms is None:
+        rewind = replace(rewind, norms=norms)
+    return replace(method, rewind=rewind, while_training=of(method.while_training))
+
+
+def norms_of(method: Method) -> Which:
+    """Which parameters the method takes for psi: the first choice that one of its parts has; None where all norms are."""
+
+    def choices(part: object) -> list[Which]:
+        own = [part.norms] if isinstance(part, Interpolated | Frozen | KeepWeightsRewindNorms) else []
+        return [*own, *(choice for one in parts_of(part) for choice in choices(one))]
+
+    found = [choice for part in (method.while_training, method.rewind) for choice in choices(part)]
+    return next((choice for choice in found if choice is not None), None)
+
+
 METHODS: dict[str, Callable[..., Method]] = {
     f.__name__: f for f in (imp, weight_rewinding, learning_rate_rewinding, lrr_with_norm_rewinding, aws, lrr_with_frozen_norms)
 }
 
 WHILE_TRAINING: dict[str, Callable[..., Any]] = {  # parts, and classes whose instances are
-    part.__name__: part for part in (plain, interpolated_norms, frozen_norms, fixed_signs, SignFlips)
+    part.__name__: part for part in (plain, interpolated_norms, Interpolated, frozen_norms, Frozen, fixed_signs, SignFlips)
 }

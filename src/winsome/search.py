@@ -23,13 +23,13 @@ from winsome.errors import Diverged, WinsomeError
 from winsome.files import as_json
 from winsome.identity import identity, name_of
 from winsome.level import Level, Metrics
-from winsome.methods import Method
-from winsome.norms import norm_state_names
-from winsome.prunable import prunable as default_prunable
+from winsome.methods import Method, with_norms
 from winsome.prunable import refuse_unmade, refuse_wrapped
+from winsome.psi import Which
 from winsome.rewinding import Restart
 from winsome.runs.lock import only_process
 from winsome.runs.search_folder import SearchFolder
+from winsome.scope import names_to_prune, norm_names
 from winsome.scores import Probe, Scores
 from winsome.seeding import generator, seeded, stream_seed
 from winsome.signed_mask import SignedMask
@@ -56,15 +56,19 @@ class Search:
         save_to: str | Path | None = None,
         seed: int = 0,
         prunable: Sequence[str] | None = None,
+        classifier: str | Sequence[str] | None = None,
+        norms: Which = None,
         config: Mapping[str, Any] | None = None,
     ) -> None:
-        _refuse_other_kinds(method, prunable)
+        _refuse_other_kinds(method)
+        method = method if norms is None else with_norms(method, norms)
         distributed.refuse_sharded(model)
         refuse_wrapped(model)
         refuse_unmade(model)
         _refuse_without_probe(method, probe)
         self.model, self.method, self.seed, self.probe = model, method, seed, probe
-        self.names = tuple(prunable) if prunable is not None else default_prunable(model)
+        self.names = names_to_prune(model, prunable, classifier)
+        self._norm_names = norm_names(model, method)
         made_with = {"method": method.record(), "seed": seed, "citations": list(method.cited)}
         if probe is not None and looks_at_probe(method):
             made_with["probe"] = probe.record()
@@ -132,14 +136,12 @@ class Search:
         mask = SignedMask.of({name: parameters[name] for name in self.names}, self._kept)
         distributed.agree(f"level {number}: the signed mask", mask.digest, _SAME_WEIGHTS)
         level = Level(number, density, mask, first_step, level_seed, self.method, self.model, self._folder)
-        level.early, self._start = self._early, state
+        level.early, level.begun, self._start = self._early, self._initial, state
         return level
 
     def _refuse_diverged(self, level: Level) -> None:
         parameters = dict(self.model.named_parameters())
-        statistics = {
-            n: b for n, b in self.model.named_buffers() if n in norm_state_names(self.model) and b.is_floating_point()
-        }
+        statistics = {n: b for n, b in self.model.named_buffers() if n in self._norm_names and b.is_floating_point()}
         watched = {name: parameter for name, parameter in parameters.items() if name not in self._odd}
         if bad := not_finite({**watched, **statistics}):
             raise Diverged(
@@ -154,7 +156,7 @@ class Search:
                 f"{self.method.rewind} needs the network of training step {self.method.rewind.step}, "
                 "which level 0 never reached: iterate over level.steps(total) in your training loop"
             )
-        restart = Restart(norm_state_names(self.model), self._kept, generator(self.seed, "rewind", number))
+        restart = Restart(self._norm_names, self._kept, generator(self.seed, "rewind", number))
         return checked_restart(
             self.method.rewind(self._early, self._trained, restart), self._trained, self.method.rewind, early=self._early
         )
@@ -206,6 +208,8 @@ def find_tickets(
     save_to: str | Path | None = None,
     seed: int = 0,
     prunable: Sequence[str] | None = None,
+    classifier: str | Sequence[str] | None = None,
+    norms: Which = None,
     config: Mapping[str, Any] | None = None,
 ) -> Iterator[Level]:
     """Search for tickets: train, prune, restart, and hand out every finished level.
@@ -222,7 +226,10 @@ def find_tickets(
         save_to: a folder for the run; finished levels are read back from it when the search is called again, with more levels
             too.
         seed: of everything random in the search.
-        prunable: names of the parameters to prune; all convolutions and linear layers but the classifier if None.
+        prunable: names of the parameters to prune; if None all weights but embeddings' and classifiers' (`winsome.plan`).
+        classifier: module names of the output layers, which stay dense, where they are not what is found.
+        norms: which parameters the method's parts take for psi, by name, glob (`"*.rms"`) or predicate; if None those of all
+            norms that are found.
         config: JSON values that identify the run: a folder made with others is refused.
 
     Yields:
@@ -233,7 +240,8 @@ def find_tickets(
             of another configuration or one in which another process is at work, a full disk.
         Diverged: weights became NaN or infinite in training.
     """
-    search = Search(model, method, probe=probe, save_to=save_to, seed=seed, prunable=prunable, config=config)
+    named: dict[str, Any] = {"prunable": prunable, "classifier": classifier, "norms": norms}
+    search = Search(model, method, probe=probe, save_to=save_to, seed=seed, config=config, **named)
     with search.held():
         for number in range(len(method.densities)):
             level = search.open(number)
@@ -247,15 +255,12 @@ def find_tickets(
     load_state(model, level.state)
 
 
-def _refuse_other_kinds(method: object, prunable: object) -> None:
+def _refuse_other_kinds(method: object) -> None:
     if not isinstance(method, Method):
         what = f"the text {method!r}" if isinstance(method, str) else f"{getattr(method, '__name__', type(method).__name__)!r}"
         raise WinsomeError(
             f"a search takes a method, for example winsome.aws(levels=15); {what} is none (call it, if it makes one)"
         )
-    if isinstance(prunable, str) or (prunable is not None and not prunable):
-        wrong = f"the text {prunable!r}" if isinstance(prunable, str) else "no name at all"
-        raise WinsomeError(f"`prunable` is a list of parameter names, or None for the usual ones; got {wrong}")
 
 
 def _refuse_without_probe(method: Method, probe: Probe | None) -> None:

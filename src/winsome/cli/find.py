@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+from torch import nn
 from tyro.conf import Positional, arg
 
 from winsome.cli import choices
@@ -22,15 +23,16 @@ from winsome.cli.options import (
     NetworkOptions,
     ProbeOptions,
 )
+from winsome.cli.plan_options import AS_FOUND, PlanOptions
 from winsome.cli.variations import AS_IT_IS, Variations
 from winsome.data.batches import steps_per_epoch
 from winsome.errors import WinsomeError
 from winsome.level import Level
+from winsome.methods import norms_of
 from winsome.models.spec import NetworkSpec
-from winsome.norms import norm_parameters
 from winsome.prunable import format_plan, plan
 from winsome.runs.search_folder import SearchFolder
-from winsome.study.conditions import conditions_of
+from winsome.study.conditions import conditions_of, fresh_network
 from winsome.study.one_search import OneSearch, open_search, run_search
 from winsome.training.conditions import Conditions
 from winsome.training.settings import SGD, Constant, Training
@@ -81,6 +83,7 @@ def find(
     search: Annotated[SearchOptions, arg(name="")] = AS_IN_THE_PAPER,
     parts: Annotated[PartOptions, arg(name="")] = AS_THE_METHOD_SAYS,
     prune_classifier: bool = False,
+    planned: Annotated[PlanOptions, arg(name="")] = AS_FOUND,
     probe: Annotated[ProbeOptions, arg(name="")] = USUAL_PROBE,
     seed: int = 0,
     compute: Annotated[ComputeOptions, arg(name="")] = USUAL_COMPUTE,
@@ -101,6 +104,7 @@ def find(
         search: How deep it goes, and how its levels train.
         parts: What is other than the method says.
         prune_classifier: Prune the classifier too, as arXiv:2402.19262 does.
+        planned: What is pruned and what is normalisation, where it is not what is found.
         probe: What a score that looks at data is shown.
         seed: Of everything random in the search.
         compute: How it uses the machine.
@@ -116,7 +120,7 @@ def find(
     one = OneSearch(
         name=choices.search_name(method),
         method=vary.of(
-            chosen, seed=seed, rewind_step=search.rewind_step, epochs=search.level_epochs, steps_per_epoch=per_epoch
+            planned.of(chosen), seed=seed, rewind_step=search.rewind_step, epochs=search.level_epochs, steps_per_epoch=per_epoch
         ),
         data=spec,
         network=network.of(NetworkSpec("residual_mlp" if data == "digits" else "resnet20")),
@@ -124,26 +128,35 @@ def find(
         warmup_epochs=search.warmup_epochs,
         seed=seed,
         prune_classifier=prune_classifier,
+        classifier=planned.classifier,
         fast=compute.fast,
         compiled=compute.compiled,
         probe=probe.spec(),
     )
     folder = save_to or Path("runs") / f"{Path(data).name}-{one.network.name}-{one.name}-seed-{seed}"
-    _show(one, conditions_of(one.study, loaded), folder)
+    conditions = conditions_of(one.study, loaded)
+    if planned.plan_only:
+        _say_plan(one, fresh_network(one.study, conditions, seed=seed))
+    else:
+        _show(one, conditions, folder)
 
 
 # The list that help shows is METHODS itself.
 find.__doc__ = (find.__doc__ or "").replace(_METHODS, textwrap.indent(choices.method_lines(), "    "))
 
 
+def _say_plan(one: OneSearch, network: nn.Module) -> None:
+    norms = norms_of(one.method)
+    lines = plan(network, prune_classifier=one.prune_classifier, classifier=one.classifier or None, norms=norms)
+    open_console().print(format_plan(lines))
+
+
 def _show(one: OneSearch, conditions: Conditions, folder: Path) -> None:
     console = open_console()
     search, place = open_search(one, folder, conditions), SearchFolder(folder)
     finished_already = place.is_finished(one.last_level)
-    console.print(format_plan(plan(search.model, prune_classifier=one.prune_classifier)))
+    _say_plan(one, search.model)
     say(console, f"{one.study.title}: {one.network.name}, {conditions.precision.label} on {conditions.device}")
-    if "norms" in one.method.needs and not norm_parameters(search.model):
-        say(console, f"the network has no normalisation parameters: {one.name} is learning-rate rewinding here")
 
     def on_level(level: Level) -> None:
         metrics = level.metrics

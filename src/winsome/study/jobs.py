@@ -146,11 +146,19 @@ def run_job_here(job: Job, study: Study, folder: StudyFolder, on_fraction: OnFra
 
 
 def search_of(
-    study: Study, conditions: Conditions, place: Path, name: str, seed: int, *, masks: Sequence[SignedMask] = ()
+    study: Study,
+    conditions: Conditions,
+    place: Path,
+    name: str,
+    seed: int,
+    *,
+    masks: Sequence[SignedMask] = (),
+    classifier: Sequence[str] = (),
 ) -> Search:
     """The search of one name and seed, in its own folder. Every search of a seed starts from the same network.
 
-    `masks` are those that it borrows, one for each level, where its spec says so.
+    `masks` are those that it borrows, one for each level, where its spec says so; `classifier` names the output layers where
+    they are not what is found.
     """
     network = fresh_network(study, conditions, seed=stream_seed(seed, "search network"))
     spec = study.search_specs[name]
@@ -163,7 +171,7 @@ def search_of(
         "training": training.record() | {"warmup_epochs_before_level_0": study.warmup_epochs},
         "precision": conditions.precision.label,
     }
-    names = prunable(network, prune_classifier=study.prune_classifier)
+    names = prunable(network, prune_classifier=study.prune_classifier, classifier=classifier or None)
     probe = study.probe.of(conditions, seed=seed) if looks_at_probe(method) else None
     return Search(network, method, probe=probe, save_to=place, seed=seed, prunable=names, config=config)
 

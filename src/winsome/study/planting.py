@@ -15,7 +15,7 @@ from winsome.errors import WinsomeError, unknown
 from winsome.files import read_json, read_state, write_json, write_state
 from winsome.identity import identity
 from winsome.models.spec import NetworkSpec
-from winsome.norms import norm_parameters
+from winsome.psi import norm_parameters
 from winsome.runs.configuration import take_folder
 from winsome.runs.lock import only_process
 from winsome.seeding import stream_seed

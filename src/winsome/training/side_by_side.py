@@ -28,7 +28,7 @@ from winsome.training.conditions import Conditions
 from winsome.training.evaluation import evaluate, re_estimate_statistics
 from winsome.training.loop import Networks, train
 from winsome.training.settings import Training
-from winsome.while_training import Progress, WhileTraining, on_level, plain
+from winsome.while_training import Progress, WhileTraining, on_level, plain, starting_from
 
 OnFraction = Callable[[float], None]  # of the job's training done, in [0, 1]
 Metrics = dict[str, Any]
@@ -102,7 +102,8 @@ def _stacked_level(
     together = stack(models).to(conditions.device)
     mask = stack_masks([level.mask for _, level in pairs])
     interpolation = [stream_seed(seed, "interpolation") for seed in seeds]
-    part = on_level(method.while_training, pairs[0][1].number)
+    begun = {name: torch.stack([level.begun[name] for _, level in pairs]) for name in pairs[0][1].begun}
+    part = starting_from(on_level(method.while_training, pairs[0][1].number), begun)
     with (
         seeded(seeds[0], "training"),
         mask.enforced_on(together),
