@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from winsome.errors import WinsomeError
-from winsome.matrices import is_embedding, role_of
+from winsome.matrices import LAYERS, is_embedding, role_of
 
 # A word of a module's name that says that outputs are made there; a whole name that does.
 _WORDS = frozenset(
@@ -30,8 +30,9 @@ def output_layers(model: nn.Module) -> tuple[str, ...]:
        of its `base_model` (a base model by itself has no head).
     2. Modules that are called a head: a word of their name is head, classifier, logits, predictor or prediction, or the whole
        name is `fc`, `out`, `final`, `cls_score`, `bbox_pred` or the like, and no number comes before in their path (so that
-       the `fc` of a block in a list is none). Of each the last layer with weights; every head of a head; every member of a
-       list or dict of layers of which none feeds the next. A head that is an Identity says that the network has no classifier.
+       the `fc` of a block in a list is none; nor is a `box_head` that feeds a `box_predictor`, nor a `pre_classifier`). Of
+       each the last layer with weights; every head of a head; every member of a dict, or of a list of layers of which none
+       feeds the next. A head that is an Identity says that the network has no classifier.
     3. The last layer with weights, unless normalisation comes right after it, or it is recurrent or part of an attention.
     """
     modules = dict(model.named_modules())
@@ -85,6 +86,8 @@ def _is_head(path: str) -> bool:
 
 
 def _has_weights(module: nn.Module) -> bool:
+    if isinstance(module, LAYERS):  # a parametrised one has its weight elsewhere
+        return True
     named = module.named_parameters(recurse=False)
     return not is_embedding(module) and any(role_of(module, kind, p) is not None for kind, p in named)
 
@@ -112,7 +115,8 @@ def _outputs_of(name: str, head: nn.Module) -> Iterator[str]:
         yield from found
         return
     members = [(key, child) for key, child in head.named_children() if any(map(_has_weights, child.modules()))]
-    parallel = isinstance(head, nn.ModuleList | nn.ModuleDict) and not _is_chain([child for _, child in members])
+    in_turn = isinstance(head, nn.ModuleList) and _is_chain([child for _, child in members])
+    parallel = isinstance(head, nn.ModuleList | nn.ModuleDict) and not in_turn
     for key, child in members if parallel else members[-1:]:
         yield from _outputs_of(f"{name}.{key}", child)
 

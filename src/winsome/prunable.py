@@ -97,7 +97,7 @@ def plan(
             reason = _CLASSIFIER if id(parameter) in head_parameters else _COMPUTED
         elif parameter.is_complex():
             reason = "complex numbers, which have no sign"
-        elif role is None or name in psi:
+        elif role is None:
             reason = _PSI if name in psi else _no_role(name, parameter, embedded=id(parameter) in embedded)
         elif id(parameter) in embedded and not prune_classifier:
             reason = _TIED
