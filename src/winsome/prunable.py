@@ -139,12 +139,13 @@ def prunable(
     """
     lines = plan(model, prune_classifier=prune_classifier, classifier=classifier, include=include, exclude=exclude)
     if computed := [line.name for line in lines if line.reason == _COMPUTED and sum(side > 1 for side in line.shape) > 1]:
-        layers = dict.fromkeys(name.partition(".parametrizations")[0] for name in computed)
+        layers = dict.fromkeys(name.partition(".parametrizations.")[0].partition(".weight_")[0] for name in computed)
+        patterns = ", ".join(f"'{layer}.*'" for layer in layers)
         raise WinsomeError(
             f"the weights that {', '.join(computed[:5])} make are computed (weight_norm, spectral_norm, torch.nn.utils.prune "
             "or a parametrisation is on them), so that a mask would not hold on them; take it off first, for example by "
             "torch.nn.utils.parametrize.remove_parametrizations(layer, 'weight') or torch.nn.utils.prune.remove(layer, "
-            f"'weight'), or leave them dense by name: prunable(model, exclude=[{', '.join(repr(f'{one}*') for one in layers)}])"
+            f"'weight'), or leave them dense by name: prunable(model, exclude=[{patterns}])"
         )
     names = tuple(line.name for line in lines if line.prunable and line.n_weights)
     if not names:
