@@ -123,12 +123,27 @@ def test_a_search_found_twice(found: Path, capsys: pytest.CaptureFixture[str]) -
 
 @pytest.mark.parametrize(("widths", "method", "told"), [("()", "aws", True), ("()", "imp", False), ("(8,)", "aws", False)])
 def test_a_method_about_normalisation_says_where_there_is_none(
-    widths: str, method: str, told: bool, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    widths: str, method: str, told: bool, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     network = ["--network", "mlp", "--network-option", f"widths={widths}", "--prune-classifier", "--method", method]
     quick = ["--levels", "0", "--level-epochs", "1", "--warmup-epochs", "0", "--train-images", "128", "--test-images", "64"]
     main(["find", "digits", *network, *quick, "--save-to", str(tmp_path)])
-    assert (f"no normalisation parameters: {method} is learning-rate rewinding here" in capsys.readouterr().out) == told
+    assert (caplog.text.count("has no normalisation parameters that are found") == 1) == told
+
+
+def test_the_plan_alone_says_what_is_psi_and_what_is_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    options = ["--network", "mlp", "--network-option", "widths=(8,)", "--train-images", "128", "--test-images", "64"]
+    folder = ["--plan-only", "--save-to", str(tmp_path / "run")]
+    main(["find", "digits", *options, *folder])
+    usual = capsys.readouterr().out
+    assert "psi (normalisation)" in usual
+    assert "16 are psi, in 2 parameters" in usual
+    first = next(line.split()[0] for line in usual.splitlines() if line.split()[-1:] == ["yes"])
+    main(["find", "digits", *options, *folder, "--classifier", first.removesuffix(".weight"), "--norms", "*.bias"])
+    chosen = capsys.readouterr().out
+    assert "18 are psi, in 2 parameters" in chosen
+    assert next(line for line in chosen.splitlines() if line.startswith(first)).rstrip().endswith("no: classifier")
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("keep", ["signs", "mask", "phi"])

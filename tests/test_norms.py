@@ -13,15 +13,13 @@ from torch.utils.checkpoint import checkpoint
 
 from winsome.alphas import uniform
 from winsome.errors import WinsomeError
+from winsome.norm_statistics import re_estimate_batch_norm
 from winsome.norms import (
     frozen_norms,
     interpolated_norms,
-    norm_layers,
-    norm_parameters,
-    norm_state_names,
-    re_estimate_batch_norm,
     reset_norm_parameters,
 )
+from winsome.psi import norm_layers, norm_parameters, norm_state_names
 
 SEED = 12345
 LAYERS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {

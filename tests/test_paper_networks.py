@@ -15,8 +15,9 @@ import winsome
 from winsome import models
 from winsome.alphas import uniform
 from winsome.errors import WinsomeError
-from winsome.norms import interpolated_norms, norm_parameters
+from winsome.norms import interpolated_norms
 from winsome.prunable import plan
+from winsome.psi import norm_parameters
 from winsome.signed_mask import SignedMask
 
 NAMES = ("shufflenet", "mobilenet_v2", "efficientnet_b0", "mlp_mixer")

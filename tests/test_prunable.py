@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from winsome import WinsomeError, format_plan, plan, prunable
-from winsome.prunable import classifier_of, unpruned_signed
+from winsome.classifiers import output_layers
+from winsome.prunable import unpruned_signed
 
 
 class EveryLayer(nn.Module):
@@ -31,7 +32,10 @@ class EveryLayer(nn.Module):
         self.classifier = nn.Linear(10, 10)
 
 
-DEFAULT = ("sequence.weight", "image.weight", "volume.weight", "up.weight", "attention.out_proj.weight", "hidden.weight")
+DEFAULT = (
+    "sequence.weight", "image.weight", "volume.weight", "up.weight", "attention.in_proj_weight", "attention.out_proj.weight",
+    "hidden.weight",
+)  # fmt: skip
 
 
 def test_all_convolutions_and_linear_layers_but_the_classifier() -> None:
@@ -42,8 +46,9 @@ def test_all_convolutions_and_linear_layers_but_the_classifier() -> None:
     assert reasons["classifier.weight"] == "classifier"
     assert reasons["fixed.weight"] == "not trained (requires_grad is False)"
     assert reasons["sequence.bias"] == "bias"
-    assert "not a convolution" in reasons["embedding.weight"]
-    assert "not a convolution" in reasons["norm.weight"]
+    assert reasons["embedding.weight"] == "embedding"
+    assert reasons["norm.weight"] == "psi (normalisation)"
+    assert [line.name for line in plan(model) if line.psi] == ["norm.weight", "norm.bias"]
     assert [line.name for line in plan(model)] == [name for name, _ in model.named_parameters()]
     counts = {line.name: line.n_weights for line in plan(model)}
     assert counts == {name: p.numel() for name, p in model.named_parameters()}
@@ -51,7 +56,7 @@ def test_all_convolutions_and_linear_layers_but_the_classifier() -> None:
 
 def test_globs_include_and_exclude_by_name() -> None:
     model = EveryLayer()
-    assert prunable(model, exclude=("*.weight",), include=("scale",)) == ("scale",)
+    assert prunable(model, exclude=("*weight",), include=("scale",)) == ("scale",)
     names = prunable(model, include=("attention.in_proj_weight", "classifier.*", "fixed.weight"), exclude=("sequence*", "up.*"))
     assert names == (
         "image.weight", "volume.weight", "attention.in_proj_weight", "attention.out_proj.weight", "hidden.weight",
@@ -62,11 +67,11 @@ def test_globs_include_and_exclude_by_name() -> None:
 
 def test_the_classifier_is_the_last_layer_or_the_one_named() -> None:
     model = EveryLayer()
-    assert classifier_of(model) == "classifier"
+    assert output_layers(model) == ("classifier",)
     assert prunable(model, classifier="hidden") == tuple(n for n in (*DEFAULT, "classifier.weight") if n != "hidden.weight")
     convolutional = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Conv2d(2, 10, 1), nn.Flatten())
     assert prunable(convolutional) == ("0.weight",)
-    assert classifier_of(nn.ReLU()) is None
+    assert output_layers(nn.ReLU()) == ()
     head = nn.Linear(4, 5, bias=False)
     language_model = nn.ModuleDict({"embedding": nn.Embedding(5, 4), "hidden": nn.Linear(4, 4), "head": head})
     language_model["embedding"].weight = head.weight
@@ -101,7 +106,8 @@ def test_unpruned_signs_are_those_of_unpruned_layers_and_biases() -> None:
     }
     signed = unpruned_signed(model, names)
     assert {"classifier.weight", "classifier.bias", "sequence.bias", "tied.bias", "fixed.weight"} <= set(signed)
-    assert {id(model.get_parameter(name)) for name in (*signed, *names)} == set(layers)
+    attention = {id(model.attention.in_proj_weight), id(model.attention.in_proj_bias)}
+    assert {id(model.get_parameter(name)) for name in (*signed, *names)} == set(layers) | attention
     assert not set(signed) & set(names)
 
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from winsome import SignedMask, Ticket, WinsomeError, absorb_norm_signs, mask_only, plant, prunable, signs_and_norms
-from winsome.norms import norm_parameters
+from winsome.psi import norm_parameters
 from winsome.ticket import ticket_of
 from winsome.transfer import norm_pairs, shuffled, signs
 

@@ -22,9 +22,11 @@ if TYPE_CHECKING:  # the one list of public names: each is imported when it is a
     from winsome.methods import lrr_with_frozen_norms as lrr_with_frozen_norms
     from winsome.methods import lrr_with_norm_rewinding as lrr_with_norm_rewinding
     from winsome.methods import weight_rewinding as weight_rewinding
+    from winsome.norm_statistics import re_estimate_batch_norm as re_estimate_batch_norm
+    from winsome.norms import Frozen as Frozen
+    from winsome.norms import Interpolated as Interpolated
     from winsome.norms import frozen_norms as frozen_norms
     from winsome.norms import interpolated_norms as interpolated_norms
-    from winsome.norms import re_estimate_batch_norm as re_estimate_batch_norm
     from winsome.norms import reset_norm_parameters as reset_norm_parameters
     from winsome.prunable import format_plan as format_plan
     from winsome.prunable import plan as plan

@@ -13,7 +13,6 @@ from winsome.allocation import Kept
 from winsome.checks import checked_kept, checked_restart, checked_scores
 from winsome.errors import WinsomeError
 from winsome.methods import Method
-from winsome.norms import norm_state_names
 from winsome.rewinding import Restart
 from winsome.scores import Probe, Scores
 from winsome.seeding import generator, seeded, stream_seed
@@ -62,15 +61,17 @@ class Start:
     seed: int  # of 63 bits, what the level's own random streams follow from
 
 
-def restarted(model: nn.Module, method: Method, early: State, trained: State, kept: Kept, *, number: int, seed: int) -> Start:
+def restarted(
+    method: Method, early: State, trained: State, kept: Kept, *, norms: frozenset[str], number: int, seed: int
+) -> Start:
     """Where level `number` starts from; level 0 from the network as it is given.
 
     Args:
-        model: the network; it is not changed.
         method: whose rewind chooses.
         early: the network of the step that the method rewinds to; empty if training never reached it.
         trained: what the level before left, of level 0 the network as given.
         kept: which weights this level keeps.
+        norms: names of normalisation parameters and statistics.
         number: of the level.
         seed: of the search.
 
@@ -84,7 +85,7 @@ def restarted(model: nn.Module, method: Method, early: State, trained: State, ke
                 f"{method.rewind} needs the network of training step {method.rewind.step}, "
                 "which level 0 never reached: iterate over level.steps(total) in your training loop"
             )
-        restart = Restart(norm_state_names(model), kept, generator(seed, "rewind", number))
+        restart = Restart(norms, kept, generator(seed, "rewind", number))
         state, first_step = checked_restart(method.rewind(early, trained, restart), trained, method.rewind, early=early)
     mask = SignedMask.of({name: state[name] for name in kept}, kept)
     return Start(state, first_step, mask, stream_seed(seed, "level", number))

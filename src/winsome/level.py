@@ -22,7 +22,7 @@ from winsome.seeding import seeded, stream_seed
 from winsome.signed_mask import SignedMask
 from winsome.state import State, full_state
 from winsome.ticket import Ticket
-from winsome.while_training import Progress, on_level
+from winsome.while_training import Progress, on_level, starting_from
 
 log = logging.getLogger("winsome")
 
@@ -45,6 +45,7 @@ class Level:
         seconds: how long training took; 0 while it trains.
         finished: whether the level is trained, and so has a ticket.
         early: the network that later levels rewind to, once training has reached it.
+        begun: the network that the search began with.
         carried: what of the optimizer's state goes from level to level.
 
     Example:
@@ -74,6 +75,7 @@ class Level:
     seconds: float = 0.0
     finished: bool = False
     early: State = field(default_factory=dict, repr=False)
+    begun: State = field(default_factory=dict, repr=False)
     _ticket: Ticket | None = field(default=None, repr=False)
     _progress: Progress = field(default_factory=dict, repr=False)
     _own: OwnNames | None = field(default=None, repr=False)
@@ -180,7 +182,8 @@ class Level:
         with ExitStack() as stack:
             stack.enter_context(seeded(self.own_seed, distributed.by_rank("training")))
             stack.enter_context(self.mask.enforced_on(self._model))
-            part, seed = on_level(self.method.while_training, self.number), stream_seed(self.own_seed, "interpolation")
+            part = starting_from(on_level(self.method.while_training, self.number), self.begun)
+            seed = stream_seed(self.own_seed, "interpolation")
             self._own, self._progress = stack.enter_context(holding(part, self._model, seed, self.mask))
             yield
             self._keep_optimizer()

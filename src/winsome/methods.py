@@ -13,9 +13,10 @@ from winsome.allocation import Allocate, globally
 from winsome.densities import check_densities, geometric
 from winsome.errors import WinsomeError, unknown
 from winsome.identity import identity, name_of
-from winsome.norms import frozen_norms, interpolated_norms
+from winsome.norms import Frozen, Interpolated, frozen_norms, interpolated_norms
 from winsome.optimizer_state import OPTIMIZER_STATES, OptimizerState
 from winsome.perturbation import SignFlips, fixed_signs
+from winsome.psi import Toward, Which
 from winsome.rewinding import KeepWeights, KeepWeightsRewindNorms, Rewind, RewindAndRestart, RewindTo
 from winsome.scores import Score, magnitude
 from winsome.while_training import WhileTraining, plain
@@ -197,14 +198,14 @@ def learning_rate_rewinding(levels: int = 15, rate: float = 0.2) -> Method:
     citations=("gadhikar2024masks",),
     example={"step": 2},
 )
-def lrr_with_norm_rewinding(levels: int = 15, rate: float = 0.2, *, step: int = 0) -> Method:
+def lrr_with_norm_rewinding(levels: int = 15, rate: float = 0.2, *, step: int = 0, norms: Which = None) -> Method:
     """LRR whose normalisation parameters and statistics go back to an early step at every level (arXiv:2402.19262).
 
     Example:
         >>> lrr_with_norm_rewinding(levels=2, step=500).rewind
         KeepWeightsRewindNorms(step=500)
     """
-    return Method(geometric(levels, rate), KeepWeightsRewindNorms(step))
+    return Method(geometric(levels, rate), KeepWeightsRewindNorms(step, norms))
 
 
 @named_method(
@@ -213,14 +214,22 @@ def lrr_with_norm_rewinding(levels: int = 15, rate: float = 0.2, *, step: int = 
     citations=("oh2025sign",),
     short="aws",
 )
-def aws(levels: int = 15, rate: float = 0.2) -> Method:
+def aws(levels: int = 15, rate: float = 0.2, *, norms: Which = None, toward: Toward = "identity") -> Method:
     """AWS: LRR with normalisation parameters randomly interpolated toward their initial values (arXiv:2504.05357).
+
+    Args:
+        levels: prune-train rounds after the dense level 0.
+        rate: fraction of the remaining weights removed per level.
+        norms: which parameters are interpolated, by name, glob or predicate; those of all norms by default.
+        toward: their "identity" (gamma = 1, beta = 0), their "start" in the network given, or a number.
 
     Example:
         >>> [round(density, 3) for density in aws(levels=3).densities]
         [1.0, 0.8, 0.64, 0.512]
     """
-    return Method(geometric(levels, rate), KeepWeights(), while_training=interpolated_norms)
+    usual = norms is None and toward == "identity"
+    part = interpolated_norms if usual else Interpolated(norms, toward)
+    return Method(geometric(levels, rate), KeepWeights(), while_training=part)
 
 
 @named_method(
@@ -229,14 +238,15 @@ def aws(levels: int = 15, rate: float = 0.2) -> Method:
     citations=("oh2025sign",),
     short="frozen",
 )
-def lrr_with_frozen_norms(levels: int = 15, rate: float = 0.2) -> Method:
-    """LRR with normalisation parameters fixed at gamma = 1, beta = 0: the control for AWS.
+def lrr_with_frozen_norms(levels: int = 15, rate: float = 0.2, *, norms: Which = None, toward: Toward = "identity") -> Method:
+    """LRR with normalisation parameters fixed at gamma = 1, beta = 0: the control for AWS, whose arguments it takes.
 
     Example:
         >>> lrr_with_frozen_norms(levels=2).while_training.__name__
         'frozen_norms'
     """
-    return Method(geometric(levels, rate), KeepWeights(), while_training=frozen_norms)
+    part = frozen_norms if norms is None and toward == "identity" else Frozen(norms, toward)
+    return Method(geometric(levels, rate), KeepWeights(), while_training=part)
 
 
 def rewind_norms(method: Method, *, step: int = 0) -> Method:
@@ -259,5 +269,5 @@ METHODS: dict[str, Callable[..., Method]] = {
 }
 
 WHILE_TRAINING: dict[str, Callable[..., Any]] = {  # parts, and classes whose instances are
-    part.__name__: part for part in (plain, interpolated_norms, frozen_norms, fixed_signs, SignFlips)
+    part.__name__: part for part in (plain, interpolated_norms, Interpolated, frozen_norms, Frozen, fixed_signs, SignFlips)
 }

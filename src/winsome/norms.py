@@ -3,60 +3,34 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 
 from winsome.about import described
 from winsome.alphas import Alphas
 from winsome.errors import WinsomeError
-from winsome.hooks import around_forward
+from winsome.hooks import OnForward, around_forward
+from winsome.psi import Goal, Toward, Which, goals
 from winsome.signed_mask import SignedMask
 from winsome.while_training import Progress
 
 log = logging.getLogger("winsome")
 
-# BatchNorm 1-3d, SyncBatchNorm and InstanceNorm are _NormBase; layers without parameters have no psi. A class of the user's own
-# says what its parameters start from in an attribute: `RMSNorm.psi_init = {"weight": 1.0}`.
-NORM_LAYERS = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
-
-
-def norm_layers(model: nn.Module) -> dict[str, nn.Module]:
-    """The normalisation layers of a model by name, those without parameters and statistics included."""
-    return {name: module for name, module in model.named_modules() if _is_norm(module)}
-
-
-def unknown_norms(model: nn.Module) -> dict[str, nn.Module]:
-    """Layers with parameters whose class is called a norm, but is none that is known: their parameters stay as they are."""
-    return {
-        name: module
-        for name, module in model.named_modules()
-        if "norm" in type(module).__name__.lower() and not _is_norm(module) and any(True for _ in module.parameters(False))
-    }
-
-
-def norm_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
-    """psi: the parameters of all normalisation layers, by their names in the model."""
-    return {
-        f"{name}.{kind}" if name else kind: parameter
-        for name, layer in norm_layers(model).items()
-        for kind, parameter in layer.named_parameters(recurse=False)
-    }
-
-
-def norm_state_names(model: nn.Module) -> frozenset[str]:
-    """The state_dict names of everything in normalisation layers: parameters and running statistics."""
-    return frozenset(
-        f"{name}.{key}" if name else key for name, layer in norm_layers(model).items() for key in layer.state_dict()
-    )
-
 
 @torch.no_grad()
-def reset_norm_parameters(model: nn.Module) -> None:
+def reset_norm_parameters(model: nn.Module, norms: Which = None) -> None:
     """Set psi to psi_init in place: gamma = 1, beta = 0 (arXiv:2504.05357). Running statistics stay as they are.
+
+    Args:
+        model: the network.
+        norms: which parameters, by name, glob or predicate; those of all norms by default.
+
+    Raises:
+        WinsomeError: the identity of a parameter cannot be known; it is named, and nothing is changed.
 
     Example:
         >>> norm = nn.LayerNorm(2)
@@ -65,9 +39,8 @@ def reset_norm_parameters(model: nn.Module) -> None:
         >>> norm.weight.tolist()
         [1.0, 1.0]
     """
-    for layer in norm_layers(model).values():
-        for kind, parameter in layer.named_parameters(recurse=False):
-            parameter.fill_(_initial(layer, kind))
+    for goal in goals(model, norms).values():
+        goal.parameter.copy_(goal.like(goal.parameter))
 
 
 @described(
@@ -106,39 +79,97 @@ def interpolated_norms(model: nn.Module, seed: int | Sequence[int], _mask: Signe
         >>> int(progress["forward_passes"])
         1
     """
+    with interpolated(model, seed, goals(model)) as progress:
+        yield progress
+
+
+@contextmanager
+def interpolated(model: nn.Module, seed: int | Sequence[int], wanted: Mapping[str, Goal]) -> Iterator[Progress]:
+    """Every training forward pass uses alpha * parameter + (1 - alpha) * value; see `interpolated_norms`."""
     alphas = Alphas(model, seed)
+    by_reader: dict[nn.Module, list[Goal]] = {}
+    readers = _readers(model)
+    for goal in wanted.values():
+        by_reader.setdefault(readers.get(goal.owner, goal.owner), []).append(goal)
 
-    def shadow(layer: nn.Module) -> None:
-        if not layer.training or (alpha := alphas.of_layer()) is None:
-            return
-        for kind, psi in layer._parameters.items():
-            if psi is not None and psi.requires_grad:
-                share = alpha.reshape(alpha.shape + (1,) * (psi.ndim - alpha.ndim)).to(psi.device, psi.dtype)
-                # An entry of the instance's __dict__ hides the parameter of that name, which stays in place.
-                layer.__dict__[kind] = torch.lerp(torch.full_like(psi, _initial(layer, kind)), psi, share)
-
-    layers = [layer for layer in norm_layers(model).values() if next(layer.parameters(recurse=False), None) is not None]
-    for name, layer in unknown_norms(model).items():
-        kind, starts = type(layer).__name__, ", ".join(f"{key!r}: 1.0" for key, _ in layer.named_parameters(recurse=False))
-        log.warning(
-            "%s (%s) looks like normalisation, but is of no known class: it is not interpolated; say what its parameters start "
-            "from: %s.psi_init = {%s}",
-            *(name, kind, kind, starts),
-        )
     with ExitStack() as stack:
         stack.enter_context(around_forward(model, alphas.begin, alphas.end))
-        for layer in layers:
-            stack.enter_context(around_forward(layer, shadow, _unshadow))
+        for reader, its_goals in by_reader.items():
+            stack.enter_context(around_forward(reader, *_shadowing(its_goals, alphas)))
         try:
             yield {"forward_passes": alphas.passes}
         finally:
-            for layer in layers:  # an interrupt between the hooks leaves a shadow behind
-                _unshadow(layer)
-        if layers and not int(alphas.passes):
+            for goal in wanted.values():  # an interrupt between the hooks leaves a shadow behind
+                goal.owner.__dict__.pop(goal.kind, None)
+        if wanted and not int(alphas.passes):
             log.warning(
                 "normalisation was not interpolated: alpha is drawn when the model itself is called in training mode, which "
                 "never happened; call model(inputs), not a part of it"
             )
+
+
+def _shadowing(its_goals: Sequence[Goal], alphas: Alphas) -> tuple[OnForward, OnForward]:
+    """What is done before a module's forward, and after it, for the parameters that it reads."""
+
+    def shadow(_reader: nn.Module) -> None:
+        if (alpha := alphas.of_layer()) is None:
+            return
+        for goal in its_goals:
+            psi = goal.owner._parameters[goal.kind]
+            if psi is not None and psi.requires_grad:
+                share = alpha.reshape(alpha.shape + (1,) * (psi.ndim - alpha.ndim)).to(psi.device, psi.dtype)
+                # An entry of the instance's __dict__ hides the parameter of that name, which stays in place.
+                goal.owner.__dict__[goal.kind] = torch.lerp(goal.like(psi), psi, share)
+
+    def unshadow(_reader: nn.Module) -> None:
+        for goal in its_goals:
+            goal.owner.__dict__.pop(goal.kind, None)
+
+    return shadow, unshadow
+
+
+def _readers(model: nn.Module) -> dict[nn.Module, nn.Module]:
+    """Layers whose parameters another module's forward reads: an attention that multiplies by its `out_proj` itself."""
+    return {one.out_proj: one for one in model.modules() if isinstance(one, nn.MultiheadAttention)}
+
+
+@described(
+    "interpolated parameters",
+    "Every training step uses chosen parameters drawn at random between their own and other values.",
+    citations=("oh2025sign",),
+    needs=("norms",),
+    stacks=True,
+)
+@dataclass(frozen=True)
+class Interpolated:
+    """AWS for parameters of one's choice: `Interpolated("*.gamma")`, `Interpolated(biases)`, `Interpolated(toward="start")`.
+
+    Attributes:
+        norms: which parameters, by name, glob or predicate (see `winsome.psi.Which`); those of all norms by default.
+        toward: "identity", "start" or a number, see `goals`.
+        start: the state that a search began with; the search says it.
+
+    Example:
+        >>> layer = nn.Linear(2, 2)
+        >>> plain = layer(torch.ones(1, 2))
+        >>> with Interpolated("bias", toward=100.0)(layer, seed=0):
+        ...     moved = layer(torch.ones(1, 2)) - plain
+        >>> bool((moved > 1).all())  # the bias was drawn toward 100 for this pass
+        True
+    """
+
+    norms: Which = None
+    toward: Toward = "identity"
+    start: Mapping[str, Tensor] | None = field(default=None, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        _check(self)
+
+    @contextmanager
+    def __call__(self, model: nn.Module, seed: int | Sequence[int], _mask: SignedMask | None = None) -> Iterator[Progress]:
+        """Interpolate while the block holds; see `interpolated_norms`."""
+        with interpolated(model, seed, goals(model, self.norms, self.toward, self.start)) as progress:
+            yield progress
 
 
 @described(
@@ -160,80 +191,66 @@ def frozen_norms(model: nn.Module, _seed: int | Sequence[int] = 0, _mask: Signed
         ...     [name for name, parameter in model.named_parameters() if parameter.requires_grad]
         ['0.weight', '0.bias']
     """
-    reset_norm_parameters(model)
-    trained = [parameter for parameter in norm_parameters(model).values() if parameter.requires_grad]
+    with frozen(goals(model)):
+        yield {}
+
+
+@contextmanager
+def frozen(wanted: Mapping[str, Goal]) -> Iterator[None]:
+    """Inside the block parameters have the values that they go toward, and do not train."""
+    trained = [goal.parameter for goal in wanted.values() if goal.parameter.requires_grad]
+    with torch.no_grad():
+        for goal in wanted.values():
+            goal.parameter.copy_(goal.like(goal.parameter))
     for parameter in trained:
         parameter.requires_grad_(False)
         parameter.grad = None  # one from before the block would let an optimizer's momentum or weight decay act
     try:
-        yield {}
+        yield
     finally:
         for parameter in trained:
             parameter.requires_grad_(True)
 
 
-@torch.no_grad()
-def re_estimate_batch_norm(
-    model: nn.Module, batches: Iterable[Tensor], forward: Callable[[Tensor], object] | None = None
-) -> None:
-    """Replace the running statistics of every BatchNorm, in place, by their mean over the batches.
+@described(
+    "frozen parameters",
+    "Chosen parameters stay at given values.",
+    citations=("oh2025sign",),
+    needs=("norms",),
+    stacks=True,
+)
+@dataclass(frozen=True)
+class Frozen:
+    """The control for `Interpolated`: the same parameters stay where they are interpolated toward.
 
-    Do so before a network of AWS is judged: its stored statistics average over alpha. Hand over inputs as in training:
-    `re_estimate_batch_norm(model, (images for images, _ in loader))`. Only BatchNorm layers are in training mode meanwhile;
-    every module's mode is given back.
-
-    Args:
-        model: Any network; one without BatchNorm stays as it is, and no batch is taken.
-        batches: Inputs of the model, each large enough for a mean and a variance.
-        forward: What a batch goes through, where that is more than `model(batch)`.
-
-    Raises:
-        WinsomeError: there was no batch; the statistics are those of a fresh layer then.
+    Attributes:
+        norms: which parameters, by name, glob or predicate; those of all norms by default.
+        toward: "identity", "start" or a number, see `goals`.
+        start: the state that a search began with; the search says it.
 
     Example:
-        >>> norm = nn.BatchNorm1d(1)
-        >>> re_estimate_batch_norm(norm, [torch.tensor([[1.0], [3.0]]), torch.tensor([[5.0], [7.0]])])
-        >>> norm.running_mean
-        tensor([4.])
+        >>> layer = nn.Linear(2, 2)
+        >>> with Frozen("bias", toward=0.0)(layer):
+        ...     layer.bias.tolist(), layer.bias.requires_grad
+        ([0.0, 0.0], False)
     """
-    layers = [m for m in model.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
-    if not layers:
-        return
-    modes = [(module, module.training) for module in model.modules()]
-    momenta = [layer.momentum for layer in layers]
-    number = 0
-    try:
-        model.eval()
-        for layer in layers:
-            layer.reset_running_stats()
-            layer.train()
-        for number, inputs in enumerate(batches, start=1):
-            for layer in layers:
-                layer.momentum = 1 / number  # a plain mean; None does the same, but waits for the device in every layer
-            if forward is None and isinstance(inputs, list | tuple):
-                raise WinsomeError(
-                    f"a batch is a {type(inputs).__name__} of {len(inputs)} things, and the model takes one: hand over inputs "
-                    "alone, (images for images, _ in loader), or say what a batch goes through (forward=...)"
-                )
-            (forward or model)(inputs)
-    finally:
-        for module, training in modes:
-            module.training = training
-        for layer, momentum in zip(layers, momenta, strict=True):
-            layer.momentum = momentum
-    if not number:
-        raise WinsomeError("no batch to re-estimate BatchNorm statistics from; hand over at least one")
+
+    norms: Which = None
+    toward: Toward = "identity"
+    start: Mapping[str, Tensor] | None = field(default=None, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        _check(self)
+
+    @contextmanager
+    def __call__(self, model: nn.Module, _seed: int | Sequence[int] = 0, _mask: SignedMask | None = None) -> Iterator[Progress]:
+        """Freeze while the block holds."""
+        with frozen(goals(model, self.norms, self.toward, self.start)):
+            yield {}
 
 
-def _unshadow(layer: nn.Module) -> None:
-    for kind in layer._parameters:
-        layer.__dict__.pop(kind, None)
-
-
-def _is_norm(module: nn.Module) -> bool:
-    return isinstance(module, NORM_LAYERS) or hasattr(type(module), "psi_init")
-
-
-def _initial(layer: nn.Module, kind: str) -> float:
-    own: Mapping[str, float] = getattr(type(layer), "psi_init", {})
-    return own.get(kind, 1.0 if kind == "weight" else 0.0)
+def _check(part: Interpolated | Frozen) -> None:
+    if isinstance(part.norms, list):  # a list has no hash, and by its value a method is known again
+        object.__setattr__(part, "norms", tuple(part.norms))
+    if isinstance(part.toward, str) and part.toward not in ("identity", "start"):
+        raise WinsomeError(f'parameters go toward "identity", "start" or a number; got {part.toward!r}')

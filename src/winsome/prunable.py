@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from torch import nn
-from torch.nn.modules.conv import _ConvNd
 from torch.nn.parameter import is_lazy
 
+from winsome.classifiers import classifiers
 from winsome.errors import WinsomeError
+from winsome.matrices import LAYERS, is_embedding, role_of, roles
+from winsome.psi import Which, norm_parameters
 
-WEIGHT_LAYERS = (_ConvNd, nn.Linear)
+log = logging.getLogger("winsome")
+
+MUCH = 0.1  # of all matrix weights: if more stay dense for no usual reason, it is said
+_COMPUTED = "a layer's weight is computed from it (parametrisation)"
+_EMBEDDING = "embedding"
+_TIED = "tied to an embedding"
+_CLASSIFIER = "classifier"
+_PSI = "psi (normalisation)"
 
 
 @dataclass(frozen=True)
@@ -24,6 +34,7 @@ class PlannedParameter:
     shape: tuple[int, ...]
     prunable: bool
     reason: str  # why it is prunable or not
+    psi: bool = False  # whether it is normalisation: what AWS interpolates
 
     @property
     def n_weights(self) -> int:
@@ -34,41 +45,32 @@ class PlannedParameter:
         return count
 
 
-def classifier_of(model: nn.Module) -> str | None:
-    """The name of the classifier: the last linear layer registered, or the last convolution of a network without one.
-
-    The last *layer*, not "the linear layers with as many outputs as classes": a hidden layer of that width is prunable
-    (the original code of arXiv:2504.05357 gets this wrong). Where a network registers its classifier earlier, name it.
-    """
-    linears = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
-    convolutions = [name for name, module in model.named_modules() if isinstance(module, _ConvNd)]
-    layers = linears or convolutions
-    return layers[-1] if layers else None
-
-
 def plan(
     model: nn.Module,
     *,
     prune_classifier: bool = False,
-    classifier: str | None = None,
+    classifier: str | Sequence[str] | None = None,
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
+    norms: Which = None,
 ) -> tuple[PlannedParameter, ...]:
-    """Every parameter of the model in its order, prunable or not, and why.
+    """Every parameter of the model in its order: prunable or not, and why, and whether it is psi.
 
-    By default the weights of all convolutions and linear layers but the classifier are prunable (arXiv:2504.05357);
-    `prune_classifier` adds the classifier's (arXiv:2402.19262). Biases and normalisation parameters never are, unless
-    `include` names them.
+    By default every weight by its role (`winsome.matrices`) is prunable but those of the classifiers (`winsome.classifiers`)
+    and of embeddings, tied ones too (arXiv:2504.05357 has convolutions and linear layers but the classifier);
+    `prune_classifier` adds the classifiers' (arXiv:2402.19262). Biases, positions and normalisation parameters never are,
+    unless `include` names them.
 
     Args:
         model: the network; it is not changed.
-        prune_classifier: prune the classifier's weight too.
-        classifier: module name of the classifier, where the last linear layer is not it.
-        include: glob patterns of parameter names that are prunable whatever their layer (`"encoder.*.in_proj_weight"`).
+        prune_classifier: prune the classifiers' weights too.
+        classifier: module names of the classifiers, where they are not what `winsome.classifiers.output_layers` finds.
+        include: glob patterns of parameter names that are prunable whatever their layer (`"encoder.*.position"`).
         exclude: glob patterns of parameter names that are not; they win over `include`.
+        norms: which parameters are psi, by name, glob or predicate; those of all norms that are found if None.
 
     Raises:
-        WinsomeError: a pattern or the classifier's name matches nothing.
+        WinsomeError: a pattern or a classifier's name matches nothing; a parameter has no shape or no values yet.
 
     Example:
         >>> model = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3), nn.Linear(3, 2))
@@ -78,75 +80,89 @@ def plan(
     refuse_unmade(model)
     modules = dict(model.named_modules())
     named = dict(model.named_parameters())
-    head = classifier if classifier is not None else classifier_of(model)
-    if head is not None and head not in modules:
-        known = ", ".join(filter(None, modules))
-        raise WinsomeError(f"classifier {head!r} is no module of the network; its modules: {known}")
+    heads = classifiers(model, classifier)
     for pattern in (*include, *exclude):
         if not any(fnmatchcase(name, pattern) for name in named):
             examples = ", ".join(list(named)[:5])
             raise WinsomeError(f"the pattern {pattern!r} matches no parameter; parameters are named like {examples}")
-    head_parameters = {id(p) for p in modules[head].parameters()} if head is not None else set()
+    head_parameters = {id(p) for head in heads for p in modules[head].parameters()}
+    embedded = {id(p) for m in modules.values() if is_embedding(m) for p in m.parameters(recurse=False)}
+    psi = norm_parameters(model, norms)
+    weights = roles(model)
     lines = []
     for name, parameter in named.items():
         owner = modules[name.rpartition(".")[0]]
+        role = weights.get(name)
+        prunable = False
         if any(fnmatchcase(name, pattern) for pattern in exclude):
-            prunable, reason = False, "excluded by name"
+            reason = "excluded by name"
         elif any(fnmatchcase(name, pattern) for pattern in include):
             prunable, reason = True, "included by name"
         elif _is_computed_from(owner, name):
-            prunable, reason = False, "a layer's weight is computed from it (parametrisation)"
+            reason = _CLASSIFIER if id(parameter) in head_parameters else _COMPUTED
         elif parameter.is_complex():
-            prunable, reason = False, "complex numbers, which have no sign"
-        elif not _is_layer_weight(model, parameter):
-            prunable, reason = False, "bias" if name.endswith("bias") else "not a convolution's or linear layer's weight"
+            reason = "complex numbers, which have no sign"
+        elif role is None:
+            reason = _PSI if name in psi else _no_role(name, parameter, embedded=id(parameter) in embedded)
+        elif id(parameter) in embedded and not prune_classifier:
+            reason = _TIED
         elif id(parameter) in head_parameters and not prune_classifier:
-            prunable, reason = False, "classifier"
+            reason = _CLASSIFIER
         elif not parameter.requires_grad:
-            prunable, reason = False, "not trained (requires_grad is False)"
+            reason = "not trained (requires_grad is False)"
         else:
-            prunable, reason = True, "weight of a convolution or linear layer"
-        lines.append(PlannedParameter(name, type(owner).__name__, tuple(parameter.shape), prunable, reason))
+            prunable, reason = True, f"weight of a {role.name}"
+        shape = tuple(parameter.shape)
+        lines.append(PlannedParameter(name, type(owner).__name__, shape, prunable, reason, name in psi))
     return tuple(lines)
 
 
-def _is_layer_weight(model: nn.Module, parameter: nn.Parameter) -> bool:
-    """Whether any layer, under any of the parameter's names, is a convolution or linear layer with this weight."""
-    return any(isinstance(module, WEIGHT_LAYERS) and module.weight is parameter for module in model.modules())
+def _no_role(name: str, parameter: nn.Parameter, *, embedded: bool) -> str:
+    last = name.rpartition(".")[2].lower()
+    if embedded:
+        return _EMBEDDING
+    if "bias" in last:
+        return "bias"
+    if sum(side > 1 for side in parameter.shape) < 2:
+        return "not a matrix"
+    return "position or token" if any(word in last for word in ("pos", "token", "embed")) else "no weight by its layer or name"
 
 
 def prunable(
     model: nn.Module,
     *,
     prune_classifier: bool = False,
-    classifier: str | None = None,
+    classifier: str | Sequence[str] | None = None,
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
 ) -> tuple[str, ...]:
     """The names of the prunable parameters, in the model's order; see `plan` for the rules.
 
     Raises:
-        WinsomeError: there is none; or a pattern or the classifier's name matches nothing.
+        WinsomeError: there is none; a weight is computed from other parameters and not excluded by name; or a pattern or a
+            classifier's name matches nothing.
 
     Example:
         >>> prunable(nn.Sequential(nn.Conv2d(1, 4, 3), nn.Flatten(), nn.Linear(4, 2)))
         ('0.weight',)
     """
     lines = plan(model, prune_classifier=prune_classifier, classifier=classifier, include=include, exclude=exclude)
+    if computed := [line.name for line in lines if line.reason == _COMPUTED and sum(side > 1 for side in line.shape) > 1]:
+        layers = dict.fromkeys(name.partition(".parametrizations.")[0].partition(".weight_")[0] for name in computed)
+        patterns = ", ".join(f"'{layer}.*'" for layer in layers)
+        raise WinsomeError(
+            f"the weights that {', '.join(computed[:5])} make are computed (weight_norm, spectral_norm, torch.nn.utils.prune "
+            "or a parametrisation is on them), so that a mask would not hold on them; take it off first, for example by "
+            "torch.nn.utils.parametrize.remove_parametrizations(layer, 'weight') or torch.nn.utils.prune.remove(layer, "
+            f"'weight'), or leave them dense by name: prunable(model, exclude=[{patterns}])"
+        )
     names = tuple(line.name for line in lines if line.prunable and line.n_weights)
     if not names:
-        raise WinsomeError(f"the model has no prunable weights: {_why_none(model, lines)}")
+        raise WinsomeError(f"the model has no prunable weights: {_why_none(lines)}")
     return names
 
 
-def _why_none(model: nn.Module, lines: Sequence[PlannedParameter]) -> str:
-    layers = {name: module for name, module in model.named_modules() if isinstance(module, WEIGHT_LAYERS)}
-    if computed := [name for name, layer in layers.items() if "weight" not in layer._parameters]:
-        return (
-            f"those of {', '.join(computed)} are computed from other parameters (weight_norm, spectral_norm, "
-            "torch.nn.utils.prune or a parametrisation is on them); take it off first, for example by torch.nn.utils."
-            "parametrize.remove_parametrizations(layer, 'weight') or torch.nn.utils.prune.remove(layer, 'weight')"
-        )
+def _why_none(lines: Sequence[PlannedParameter]) -> str:
     if any(line.reason.startswith("not trained") for line in lines):
         return (
             "all layers but the classifier are frozen (requires_grad is False); unfreeze what is to be pruned, or name it "
@@ -158,11 +174,29 @@ def _why_none(model: nn.Module, lines: Sequence[PlannedParameter]) -> str:
     )
 
 
+def warn_of_much_dense(model: nn.Module, prunable_names: Sequence[str], lines: Sequence[PlannedParameter]) -> None:
+    """Say which matrices stay dense, if they are more than a tenth of all and no embeddings, positions or classifiers."""
+    usual = (_EMBEDDING, _TIED, _CLASSIFIER, "position or token")
+    kept = set(prunable_names)
+    matrices = [line for line in lines if sum(side > 1 for side in line.shape) > 1 and not line.psi]
+    left = [line for line in matrices if line.name not in kept and line.reason not in usual]
+    share = sum(line.n_weights for line in left) / max(1, sum(line.n_weights for line in matrices))
+    if share > MUCH:
+        names = ", ".join(f"{line.name} ({line.reason})" for line in left[:5])
+        more = f" and {len(left) - 5} more" if len(left) > 5 else ""
+        log.warning(
+            "%.0f %% of the matrix weights of %s stay dense: %s%s; to prune them, name them: "
+            "find_tickets(..., prunable=winsome.prunable(model, include=[...]))",
+            *(100 * share, type(model).__name__, names, more),
+        )
+
+
 def _is_computed_from(owner: nn.Module, name: str) -> bool:
     """Whether a layer's weight follows from this parameter: of a parametrisation, or in an older way."""
     if type(owner).__name__ == "ParametrizationList":
         return True
-    return isinstance(owner, WEIGHT_LAYERS) and "weight" not in owner._parameters and not name.endswith("bias")
+    made = isinstance(owner, LAYERS) and "weight" not in owner._parameters
+    return made and name.rpartition(".")[2].startswith("weight")
 
 
 def refuse_unmade(model: nn.Module) -> None:
@@ -198,15 +232,23 @@ def refuse_wrapped(model: nn.Module) -> None:
 def unpruned_signed(model: nn.Module, prunable_names: Sequence[str]) -> tuple[str, ...]:
     """The unpruned parameters whose signs travel with a ticket (arXiv:2504.05357): classifier weights and all biases.
 
-    Weights of convolutions and linear layers that are not pruned, and the biases of these layers, each under its own name.
-    Normalisation parameters are not among them: they start fresh.
+    Weights by their role (`winsome.matrices`) that are not pruned, and the biases of the layers that have weights, each under
+    its own name. Normalisation parameters are not among them: they start fresh.
     """
-    wanted: dict[int, None] = {}
+    signed, pruned = signed_parameters(model), set(prunable_names)
+    return tuple(name for name, p in model.named_parameters() if id(p) in signed and name not in pruned)
+
+
+def signed_parameters(model: nn.Module) -> frozenset[int]:
+    """The ids of all weights by their role, and of the biases of the layers that have them."""
+    wanted: set[int] = set()
     for module in model.modules():
-        if isinstance(module, WEIGHT_LAYERS):
-            wanted.update({id(p): None for p in module.parameters(recurse=False)})
-    pruned = set(prunable_names)
-    return tuple(name for name, p in model.named_parameters() if id(p) in wanted and name not in pruned)
+        own = module._parameters.items()
+        if isinstance(module, LAYERS):
+            wanted.update(id(p) for kind, p in own if p is not None and kind != "gain")
+        elif any(p is not None and role_of(module, kind, p) is not None for kind, p in own):
+            wanted.update(id(p) for kind, p in own if p is not None and (role_of(module, kind, p) or "bias" in kind))
+    return frozenset(wanted)
 
 
 def format_plan(lines: Sequence[PlannedParameter]) -> str:
@@ -236,4 +278,7 @@ def format_plan(lines: Sequence[PlannedParameter]) -> str:
         "  ".join(f"{cell:{side}{width}}" for cell, side, width in zip(row, alignment, widths, strict=True)) for row in rows
     ]
     total = sum(line.n_weights for line in lines if line.prunable)
-    return "\n".join([*text, f"{total:,} of {sum(line.n_weights for line in lines):,} parameters are prunable"])
+    text.append(f"{total:,} of {sum(line.n_weights for line in lines):,} parameters are prunable")
+    if psi := [line for line in lines if line.psi]:
+        text.append(f"{sum(line.n_weights for line in psi):,} are psi, in {len(psi)} parameters")
+    return "\n".join(text)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from winsome.about import described
 from winsome.errors import WinsomeError
+from winsome.psi import Which
 from winsome.state import State
 
 
@@ -131,10 +132,13 @@ class KeepWeights:
     "Weights stay as trained, normalisation goes back to an early step.",
     citations=("renda2020comparing", "gadhikar2024masks"),
     example={"step": 2},
+    needs=("norms",),
 )
 @dataclass(frozen=True)
 class KeepWeightsRewindNorms:
     """Weights stay as trained; normalisation parameters and running statistics go back to `step` (arXiv:2402.19262).
+
+    Which these are, where it is not all norms that are found, `norms` says to the search: by name, glob or predicate.
 
     Example:
         >>> from winsome import KeepWeightsRewindNorms, Method, geometric
@@ -143,9 +147,16 @@ class KeepWeightsRewindNorms:
     """
 
     step: int = 0
+    norms: Which = None
 
     def __post_init__(self) -> None:
         _check_step(self.step)
+        if isinstance(self.norms, list):
+            object.__setattr__(self, "norms", tuple(self.norms))
+
+    def __repr__(self) -> str:  # a search's folder knows it by this
+        choice = "" if self.norms is None else f", norms={self.norms!r}"
+        return f"KeepWeightsRewindNorms(step={self.step}{choice})"
 
     def __call__(self, early: State, trained: State, restart: Restart) -> tuple[State, int]:
         """The trained state with the early normalisation."""

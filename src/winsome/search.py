@@ -15,13 +15,13 @@ from torch import nn
 from winsome import distributed
 from winsome.between_levels import Start, pruned, restarted
 from winsome.divergence import not_finite, refuse_diverged
-from winsome.files import as_json
 from winsome.level import Level, Metrics
 from winsome.methods import Method
+from winsome.psi import Which
 from winsome.runs.checkpoint import CarriedOptimizer
 from winsome.runs.search_folder import SearchFolder
 from winsome.scores import Probe
-from winsome.searchable import looks_at_probe, origin, searched_weights
+from winsome.searchable import looks_at_probe, origin, searched
 from winsome.state import State, first_difference, full_state, load_state, state_digest
 from winsome.ticket import ticket_of
 
@@ -45,9 +45,12 @@ class Search:
         save_to: str | Path | None = None,
         seed: int = 0,
         prunable: Sequence[str] | None = None,
+        classifier: str | Sequence[str] | None = None,
+        norms: Which = None,
         config: Mapping[str, Any] | None = None,
     ) -> None:
-        weights = searched_weights(model, method, probe, prunable)
+        scope = searched(model, method, probe, prunable=prunable, classifier=classifier, norms=norms)
+        method, weights, self._norm_names = scope.method, scope.weights, scope.norms
         self.model, self.method, self.seed, self.probe = model, method, seed, probe
         self.names = tuple(weights)
         made_with = {"method": method.record(), "seed": seed, "citations": list(method.cited)}
@@ -106,24 +109,24 @@ class Search:
         load_state(self.model, start.state)
         distributed.agree(f"level {number}: the signed mask", start.mask.digest, _SAME_WEIGHTS)
         level = Level(number, density, start.mask, start.first_step, start.seed, self.method, self.model, self._folder)
-        level.early, level.carried, self._start = self._early, self._carried, start.state
+        level.early, level.begun, level.carried, self._start = self._early, self._initial, self._carried, start.state
         return level
 
     def _start_of(self, number: int) -> Start:
         trained = self._trained if number else self._initial
-        return restarted(self.model, self.method, self._early, trained, self._kept, number=number, seed=self.seed)
+        return restarted(self.method, self._early, trained, self._kept, norms=self._norm_names, number=number, seed=self.seed)
 
     def close(self, level: Level, metrics: Metrics, seconds: float) -> Level:
         """The trained model becomes the level's ticket and state, on disk too; metrics are those of rank 0."""
         distributed.share_buffers(self.model)
         state = self._trained = full_state(self.model)
         distributed.agree(f"level {level.number}: the trained network", lambda: state_digest(state), _SAME_WEIGHTS)
-        refuse_diverged(self.model, self._odd, level.number)
+        refuse_diverged(self.model, level.number, odd=self._odd, norms=self._norm_names)
         if not first_difference(self.model, self._start, self._kept):
             log.warning("level %d: the training loop changed no parameter", level.number)
-        metrics = distributed.from_main(lambda: as_json(metrics))
-        provenance = {**self.provenance, **origin(level.number, level.density, metrics, parent=self._parent)}
-        ticket = ticket_of(self.model, self.names, self._kept, **provenance)
+        made = origin(level.number, level.density, metrics, parent=self._parent)
+        metrics = made["metrics"]
+        ticket = ticket_of(self.model, self.names, self._kept, **{**self.provenance, **made})
         self._early = self._early or level.early
         for name in ticket.mask.empty_layers():
             log.warning("level %d: %s has lost all its weights", level.number, name)
@@ -145,6 +148,8 @@ def find_tickets(
     save_to: str | Path | None = None,
     seed: int = 0,
     prunable: Sequence[str] | None = None,
+    classifier: str | Sequence[str] | None = None,
+    norms: Which = None,
     config: Mapping[str, Any] | None = None,
 ) -> Iterator[Level]:
     """Search for tickets: train, prune, restart, and hand out every finished level.
@@ -161,7 +166,10 @@ def find_tickets(
         save_to: a folder for the run; finished levels are read back from it when the search is called again, with more levels
             too.
         seed: of everything random in the search.
-        prunable: names of the parameters to prune; all convolutions and linear layers but the classifier if None.
+        prunable: names of the parameters to prune; if None all weights but embeddings' and classifiers' (`winsome.plan`).
+        classifier: module names of the output layers, which stay dense, where they are not what is found.
+        norms: which parameters the method's parts take for psi, by name, glob (`"*.rms"`) or predicate; if None those of all
+            norms that are found.
         config: JSON values that identify the run: a folder made with others is refused.
 
     Yields:
@@ -185,7 +193,8 @@ def find_tickets(
         >>> [level.ticket.mask.n_kept for level in winsome.find_tickets(model, winsome.imp(2, rate=0.5), train)]
         [64, 32, 16]
     """
-    search = Search(model, method, probe=probe, save_to=save_to, seed=seed, prunable=prunable, config=config)
+    named: dict[str, Any] = {"prunable": prunable, "classifier": classifier, "norms": norms}
+    search = Search(model, method, probe=probe, save_to=save_to, seed=seed, config=config, **named)
     with search.held():
         for number in range(len(method.densities)):
             level = search.open(number)

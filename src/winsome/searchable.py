@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -11,35 +12,62 @@ from torch import nn
 from winsome import distributed
 from winsome.about import about
 from winsome.errors import WinsomeError
+from winsome.files import as_json
 from winsome.identity import identity, name_of
 from winsome.methods import Method
-from winsome.prunable import prunable as default_prunable
+from winsome.norm_choice import with_norms
 from winsome.prunable import refuse_unmade, refuse_wrapped
+from winsome.psi import Which
+from winsome.scope import names_to_prune, norm_names
 from winsome.scores import Probe
 from winsome.version import versions
 
 
-def searched_weights(
-    model: nn.Module, method: Method, probe: Probe | None, prunable: Sequence[str] | None
-) -> dict[str, nn.Parameter]:
-    """The weights that a search prunes, by name.
+@dataclass(frozen=True, eq=False)
+class Searched:
+    """What a search acts on.
+
+    Attributes:
+        method: with the choice of norms in its parts.
+        weights: those that it prunes, by name.
+        norms: names of the parameters and statistics that it takes for normalisation.
+    """
+
+    method: Method
+    weights: dict[str, nn.Parameter]
+    norms: frozenset[str]
+
+
+def searched(
+    model: nn.Module,
+    method: Method,
+    probe: Probe | None,
+    *,
+    prunable: Sequence[str] | None,
+    classifier: str | Sequence[str] | None,
+    norms: Which,
+) -> Searched:
+    """What a search acts on, once all that it is given has been looked at.
 
     Args:
         model: the network.
         method: how it is searched.
         probe: batches and a loss, for scores that look at data.
-        prunable: names of the parameters to prune; all convolutions and linear layers but the classifier if None.
+        prunable: names of the parameters to prune; if None all weights but embeddings' and classifiers'.
+        classifier: module names of the output layers, where they are not what is found.
+        norms: which parameters are psi, by name, glob or predicate; those of all norms that are found if None.
 
     Raises:
         WinsomeError: an argument is of another kind, the model cannot be searched as it is, a score that looks at data has no
             probe, or a weight is absent, complex, NaN or infinite.
     """
-    _refuse_other_kinds(method, prunable)
+    _refuse_other_kinds(method)
+    method = method if norms is None else with_norms(method, norms)
     distributed.refuse_sharded(model)
     refuse_wrapped(model)
     refuse_unmade(model)
     _refuse_without_probe(method, probe)
-    names = tuple(prunable) if prunable is not None else default_prunable(model)
+    names = names_to_prune(model, prunable, classifier)
     parameters = dict(model.named_parameters())
     if unknown := [name for name in names if name not in parameters]:
         raise WinsomeError(f"the model has no parameter {', '.join(unknown)}; see winsome.plan(model) for its names")
@@ -48,30 +76,28 @@ def searched_weights(
             raise WinsomeError(f"the parameter {name!r} holds complex numbers, which have no sign: leave it out of `prunable`")
         if not bool(torch.isfinite(parameters[name]).all()):
             raise WinsomeError(f"the parameter {name!r} of the model holds NaN or infinite values")
-    return {name: parameters[name] for name in names}
+    return Searched(method, {name: parameters[name] for name in names}, norm_names(model, method))
 
 
-def origin(level: int, density: float, metrics: Mapping[str, Any], *, parent: str | None) -> dict[str, Any]:
+def origin(level: int, density: float, metrics: object, *, parent: str | None) -> dict[str, Any]:
     """What a ticket says of the level that it is from, beside what it says of the search.
 
     Args:
         level: its number.
         density: fraction kept.
-        metrics: of the trained network.
+        metrics: of the trained network; rank 0's count, as JSON values.
         parent: digest of the signed mask of the level before; None for the first.
     """
-    return {"level": level, "density": density, "metrics": metrics, "versions": versions(), "parent": parent}
+    plain = distributed.from_main(lambda: as_json(metrics))
+    return {"level": level, "density": density, "metrics": plain, "versions": versions(), "parent": parent}
 
 
-def _refuse_other_kinds(method: object, prunable: object) -> None:
+def _refuse_other_kinds(method: object) -> None:
     if not isinstance(method, Method):
         what = f"the text {method!r}" if isinstance(method, str) else f"{getattr(method, '__name__', type(method).__name__)!r}"
         raise WinsomeError(
             f"a search takes a method, for example winsome.aws(levels=15); {what} is none (call it, if it makes one)"
         )
-    if isinstance(prunable, str) or (prunable is not None and not prunable):
-        wrong = f"the text {prunable!r}" if isinstance(prunable, str) else "no name at all"
-        raise WinsomeError(f"`prunable` is a list of parameter names, or None for the usual ones; got {wrong}")
 
 
 def _refuse_without_probe(method: Method, probe: Probe | None) -> None:

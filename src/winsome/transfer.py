@@ -10,12 +10,14 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor, fx, nn
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
 from winsome.errors import WinsomeError
-from winsome.norms import NORM_LAYERS, norm_parameters
-from winsome.prunable import WEIGHT_LAYERS
+from winsome.matrices import LAYERS
+from winsome.norm_probe import turns_with_its_inputs
+from winsome.prunable import signed_parameters
+from winsome.psi import Chosen, identity_of, is_norm, norm_parameters
 from winsome.signed_mask import SignedMask, matching_parameters
 from winsome.ticket import Ticket
 
@@ -121,8 +123,8 @@ def _refuse_other_kinds(ticket: object, model: object, keep: object) -> None:
 def _refuse_surplus(ticket: Ticket, model: nn.Module) -> None:
     """A network with convolutions or linear layers that the ticket does not know is another architecture."""
     known = {*ticket.mask, *ticket.signs}
-    layer_parameters = {id(p) for m in model.modules() if isinstance(m, WEIGHT_LAYERS) for p in m.parameters(recurse=False)}
-    surplus = [name for name, p in model.named_parameters() if id(p) in layer_parameters and name not in known]
+    signed = signed_parameters(model)
+    surplus = [name for name, p in model.named_parameters() if id(p) in signed and name not in known]
     if ticket.signs and surplus:
         raise WinsomeError(
             f"the model has layers that the ticket does not know: {', '.join(surplus)}; "
@@ -146,15 +148,17 @@ class _WholeLayers(fx.Tracer):
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         """Whether the graph ends at a layer."""
-        return isinstance(m, (*WEIGHT_LAYERS, *NORM_LAYERS)) or super().is_leaf_module(m, module_qualified_name)
+        name = module_qualified_name
+        return isinstance(m, LAYERS) or is_norm(m, name) or super().is_leaf_module(m, name)
 
 
 def norm_pairs(model: nn.Module) -> dict[str, str]:
     """Which layer feeds which normalisation alone: {weight layer's name: normalisation's name}.
 
     Pairs for which turning the sign of an output channel and of gamma changes nothing: BatchNorm, or RMSNorm on a linear
-    layer, whose only input is a convolution's or linear layer's output that nothing else uses. Layers that run twice or share
-    a parameter are passed over: one sign would have to serve two uses. Found by tracing.
+    layer (also one of another class that is found to act so when it is tried), whose only input is a convolution's or linear
+    layer's output that nothing else uses. Layers that run twice or share a parameter are passed over: one sign would have to
+    serve two uses. Found by tracing.
 
     Raises:
         WinsomeError: the model cannot be traced by `torch.fx`; name the pairs yourself.
@@ -175,13 +179,24 @@ def norm_pairs(model: nn.Module) -> dict[str, str]:
         if source.op != "call_module" or len(source.users) != 1:
             continue
         layer, norm = modules[str(source.target)], modules[str(node.target)]
-        turns = isinstance(norm, _BatchNorm) or (isinstance(norm, nn.RMSNorm) and isinstance(layer, nn.Linear))
-        if not isinstance(layer, WEIGHT_LAYERS) or not turns or norm.weight is None:
+        if not isinstance(layer, LAYERS) or not is_norm(norm, str(node.target)) or getattr(norm, "weight", None) is None:
+            continue
+        if not isinstance(norm, _BatchNorm) and not (isinstance(layer, nn.Linear) and _turns(norm)):
             continue
         alone = all(uses[id(p)] == 1 for module in (layer, norm) for p in module.parameters())
         if alone and tuple(norm.weight.shape) == (_n_outputs(layer),):
             pairs[str(source.target)] = str(node.target)
     return pairs
+
+
+def _turns(norm: nn.Module) -> bool:
+    """Whether the sign of an input channel only turns that of its output, and gamma scales: RMSNorm, whosever it is."""
+    if isinstance(norm, nn.LayerNorm | nn.GroupNorm | _NormBase):
+        return False
+    gamma = norm.get_parameter("weight")
+    if isinstance(norm, nn.RMSNorm):
+        return True
+    return identity_of(Chosen(norm, "weight", gamma)) == 1.0 and turns_with_its_inputs(norm, gamma.numel())
 
 
 def _parameter_uses(graph: fx.Graph, model: nn.Module) -> Counter[int]:

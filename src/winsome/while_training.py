@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass, replace
 from typing import Protocol
 
 from torch import Tensor, nn
@@ -120,3 +120,12 @@ def on_level(part: WhileTraining, level: int) -> WhileTraining:
     while isinstance(part, OnLevels):
         part = part.at(level)
     return AllOf(tuple(on_level(one, level) for one in part.parts)) if isinstance(part, AllOf) else part
+
+
+def starting_from(part: WhileTraining, start: Mapping[str, Tensor]) -> WhileTraining:
+    """The part, told of the network that the search began with, where it has a field `start` that nobody has set."""
+    if isinstance(part, AllOf):
+        return AllOf(tuple(starting_from(one, start) for one in part.parts))
+    asks = is_dataclass(part) and not isinstance(part, type) and getattr(part, "start", start) is None
+    told: WhileTraining = replace(part, start=start) if asks else part  # type: ignore[type-var]
+    return told

@@ -20,12 +20,13 @@ from winsome.cli.options import (
     NetworkOptions,
     ProbeOptions,
 )
-from winsome.cli.search_display import show_search
+from winsome.cli.plan_options import AS_FOUND, PlanOptions
+from winsome.cli.search_display import show_plan, show_search
 from winsome.cli.search_options import AS_IN_THE_PAPER, SearchOptions
 from winsome.cli.variations import AS_IT_IS, Variations
 from winsome.errors import WinsomeError
 from winsome.models.spec import NetworkSpec
-from winsome.study.conditions import conditions_of
+from winsome.study.conditions import conditions_of, fresh_network
 from winsome.study.one_search import OneSearch
 
 _METHODS = "      (the methods)"
@@ -41,7 +42,7 @@ def find(
     save_to: Path | None = None,
     search: Annotated[SearchOptions, arg(name="")] = AS_IN_THE_PAPER,
     parts: Annotated[PartOptions, arg(name="")] = AS_THE_METHOD_SAYS,
-    prune_classifier: bool = False,
+    planned: Annotated[PlanOptions, arg(name="")] = AS_FOUND,
     probe: Annotated[ProbeOptions, arg(name="")] = USUAL_PROBE,
     seed: int = 0,
     compute: Annotated[ComputeOptions, arg(name="")] = USUAL_COMPUTE,
@@ -61,7 +62,7 @@ def find(
         save_to: Folder of the run; by default runs/DATA-NETWORK-METHOD-seed-SEED.
         search: How deep it goes, and how its levels train.
         parts: What is other than the method says.
-        prune_classifier: Prune the classifier too, as arXiv:2402.19262 does.
+        planned: What is pruned and what is normalisation, where it is not what is found.
         probe: What a score that looks at data is shown.
         seed: Of everything random in the search.
         compute: How it uses the machine.
@@ -78,21 +79,26 @@ def find(
     one = OneSearch(
         name=choices.search_name(method),
         method=vary.of(
-            chosen, seed=seed, rewind_step=search.rewind_step, epochs=search.level_epochs, steps_per_epoch=per_epoch
+            planned.of(chosen), seed=seed, rewind_step=search.rewind_step, epochs=search.level_epochs, steps_per_epoch=per_epoch
         ),
         data=spec,
         network=network.of(NetworkSpec("residual_mlp" if data == "digits" else "resnet20")),
         training=training,
         warmup_epochs=search.warmup_epochs,
         seed=seed,
-        prune_classifier=prune_classifier,
+        prune_classifier=planned.prune_classifier,
+        classifier=planned.classifier,
         fast=compute.fast,
         compiled=compute.compiled,
         probe=probe.spec(),
         warmup_ramp=search.schedule.warmup_ramp,
     )
     folder = save_to or Path("runs") / f"{Path(data).name}-{one.network.name}-{one.name}-seed-{seed}"
-    show_search(one, conditions_of(one.study, loaded), folder)
+    conditions = conditions_of(one.study, loaded)
+    if planned.plan_only:
+        show_plan(one, fresh_network(one.study, conditions, seed=seed))
+    else:
+        show_search(one, conditions, folder)
 
 
 # The list that help shows is METHODS itself.

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from torch import nn
+
 from winsome.cli.console import open_console, say
 from winsome.level import Level
-from winsome.norms import norm_parameters
+from winsome.norm_choice import norms_of
 from winsome.prunable import format_plan, plan
 from winsome.runs.search_folder import SearchFolder
 from winsome.study.one_search import OneSearch, open_search, run_search
 from winsome.training.conditions import Conditions
+
+
+def show_plan(one: OneSearch, network: nn.Module) -> None:
+    """Print which weights a search prunes, and which parameters it takes for normalisation."""
+    lines = plan(network, prune_classifier=one.prune_classifier, classifier=one.classifier or None, norms=norms_of(one.method))
+    open_console().print(format_plan(lines))
 
 
 def show_search(one: OneSearch, conditions: Conditions, folder: Path) -> None:
@@ -18,10 +26,8 @@ def show_search(one: OneSearch, conditions: Conditions, folder: Path) -> None:
     console = open_console()
     search, place = open_search(one, folder, conditions), SearchFolder(folder)
     finished_already = place.is_finished(one.last_level)
-    console.print(format_plan(plan(search.model, prune_classifier=one.prune_classifier)))
+    show_plan(one, search.model)
     say(console, f"{one.study.title}: {one.network.name}, {conditions.precision.label} on {conditions.device}")
-    if "norms" in one.method.needs and not norm_parameters(search.model):
-        say(console, f"the network has no normalisation parameters: {one.name} is learning-rate rewinding here")
 
     def on_level(level: Level) -> None:
         metrics = level.metrics

@@ -19,8 +19,8 @@ from winsome.neighbours.checkpoints import unwrapped
 from winsome.neighbours.layouts import LAYOUTS, layout_of, taken_apart, zeros
 from winsome.neighbours.prefixes import prefix_of
 from winsome.neighbours.source import Pruned, Source, with_files
-from winsome.norms import norm_parameters
 from winsome.prunable import prunable, unpruned_signed
+from winsome.psi import norm_parameters
 from winsome.signed_mask import SignedMask
 from winsome.ticket import Ticket, signs_of
 

@@ -11,7 +11,7 @@ from winsome.data.spec import DataSpec
 from winsome.errors import WinsomeError
 from winsome.files import read_state
 from winsome.models.spec import NetworkSpec
-from winsome.norms import norm_parameters
+from winsome.psi import norm_parameters
 from winsome.ticket import Ticket
 
 

@@ -32,6 +32,7 @@ class OneSearch:
         warmup_epochs: trained before level 0's own epochs.
         seed: of everything random in it.
         prune_classifier: whether the classifier is pruned too.
+        classifier: names of the output layers, where they are not what is found.
         fast: bf16 and channels_last where this machine gains from them.
         compiled: train by torch.compile.
         probe: the training images that a score which looks at data is shown.
@@ -49,6 +50,7 @@ class OneSearch:
     warmup_epochs: int = 0
     seed: int = 0
     prune_classifier: bool = False
+    classifier: tuple[str, ...] = ()
     fast: bool = True
     compiled: bool = False
     probe: ProbeSpec = ProbeSpec()
@@ -93,7 +95,7 @@ def open_search(one: OneSearch, folder: Path, conditions: Conditions) -> Search:
     Raises:
         WinsomeError: the folder was made with another configuration.
     """
-    return search_of(one.study, conditions, folder, one.name, one.seed)
+    return search_of(one.study, conditions, folder, one.name, one.seed, classifier=one.classifier)
 
 
 def run_search(

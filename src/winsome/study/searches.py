@@ -19,11 +19,19 @@ from winsome.training.searches import search_together
 
 
 def search_of(
-    study: Study, conditions: Conditions, place: Path, name: str, seed: int, *, masks: Sequence[SignedMask] = ()
+    study: Study,
+    conditions: Conditions,
+    place: Path,
+    name: str,
+    seed: int,
+    *,
+    masks: Sequence[SignedMask] = (),
+    classifier: Sequence[str] = (),
 ) -> Search:
     """The search of one name and seed, in its own folder. Every search of a seed starts from the same network.
 
-    `masks` are those that it borrows, one for each level, where its spec says so.
+    `masks` are those that it borrows, one for each level, where its spec says so; `classifier` names the output layers where
+    they are not what is found.
     """
     network = fresh_network(study, conditions, seed=stream_seed(seed, "search network"))
     spec = study.search_specs[name]
@@ -36,7 +44,7 @@ def search_of(
         "training": study.search_record(training),
         "precision": conditions.precision.label,
     }
-    names = prunable(network, prune_classifier=study.prune_classifier)
+    names = prunable(network, prune_classifier=study.prune_classifier, classifier=classifier or None)
     probe = study.probe.of(conditions, seed=seed) if looks_at_probe(method) else None
     return Search(network, method, probe=probe, save_to=place, seed=seed, prunable=names, config=config)
 

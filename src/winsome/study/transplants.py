@@ -12,8 +12,8 @@ from torch import nn
 from winsome.about import described
 from winsome.errors import WinsomeError
 from winsome.identity import name_of
-from winsome.norms import norm_parameters
 from winsome.prunable import prunable
+from winsome.psi import norm_parameters
 from winsome.signed_mask import SignedMask, matching_parameters
 from winsome.state import State
 from winsome.ticket import Ticket, ticket_of

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from winsome import distributed
 from winsome.data.batches import evaluation_batches, statistics_batches
 from winsome.data.images import ImageData
-from winsome.norms import re_estimate_batch_norm
+from winsome.norm_statistics import re_estimate_batch_norm
 from winsome.training.conditions import Conditions
 from winsome.training.precision import FP32, Precision
 

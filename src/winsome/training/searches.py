@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
+import torch
 from torch import nn
 
 from winsome.level import Level
@@ -19,6 +20,7 @@ from winsome.training.loop import Networks, OnFraction, train
 from winsome.training.settings import SAVE_EVERY, Training
 from winsome.training.stacked_steps import stacked_steps
 from winsome.while_training import on_level as part_on_level
+from winsome.while_training import starting_from
 
 OnLevel = Callable[[Level], None]  # that is finished, or was
 
@@ -75,7 +77,8 @@ def _stacked_level(
     together = stack(models).to(conditions.device)
     mask = stack_masks([level.mask for _, level in pairs])
     interpolation = [stream_seed(seed, "interpolation") for seed in seeds]
-    part = part_on_level(method.while_training, pairs[0][1].number)
+    begun = {name: torch.stack([level.begun[name] for _, level in pairs]) for name in pairs[0][1].begun}
+    part = starting_from(part_on_level(method.while_training, pairs[0][1].number), begun)
     with (
         seeded(seeds[0], "training"),
         mask.enforced_on(together),

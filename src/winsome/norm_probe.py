@@ -1,0 +1,122 @@
+"""What value of a layer's parameter does nothing, found by trying: the layer's forward with the parameter at 0, 1 and 2."""
+
+from __future__ import annotations
+
+import copy
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
+
+_HOOKS = ("_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks")
+
+
+@torch.no_grad()
+def probed_identity(layer: nn.Module, kind: str) -> float | None:
+    """1 for a parameter that scales, 0 for one that is added, or that scales by one more than itself; None if none is clear.
+
+    A copy of the layer is called, without its hooks, in evaluation mode, on random inputs in the shapes that a parameter of one
+    value a channel can have. Other parameters that are added are 0 meanwhile, so that a scale is seen by itself. One at whose
+    0 the layer's output is its input does nothing there as well (GlobalResponseNorm).
+
+    Args:
+        layer: it is not changed.
+        kind: the parameter's name in it.
+    """
+    try:
+        tried = _bare_copy(layer)
+    except Exception:  # a layer that cannot be copied cannot be tried
+        return None
+    for inputs in _inputs(tried, tried.get_parameter(kind)):
+        if _output(tried, inputs) is None:
+            continue
+        added = [other for other, _ in tried.named_parameters(recurse=False) if _is_added(tried, other, inputs)]
+        if kind in added:
+            return 0.0
+        for other in added:
+            tried.get_parameter(other).zero_()
+        return _of_a_scale(tried, kind, inputs)
+    return None
+
+
+def turns_with_its_inputs(layer: nn.Module, channels: int) -> bool:
+    """Whether turning the sign of an input channel turns that of its output and nothing else, as in RMSNorm (not LayerNorm)."""
+    try:
+        tried = _bare_copy(layer)
+    except Exception:
+        return False
+    generator = torch.Generator().manual_seed(0)
+    inputs = torch.randn(5, channels, generator=generator)
+    sign = 1 - 2 * (torch.arange(channels) % 2).to(inputs.dtype)
+    one, turned = _output(tried, inputs), _output(tried, inputs * sign)
+    return one is not None and turned is not None and one.shape == inputs.shape and _close(turned, one * sign)
+
+
+def _bare_copy(layer: nn.Module) -> nn.Module:
+    tried = copy.deepcopy(layer).float().eval()
+    for module in tried.modules():
+        for hooks in _HOOKS:
+            setattr(module, hooks, OrderedDict())
+    return tried
+
+
+def _inputs(layer: nn.Module, parameter: Tensor) -> Iterator[Tensor]:
+    """Random inputs in every shape that the layer may take: channels last, channels second, or of its own."""
+    channels, draw = parameter.numel(), torch.Generator().manual_seed(0)
+    if isinstance(layer, _ConvNd):
+        sides = [k * d + 2 for k, d in zip(layer.kernel_size, layer.dilation, strict=True)]
+        shapes = [(2, layer.in_channels, *sides)]
+    elif isinstance(layer, nn.Linear):
+        shapes = [(4, layer.in_features)]
+    else:
+        shapes = [(4, channels), (2, 3, channels), (2, channels, 3, 3), (2, channels, 3), (2, 3, 3, channels)]
+        shapes += [(2, channels, 2, 3, 3)]
+    for shape in shapes:
+        yield torch.randn(shape, generator=draw, dtype=torch.float32).to(parameter.device)
+
+
+def _output(layer: nn.Module, inputs: Tensor) -> Tensor | None:
+    """What it makes of inputs, of its inputs twice where it takes a gate; None where it takes neither."""
+    for arguments in ((inputs,), (inputs, inputs)):
+        try:
+            out: Any = layer(*arguments)
+        except Exception:
+            continue
+        out = out[0] if isinstance(out, tuple) and out else out
+        if isinstance(out, Tensor) and out.is_floating_point() and bool(torch.isfinite(out).all()):
+            return out.float()
+    return None
+
+
+def _at(layer: nn.Module, kind: str, value: float | Tensor, inputs: Tensor) -> Tensor | None:
+    parameter = layer.get_parameter(kind)
+    before = parameter.clone()
+    parameter.copy_(torch.as_tensor(value))
+    out = _output(layer, inputs)
+    parameter.copy_(before)
+    return out
+
+
+def _is_added(layer: nn.Module, kind: str, inputs: Tensor) -> bool:
+    at = [_at(layer, kind, value, inputs) for value in (0.0, 1.0, -2.0)]
+    if at[0] is None or at[1] is None or at[2] is None:
+        return False
+    return _close(at[1], at[0] + 1) and _close(at[2], at[0] - 2)
+
+
+def _of_a_scale(layer: nn.Module, kind: str, inputs: Tensor) -> float | None:
+    at_0, at_1, at_2 = (_at(layer, kind, value, inputs) for value in (0.0, 1.0, 2.0))
+    if at_0 is None or at_1 is None or at_2 is None or _close(at_0, at_1):
+        return None
+    if _close(at_0, torch.zeros_like(at_0)):
+        return 1.0 if _close(at_2, 2 * at_1) else None
+    if at_0.shape == inputs.shape and _close(at_0, inputs):
+        return 0.0
+    return 0.0 if _close(at_1, 2 * at_0) and _close(at_2, 3 * at_0) else None
+
+
+def _close(one: Tensor, other: Tensor) -> bool:
+    return torch.allclose(one, other, rtol=1e-3, atol=1e-4)
