@@ -17,10 +17,14 @@ if TYPE_CHECKING:  # the one list of public names: each is imported when it is a
     from winsome.level import Level as Level
     from winsome.methods import Method as Method
     from winsome.methods import aws as aws
+    from winsome.methods import grasp as grasp
     from winsome.methods import imp as imp
     from winsome.methods import learning_rate_rewinding as learning_rate_rewinding
     from winsome.methods import lrr_with_frozen_norms as lrr_with_frozen_norms
     from winsome.methods import lrr_with_norm_rewinding as lrr_with_norm_rewinding
+    from winsome.methods import random_at_initialisation as random_at_initialisation
+    from winsome.methods import snip as snip
+    from winsome.methods import synflow as synflow
     from winsome.methods import weight_rewinding as weight_rewinding
     from winsome.norms import frozen_norms as frozen_norms
     from winsome.norms import interpolated_norms as interpolated_norms
@@ -35,6 +39,7 @@ if TYPE_CHECKING:  # the one list of public names: each is imported when it is a
     from winsome.scores import Probe as Probe
     from winsome.scores import magnitude as magnitude
     from winsome.scores import random as random
+    from winsome.scoring import Rounds as Rounds
     from winsome.search import find_tickets as find_tickets
     from winsome.signed_mask import SignedMask as SignedMask
     from winsome.ticket import Ticket as Ticket

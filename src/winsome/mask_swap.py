@@ -14,6 +14,7 @@ from winsome.allocation import Kept, keep_in_layers
 from winsome.errors import WinsomeError
 from winsome.methods import Method
 from winsome.scores import Scores, random
+from winsome.scoring import Rounds
 from winsome.seeding import generator
 from winsome.signed_mask import SignedMask
 
@@ -89,7 +90,7 @@ def same_masks(method: Method, masks: Sequence[SignedMask], _seed: int = 0) -> M
         method: rewinds and trains as it always does.
         masks: of the other run, one for each level; the densities of both must agree.
     """
-    return replace(method, allocate=MasksOf(tuple(masks)))
+    return replace(method, allocate=MasksOf(tuple(masks)), scoring=_at_once(method))
 
 
 @described(
@@ -114,7 +115,12 @@ def permuted_masks(method: Method, masks: Sequence[SignedMask], seed: int) -> Me
 )
 def random_masks_of_the_same_counts(method: Method, masks: Sequence[SignedMask], _seed: int = 0) -> Method:
     """Mask randomisation by chance: at every level random survivors, in each layer as many as in another run's mask."""
-    return replace(method, score=random, allocate=LayerCountsOf(tuple(masks)))
+    return replace(method, score=random, allocate=LayerCountsOf(tuple(masks)), scoring=_at_once(method))
+
+
+def _at_once(method: Method) -> Rounds:
+    """Masks that are borrowed have the densities of levels, not those of rounds between them."""
+    return replace(method.scoring, rounds=1)
 
 
 def permuted(masks: Sequence[SignedMask], seed: int) -> tuple[SignedMask, ...]:

@@ -9,14 +9,19 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ParamSpec
 
 from winsome.about import Need, about, described, taken_by
-from winsome.allocation import Allocate, globally
-from winsome.densities import check_densities, geometric
+from winsome.allocation import Allocate, erdos_renyi_kernel, globally
+from winsome.densities import at_initialisation, check_densities, geometric
 from winsome.errors import WinsomeError
 from winsome.identity import identity, name_of
 from winsome.norms import frozen_norms, interpolated_norms
 from winsome.perturbation import SignFlips, fixed_signs
 from winsome.rewinding import KeepWeights, KeepWeightsRewindNorms, Rewind, RewindTo
 from winsome.scores import Score, magnitude
+from winsome.scores import grasp as grasp_score
+from winsome.scores import random as random_score
+from winsome.scores import snip as snip_score
+from winsome.scores import synflow as synflow_score
+from winsome.scoring import ONCE, Rounds
 from winsome.while_training import WhileTraining, plain
 
 P = ParamSpec("P")
@@ -32,6 +37,7 @@ class Method:
         score: what matters; the weights of highest score are kept.
         allocate: how many weights each layer keeps, and which.
         while_training: a context around every level's training (`OnLevels` for some levels only).
+        scoring: in how many rounds scores are taken before a level, and of which network.
         citations: of the papers that the method itself comes from; see `cited` for all of them.
         label: as the papers write it, for figures and tables; not part of what identifies it. One that you vary with
             `dataclasses.replace` keeps it until you give it another.
@@ -43,6 +49,7 @@ class Method:
     score: Score = magnitude
     allocate: Allocate = globally
     while_training: WhileTraining = plain
+    scoring: Rounds = ONCE
     citations: tuple[str, ...] = ()
     label: str = field(default="", compare=False)
     sentence: str = field(default="", compare=False)
@@ -53,12 +60,13 @@ class Method:
     @property
     def parts(self) -> dict[str, Callable[..., object]]:
         """Its parts by what they are for."""
-        return {
+        usual: dict[str, Callable[..., object]] = {
             "rewind": self.rewind,
             "score": self.score,
             "allocate": self.allocate,
             "while_training": self.while_training,
         }
+        return usual if self.scoring == ONCE else {**usual, "scoring": self.scoring}
 
     @property
     def cited(self) -> tuple[str, ...]:
@@ -208,8 +216,65 @@ def rewind_norms(method: Method, *, step: int = 0) -> Method:
     return replace(method, rewind=KeepWeightsRewindNorms(step))
 
 
+@named_method(
+    "SNIP",
+    "Prune before any training, by the effect of each weight on the loss.",
+    citations=("lee2019snip",),
+    example={"density": 0.3},
+)
+def snip(density: float = 0.1, *, rounds: int = 1) -> Method:
+    """SNIP, scored and trained on the same start (arXiv:1810.02340); in rounds it is iterative SNIP (arXiv:2006.09081)."""
+    return Method(at_initialisation(density), score=snip_score, scoring=Rounds(rounds, before_training=True))
+
+
+@named_method(
+    "GraSP",
+    "Prune before any training, so that the gradient's norm is kept.",
+    citations=("wang2020grasp",),
+    example={"density": 0.3},
+)
+def grasp(density: float = 0.1, *, rounds: int = 1) -> Method:
+    """GraSP (arXiv:2002.07376)."""
+    return Method(at_initialisation(density), score=grasp_score, scoring=Rounds(rounds, before_training=True))
+
+
+@named_method(
+    "SynFlow",
+    "Prune before any training and without data, in rounds, by the flow of absolute weights.",
+    citations=("tanaka2020synflow",),
+    example={"density": 0.3, "rounds": 5},
+)
+def synflow(density: float = 0.1, *, rounds: int = 100) -> Method:
+    """SynFlow in 100 rounds (arXiv:2006.05467)."""
+    return Method(at_initialisation(density), score=synflow_score, scoring=Rounds(rounds, before_training=True))
+
+
+@named_method(
+    "random at initialisation",
+    "Prune at random before any training: the control of pruning at initialisation.",
+    citations=("gadhikar2023random",),
+    example={"density": 0.3},
+)
+def random_at_initialisation(density: float = 0.1, *, allocate: Allocate = erdos_renyi_kernel) -> Method:
+    """Random places, by default in the layer densities of ERK (arXiv:2210.02412)."""
+    scoring = Rounds(before_training=True)
+    return Method(at_initialisation(density), score=random_score, allocate=allocate, scoring=scoring)
+
+
 METHODS: dict[str, Callable[..., Method]] = {
-    f.__name__: f for f in (imp, weight_rewinding, learning_rate_rewinding, lrr_with_norm_rewinding, aws, lrr_with_frozen_norms)
+    f.__name__: f
+    for f in (
+        imp,
+        weight_rewinding,
+        learning_rate_rewinding,
+        lrr_with_norm_rewinding,
+        aws,
+        lrr_with_frozen_norms,
+        snip,
+        grasp,
+        synflow,
+        random_at_initialisation,
+    )
 }
 
 WHILE_TRAINING: dict[str, Callable[..., Any]] = {  # parts, and classes whose instances are

@@ -32,7 +32,7 @@ from winsome.runs.lock import only_process
 from winsome.runs.search_folder import SearchFolder
 from winsome.scores import Probe, Scores
 from winsome.seeding import generator, seeded, stream_seed
-from winsome.signed_mask import SignedMask
+from winsome.signed_mask import SignedMask, zero_pruned
 from winsome.state import State, first_difference, full_state, load_state, state_digest
 from winsome.ticket import ticket_of
 
@@ -67,7 +67,7 @@ class Search:
         self.names = tuple(prunable) if prunable is not None else default_prunable(model)
         made_with = {"method": method.record(), "seed": seed, "citations": list(method.cited)}
         if probe is not None and looks_at_probe(method):
-            made_with["probe"] = probe.record()
+            made_with["probe"] = probe.record(method.score)
         self.provenance = {**made_with, **(config or {}), **distributed.record()}
         parameters = dict(model.named_parameters())
         if unknown := [name for name in self.names if name not in parameters]:
@@ -124,7 +124,7 @@ class Search:
             level.finish(ticket, state, record["metrics"], record["seconds"])
             self._parent = ticket.mask.digest()
             return level
-        load_state(self.model, self._trained)
+        load_state(self.model, self._initial if self.method.scoring.before_training else self._trained)
         self._prune(number, density)
         state, first_step = self._restart(number) if number else (self._initial, 0)
         load_state(self.model, state)
@@ -164,15 +164,28 @@ class Search:
             return
         parameters = dict(self.model.named_parameters())
         weights = {name: parameters[name] for name in self.names}
-        with _probed(self.model, self.probe), seeded(self.seed, "streams that a score draws from", number):
-            scores = self.method.score(weights, self.model, self.probe, generator(self.seed, "score", number))
+        method, drawn = self.method, generator(self.seed, "score", number)
 
-        def allocated() -> Kept:
-            checked: Scores = checked_scores(scores, weights, self._kept, self.method.score)
-            kept = self.method.allocate(checked, density, self._kept)
-            return checked_kept(kept, density, self._kept, self.method.allocate)
+        def choose(density: float, kept: Kept) -> Kept:
+            if method.scoring.rounds > 1:
+                zero_pruned(weights, kept)  # the state that the level starts from is loaded next
+            scores = method.score(weights, self.model, self.probe, drawn)
 
-        self._kept = distributed.from_main(allocated)  # scores on a GPU may differ between ranks in their last bits
+            def allocated() -> Kept:
+                checked: Scores = checked_scores(scores, weights, kept, method.score)
+                return checked_kept(method.allocate(checked, density, kept), density, kept, method.allocate)
+
+            return distributed.from_main(allocated)  # scores on a GPU may differ between ranks in their last bits
+
+        with _probed(self.model, self.probe, method), seeded(self.seed, "streams that a score draws from", number):
+            self._kept = method.scoring(choose, density, self._kept)
+        for name, keep in self._kept.items():
+            if keep.numel() and not bool(keep.any()):
+                log.warning(
+                    "level %d: %s has lost all its weights by %r at density %g; more rounds of scoring (Rounds), another "
+                    "allocation or a higher density may keep some",
+                    *(number, name, name_of(method.score), density),
+                )
 
     def close(self, level: Level, metrics: Metrics, seconds: float) -> Level:
         """The trained model becomes the level's ticket and state, on disk too; metrics are those of rank 0."""
@@ -185,10 +198,9 @@ class Search:
         metrics = distributed.from_main(lambda: as_json(metrics))
         provenance = {**self.provenance, "level": level.number, "density": level.density, "metrics": metrics}
         provenance |= {"versions": _versions(), "parent": self._parent}
-        ticket = ticket_of(self.model, self.names, self._kept, **provenance)
+        values = self._initial if self.method.scoring.before_training else None
+        ticket = ticket_of(self.model, self.names, self._kept, values, **provenance)
         self._early = self._early or level.early
-        for name in ticket.mask.empty_layers():
-            log.warning("level %d: %s has lost all its weights", level.number, name)
         if self._folder is not None:
             record: dict[str, Any] = {"number": level.number, "density": level.density, "first_step": level.first_step}
             self._folder.write_level(level.number, state, ticket, {**record, "metrics": metrics, "seconds": seconds})
@@ -273,7 +285,7 @@ def looks_at_probe(method: Method) -> bool:
 
 
 @contextmanager
-def _probed(model: nn.Module, probe: Probe | None) -> Iterator[None]:
+def _probed(model: nn.Module, probe: Probe | None, method: Method) -> Iterator[None]:
     """The network as a score finds it: in the probe's mode and without gradients; both are given back.
 
     Weights and buffers need not be: the state that the level starts from is loaded next.
@@ -281,7 +293,7 @@ def _probed(model: nn.Module, probe: Probe | None) -> Iterator[None]:
     modes = [(module, module.training) for module in model.modules()]
     gradients = [(parameter, parameter.grad) for parameter in model.parameters()]
     if probe is not None:
-        model.train(probe.training)
+        model.train(probe.mode(method.score))
     for parameter, _ in gradients:
         parameter.grad = None
     try:

@@ -22,7 +22,9 @@ class PartOptions:
     """Parts in place of the method's own. One of your own is FILE.py:NAME or PACKAGE.MODULE:NAME (docs/extending.md).
 
     Attributes:
-        score: What matters, instead of what the method says: magnitude, random, or one of your own.
+        score: What matters, instead of what the method says: magnitude, random, snip, grasp, synflow, gradient_magnitude, or
+            one of your own.
+        score_rounds: Score and prune so many times before a level, a few weights each time, without training in between.
         allocate: How many weights each layer keeps: globally, uniformly, erdos_renyi_kernel, balanced, or one of your own.
         rewind: Where a level restarts: RewindTo, KeepWeights, KeepWeightsRewindNorms, KeepSigns, RewindSigns,
             ShuffleMagnitudes (those that go back do so to --rewind-step), or one of your own.
@@ -31,6 +33,7 @@ class PartOptions:
     """
 
     score: Annotated[str | None, Unset] = None
+    score_rounds: Annotated[int | None, Unset] = None
     allocate: Annotated[str | None, Unset] = None
     rewind: Annotated[str | None, Unset] = None
     densities: Annotated[tuple[float, ...], Unset] = ()
@@ -44,6 +47,9 @@ class PartOptions:
         if self.score is not None:
             made = replace(made, score=by_name(self.score, SCORES, "score").value)
             label += f", {about(made.score).label}"
+        if self.score_rounds is not None:
+            made = replace(made, scoring=replace(made.scoring, rounds=self.score_rounds))
+            label += f", {self.score_rounds} rounds"
         if self.allocate is not None:
             made = replace(made, allocate=by_name(self.allocate, ALLOCATIONS, "allocation").value)
             label += f", {about(made.allocate).label}"

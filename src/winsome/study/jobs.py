@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -107,10 +107,11 @@ def jobs_of(study: Study, *, at_once: int) -> tuple[Job, ...]:
 def needs(job: Job, jobs: Sequence[Job], study: Study) -> tuple[Job, ...]:
     """The jobs that must be finished before this one: the search behind an arm, the search whose masks another borrows."""
     if isinstance(job, SearchJob):
-        source, seeds = study.search_specs[job.search].masks_of, {*job.seeds}
+        sources, seeds = {study.search_specs[job.search].masks_of}, {*job.seeds}
     else:
-        source, seeds = job.arm.search, {run.search_seed for run in job.runs}
-    return tuple(other for other in jobs if isinstance(other, SearchJob) and other.search == source and seeds & {*other.seeds})
+        sources = {*job.arm.needed} if isinstance(job.arm, Planted) else {job.arm.search}
+        seeds = {run.search_seed for run in job.runs}
+    return tuple(other for other in jobs if isinstance(other, SearchJob) and other.search in sources and seeds & {*other.seeds})
 
 
 def cost(job: Job, study: Study) -> float:
@@ -224,7 +225,10 @@ def _fresh_start(
     if isinstance(arm, Dense):
         mask = _everything(network)
     else:
-        mask = arm.transplant(folder.found(arm.search, seed, level), network, generator(seed, "transplant", start))
+        found = folder.found(arm.search, seed, level)
+        if arm.signs_of is not None:
+            found = replace(found, signs_of=folder.found(arm.signs_of[0], seed, arm.signs_of[1]).state)
+        mask = arm.transplant(found, network, generator(seed, "transplant", start))
         checked_mask(mask, network, arm.transplant)
     # The same data order for every arm of a start: differences between arms are paired in all but the transplant.
     order = "scratch order" if isinstance(arm, Dense) or not arm.order else f"scratch order {arm.order}"
