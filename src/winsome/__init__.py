@@ -8,6 +8,7 @@ if TYPE_CHECKING:  # the one list of public names: each is imported when it is a
     from winsome.allocation import balanced as balanced
     from winsome.allocation import erdos_renyi_kernel as erdos_renyi_kernel
     from winsome.allocation import globally as globally
+    from winsome.allocation import n_of_m as n_of_m
     from winsome.allocation import uniformly as uniformly
     from winsome.densities import at_initialisation as at_initialisation
     from winsome.densities import geometric as geometric

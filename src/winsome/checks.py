@@ -2,21 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from winsome.allocation import Kept
 from winsome.divergence import is_finite
 from winsome.errors import WinsomeError
 from winsome.identity import name_of
+from winsome.ranking import Kept
 from winsome.scores import Scores
 from winsome.signed_mask import SignedMask
 from winsome.state import State
 
 Part = Callable[..., object]
+
+
+log = logging.getLogger("winsome")
+
+
+def taken_by(allocate: Part, names: tuple[str, ...], model: nn.Module) -> tuple[str, ...]:
+    """The names of the weights that an allocation can take, those of its patterns; the others stay dense, and are told.
+
+    Raises:
+        WinsomeError: it can take none.
+    """
+    takes: Callable[[Sequence[int]], bool] | None = getattr(allocate, "takes", None)
+    shapes = {name: parameter.shape for name, parameter in model.named_parameters()}
+    if takes is None or not (dense := [name for name in names if name in shapes and not takes(shapes[name])]):
+        return names
+    left = ", ".join(f"{name} ({'x'.join(map(str, shapes[name]))})" for name in dense)
+    if len(dense) == len(names):
+        raise WinsomeError(f"{name_of(allocate)} can take none of the network's weights: {left}")
+    log.warning("%s leaves dense what it cannot take, and does not count it: %s", name_of(allocate), left)
+    return tuple(name for name in names if name not in dense)
 
 
 def checked_scores(scores: object, weights: Mapping[str, Tensor], kept: Mapping[str, Tensor], part: Part) -> Scores:

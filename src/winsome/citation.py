@@ -139,6 +139,14 @@ CITATIONS: dict[str, str] = {
   eprint        = {2003.03033},
   archiveprefix = {arXiv}
 }""",
+    "zhou2021learning": """@inproceedings{zhou2021learning,
+  title         = {Learning N:M Fine-grained Structured Sparse Neural Networks From Scratch},
+  author        = {Zhou, Aojun and Ma, Yukun and Zhu, Junnan and Liu, Jianbo and Zhang, Zhijie and Yuan, Kun and others},
+  booktitle     = {International Conference on Learning Representations},
+  year          = {2021},
+  eprint        = {2102.04010},
+  archiveprefix = {arXiv}
+}""",
     "dejorge2021progressive": """@inproceedings{dejorge2021progressive,
   title         = {Progressive Skeletonization: Trimming more fat from a network at initialization},
   author        = {de Jorge, Pau and Sanyal, Amartya and Behl, Harkirat S. and Torr, Philip H. S. and others},

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from winsome.about import described
-from winsome.allocation import Kept, keep_in_layers
+from winsome.allocation import keep_in_layers
 from winsome.errors import WinsomeError
 from winsome.methods import Method
+from winsome.ranking import Kept
 from winsome.scores import Scores, random
 from winsome.scoring import Rounds
 from winsome.seeding import generator

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 
 from winsome.about import described
-from winsome.allocation import Kept
 from winsome.errors import WinsomeError
+from winsome.ranking import Kept
 
 Choose = Callable[[float, Kept], Kept]  # score the network, and keep a density of its weights among those kept so far
 

@@ -7,7 +7,7 @@ import logging
 import platform
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +16,18 @@ from torch import nn
 
 from winsome import distributed
 from winsome.about import about
-from winsome.allocation import Kept
-from winsome.checks import checked_kept, checked_restart, checked_scores
+from winsome.checks import checked_kept, checked_restart, checked_scores, taken_by
 from winsome.divergence import not_finite
 from winsome.errors import Diverged, WinsomeError
 from winsome.files import as_json
 from winsome.identity import identity, name_of
 from winsome.level import Level, Metrics
+from winsome.looked_at import in_mode
 from winsome.methods import Method
 from winsome.norms import norm_state_names
 from winsome.prunable import prunable as default_prunable
 from winsome.prunable import refuse_unmade, refuse_wrapped
+from winsome.ranking import Kept
 from winsome.rewinding import Restart
 from winsome.runs.lock import only_process
 from winsome.runs.search_folder import SearchFolder
@@ -64,7 +65,7 @@ class Search:
         refuse_unmade(model)
         _refuse_without_probe(method, probe)
         self.model, self.method, self.seed, self.probe = model, method, seed, probe
-        self.names = tuple(prunable) if prunable is not None else default_prunable(model)
+        self.names = taken_by(method.allocate, tuple(prunable) if prunable is not None else default_prunable(model), model)
         made_with = {"method": method.record(), "seed": seed, "citations": list(method.cited)}
         if probe is not None and looks_at_probe(method):
             made_with["probe"] = probe.record(method.score)
@@ -177,7 +178,8 @@ class Search:
 
             return distributed.from_main(allocated)  # scores on a GPU may differ between ranks in their last bits
 
-        with _probed(self.model, self.probe, method), seeded(self.seed, "streams that a score draws from", number):
+        mode = self.probe.mode(method.score) if self.probe is not None else None
+        with in_mode(self.model, mode), seeded(self.seed, "streams that a score draws from", number):
             self._kept = method.scoring(choose, density, self._kept)
         for name, keep in self._kept.items():
             if keep.numel() and not bool(keep.any()):
@@ -282,27 +284,6 @@ def _refuse_without_probe(method: Method, probe: Probe | None) -> None:
 def looks_at_probe(method: Method) -> bool:
     """Whether results may follow from the probe; code that is not Winsome's may look at it without saying so."""
     return "probe" in method.needs or isinstance(identity(method.score), dict)
-
-
-@contextmanager
-def _probed(model: nn.Module, probe: Probe | None, method: Method) -> Iterator[None]:
-    """The network as a score finds it: in the probe's mode and without gradients; both are given back.
-
-    Weights and buffers need not be: the state that the level starts from is loaded next.
-    """
-    modes = [(module, module.training) for module in model.modules()]
-    gradients = [(parameter, parameter.grad) for parameter in model.parameters()]
-    if probe is not None:
-        model.train(probe.mode(method.score))
-    for parameter, _ in gradients:
-        parameter.grad = None
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
-        for parameter, gradient in gradients:
-            parameter.grad = gradient
 
 
 def _versions() -> dict[str, str]:

@@ -28,7 +28,7 @@ from winsome.errors import WinsomeError
 from winsome.level import Level
 from winsome.models.spec import NetworkSpec
 from winsome.norms import norm_parameters
-from winsome.prunable import format_plan, plan
+from winsome.prunable import format_plan, plan, prunable
 from winsome.runs.search_folder import SearchFolder
 from winsome.study.conditions import conditions_of
 from winsome.study.one_search import OneSearch, open_search, run_search
@@ -107,9 +107,14 @@ def find(
         vary: What else the search does.
     """
     chosen = parts.method(method, levels=search.levels, rate=search.rate, step=search.rewind_step)
-    takes_step = choices.rewinds_to_a_step(method) or parts.rewind is not None
+    takes_step = choices.takes(method, "step") or parts.rewind is not None
     if search.rewind_step and not vary.rewind_norms and not takes_step:
         raise WinsomeError(f"{method} has no step to rewind to; leave --rewind-step out, or add --rewind-norms")
+    for option in ("levels", "rate"):
+        if getattr(search, option) != getattr(AS_IN_THE_PAPER, option) and not choices.takes(method, option):
+            raise WinsomeError(
+                f"{method} has no {option}: leave --{option} out; the density of every level is --densities 0.5 0.1"
+            )
     spec = images.of(data)
     loaded = spec.load() if vary.flip_signs else None
     per_epoch = steps_per_epoch(loaded, search.batch_size) if loaded is not None else 0
@@ -140,7 +145,8 @@ def _show(one: OneSearch, conditions: Conditions, folder: Path) -> None:
     console = open_console()
     search, place = open_search(one, folder, conditions), SearchFolder(folder)
     finished_already = place.is_finished(one.last_level)
-    console.print(format_plan(plan(search.model, prune_classifier=one.prune_classifier)))
+    dense = [name for name in prunable(search.model, prune_classifier=one.prune_classifier) if name not in search.names]
+    console.print(format_plan(plan(search.model, prune_classifier=one.prune_classifier, exclude=dense)))
     say(console, f"{one.study.title}: {one.network.name}, {conditions.precision.label} on {conditions.device}")
     if "norms" in one.method.needs and not norm_parameters(search.model):
         say(console, f"the network has no normalisation parameters: {one.name} is learning-rate rewinding here")

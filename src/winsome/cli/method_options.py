@@ -8,7 +8,6 @@ from typing import Annotated
 from tyro.conf import UseAppendAction, arg
 
 from winsome.about import about
-from winsome.allocation import ALLOCATIONS
 from winsome.cli import choices
 from winsome.methods import Method
 from winsome.scores import SCORES
@@ -25,7 +24,9 @@ class PartOptions:
         score: What matters, instead of what the method says: magnitude, random, snip, grasp, synflow, gradient_magnitude, or
             one of your own.
         score_rounds: Score and prune so many times before a level, a few weights each time, without training in between.
-        allocate: How many weights each layer keeps: globally, uniformly, erdos_renyi_kernel, balanced, or one of your own.
+        allocate: How many weights each layer keeps: globally, uniformly, erdos_renyi_kernel, balanced, 2:4 (of every 4
+            inputs 2, with --densities 1 0.75 0.5 one fewer at every level), ending-in-2:4 (globally, in the end 2:4), or one
+            of your own.
         rewind: Where a level restarts: RewindTo, KeepWeights, KeepWeightsRewindNorms, KeepSigns, RewindSigns,
             ShuffleMagnitudes (those that go back do so to --rewind-step), or one of your own.
         densities: The density of every level instead of --levels and --rate; a first one below 1 prunes before training.
@@ -51,7 +52,7 @@ class PartOptions:
             made = replace(made, scoring=replace(made.scoring, rounds=self.score_rounds))
             label += f", {self.score_rounds} rounds"
         if self.allocate is not None:
-            made = replace(made, allocate=by_name(self.allocate, ALLOCATIONS, "allocation").value)
+            made = replace(made, allocate=choices.allocation(self.allocate))
             label += f", {about(made.allocate).label}"
         if self.rewind is not None:
             made = replace(made, rewind=choices.rewind(self.rewind, step=step))
