@@ -15,6 +15,8 @@ if TYPE_CHECKING:  # the one list of public names: each is imported when it is a
     from winsome.densities import one_shot as one_shot
     from winsome.errors import Diverged as Diverged
     from winsome.errors import WinsomeError as WinsomeError
+    from winsome.hyperbolic import HAM as HAM
+    from winsome.hyperbolic import SignIn as SignIn
     from winsome.level import Level as Level
     from winsome.methods import Method as Method
     from winsome.methods import aws as aws
@@ -22,7 +24,9 @@ if TYPE_CHECKING:  # the one list of public names: each is imported when it is a
     from winsome.methods import imp as imp
     from winsome.methods import learning_rate_rewinding as learning_rate_rewinding
     from winsome.methods import lrr_with_frozen_norms as lrr_with_frozen_norms
+    from winsome.methods import lrr_with_ham as lrr_with_ham
     from winsome.methods import lrr_with_norm_rewinding as lrr_with_norm_rewinding
+    from winsome.methods import lrr_with_sign_in as lrr_with_sign_in
     from winsome.methods import random_at_initialisation as random_at_initialisation
     from winsome.methods import snip as snip
     from winsome.methods import synflow as synflow

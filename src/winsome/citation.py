@@ -147,6 +147,21 @@ CITATIONS: dict[str, str] = {
   eprint        = {2102.04010},
   archiveprefix = {arXiv}
 }""",
+    "gadhikar2025signin": """@inproceedings{gadhikar2025signin,
+  title         = {Sign-In to the Lottery: Reparameterizing Sparse Training From Scratch},
+  author        = {Gadhikar, Advait and Jacobs, Tom and Zhou, Chao and Burkholz, Rebekka},
+  booktitle     = {Advances in Neural Information Processing Systems},
+  year          = {2025},
+  eprint        = {2504.12801},
+  archiveprefix = {arXiv}
+}""",
+    "jacobs2025ham": """@misc{jacobs2025ham,
+  title         = {{HAM}: A Hyperbolic Step to Regulate Implicit Bias},
+  author        = {Jacobs, Tom and Gadhikar, Advait and Rubio-Madrigal, Celia and Burkholz, Rebekka},
+  year          = {2025},
+  eprint        = {2506.02630},
+  archiveprefix = {arXiv}
+}""",
     "dejorge2021progressive": """@inproceedings{dejorge2021progressive,
   title         = {Progressive Skeletonization: Trimming more fat from a network at initialization},
   author        = {de Jorge, Pau and Sanyal, Amartya and Behl, Harkirat S. and Torr, Philip H. S. and others},

@@ -12,6 +12,7 @@ from winsome.about import Need, about, described, taken_by
 from winsome.allocation import Allocate, erdos_renyi_kernel, globally
 from winsome.densities import at_initialisation, check_densities, geometric
 from winsome.errors import WinsomeError
+from winsome.hyperbolic import HAM, SignIn
 from winsome.identity import identity, name_of
 from winsome.norms import frozen_norms, interpolated_norms
 from winsome.perturbation import SignFlips, fixed_signs
@@ -201,6 +202,30 @@ def lrr_with_frozen_norms(levels: int = 15, rate: float = 0.2) -> Method:
     return Method(geometric(levels, rate), KeepWeights(), while_training=frozen_norms)
 
 
+@named_method(
+    "LRR, Sign-In",
+    "LRR whose weights train as products of two factors, so that signs flip more easily.",
+    citations=("gadhikar2025signin",),
+    example={"every": 2},
+    short="sign-in",
+)
+def lrr_with_sign_in(levels: int = 15, rate: float = 0.2, *, every: int = 100) -> Method:
+    """LRR under Sign-In, balanced every so many steps (arXiv:2504.12801)."""
+    return Method(geometric(levels, rate), KeepWeights(), while_training=SignIn(every))
+
+
+@named_method(
+    "LRR, HAM",
+    "LRR whose weights are multiplied after each step by a factor that grows where the loss wants them larger.",
+    citations=("jacobs2025ham",),
+    example={"alpha": 20.0},
+    short="ham",
+)
+def lrr_with_ham(levels: int = 15, rate: float = 0.2, *, alpha: float = 200.0, beta: float = 1e-3) -> Method:
+    """LRR under hyperbolic aware minimisation (arXiv:2506.02630)."""
+    return Method(geometric(levels, rate), KeepWeights(), while_training=HAM(alpha, beta))
+
+
 def rewind_norms(method: Method, *, step: int = 0) -> Method:
     """The same method with normalisation rewound to an early step at every level: a switch (arXiv:2402.19262).
 
@@ -270,6 +295,8 @@ METHODS: dict[str, Callable[..., Method]] = {
         lrr_with_norm_rewinding,
         aws,
         lrr_with_frozen_norms,
+        lrr_with_sign_in,
+        lrr_with_ham,
         snip,
         grasp,
         synflow,
@@ -278,5 +305,5 @@ METHODS: dict[str, Callable[..., Method]] = {
 }
 
 WHILE_TRAINING: dict[str, Callable[..., Any]] = {  # parts, and classes whose instances are
-    part.__name__: part for part in (plain, interpolated_norms, frozen_norms, fixed_signs, SignFlips)
+    part.__name__: part for part in (plain, interpolated_norms, frozen_norms, fixed_signs, SignFlips, SignIn, HAM)
 }

@@ -116,7 +116,7 @@ def find(
                 f"{method} has no {option}: leave --{option} out; the density of every level is --densities 0.5 0.1"
             )
     spec = images.of(data)
-    loaded = spec.load() if vary.flip_signs else None
+    loaded = spec.load() if vary.flip_signs or vary.sign_in else None
     per_epoch = steps_per_epoch(loaded, search.batch_size) if loaded is not None else 0
     one = OneSearch(
         name=choices.search_name(method),
