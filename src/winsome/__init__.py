@@ -11,6 +11,7 @@ if TYPE_CHECKING:  # the one list of public names: each is imported when it is a
     from winsome.allocation import n_of_m as n_of_m
     from winsome.allocation import uniformly as uniformly
     from winsome.densities import at_initialisation as at_initialisation
+    from winsome.densities import cubic as cubic
     from winsome.densities import geometric as geometric
     from winsome.densities import one_shot as one_shot
     from winsome.errors import Diverged as Diverged

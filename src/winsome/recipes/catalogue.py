@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from winsome.recipes.basins import connectivity
 from winsome.recipes.beyond import absorbed_signs, frozen_norms
+from winsome.recipes.field import at_initialisation, n_of_m, sign_in
 from winsome.recipes.masks import imp_mask_swap, lrr_mask_swap, mask_randomisation, random_masks
 from winsome.recipes.neuron import single_neuron
 from winsome.recipes.norms import norm_rewinding
@@ -29,5 +30,8 @@ RECIPES: dict[str, MakeRecipe] = {
         random_masks,
         frozen_norms,
         absorbed_signs,
+        at_initialisation,
+        n_of_m,
+        sign_in,
     )
 }

@@ -127,6 +127,7 @@ def studies_of_searches(
     *,
     reference: str,
     small: tuple[SetUp, ...] = (DIGITS,),
+    judged: tuple[int, ...] = (),
 ) -> dict[str, Study]:
     """Studies that compare the networks of searches themselves, level by level; one for each set-up of a scale.
 
@@ -137,12 +138,15 @@ def studies_of_searches(
         claims: what is judged, at the lowest density.
         reference: the search with which the others are compared.
         small: the set-ups at small scale.
+        judged: the levels of the searches that are judged, where they are not the set-up's.
     """
     chosen = set_ups(scale, small)
-    return {set_up.name: _study(set_up, title, searches(set_up), claims, reference) for set_up in chosen}
+    return {set_up.name: _study(set_up, title, searches(set_up), claims, reference, judged) for set_up in chosen}
 
 
-def _study(set_up: SetUp, title: str, searches: Searches, claims: tuple[Claim, ...], reference: str) -> Study:
+def _study(
+    set_up: SetUp, title: str, searches: Searches, claims: tuple[Claim, ...], reference: str, judged: tuple[int, ...]
+) -> Study:
     return Study(
         name=set_up.name,
         title=title,
@@ -153,7 +157,7 @@ def _study(set_up: SetUp, title: str, searches: Searches, claims: tuple[Claim, .
         warmup_epochs=0,
         training=set_up.training,
         arms=tuple(FoundNetwork(name, label, words, name) for name, (_, label, words) in searches.items()),
-        levels=set_up.judged,
+        levels=judged or set_up.judged,
         search_seeds=tuple(range(set_up.seeds)),
         prune_classifier=True,
         claims=claims,
