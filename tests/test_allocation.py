@@ -170,6 +170,31 @@ def test_layer_counts_against_their_definitions() -> None:
     assert counts["erdos_renyi_kernel"] == {"a": 66, "b": 27, "c": 9}
 
 
+# The 22 prunable tensors of ResNet-20: how many layers have each shape, and what RigL's own code keeps at these densities.
+DENSITIES = (0.5, 0.2, 0.1, 0.05, 0.02)
+RIGL = {
+    (16, 3, 3, 3): (1, (432, 432, 425, 206, 83)),
+    (16, 16, 3, 3): (6, (2304, 1369, 646, 313, 126)),
+    (32, 16, 3, 3): (1, (4608, 1945, 918, 444, 178)),
+    (32, 32, 3, 3): (5, (7074, 2521, 1190, 575, 231)),
+    (32, 16, 1, 1): (1, (512, 512, 512, 411, 165)),
+    (64, 32, 3, 3): (1, (10308, 3673, 1734, 838, 336)),
+    (64, 64, 3, 3): (5, (13542, 4826, 2278, 1101, 441)),
+    (64, 32, 1, 1): (1, (2048, 2048, 1666, 805, 323)),
+    (10, 64): (1, (640, 640, 640, 608, 244)),
+}
+
+
+@pytest.mark.parametrize("place", range(5))
+def test_erk_on_resnet20_is_rigls_but_for_its_rounding(place: int) -> None:
+    shapes = {f"{shape} {i}": shape for shape, (count, _) in RIGL.items() for i in range(count)}
+    scores = {name: torch.zeros(shape) for name, shape in shapes.items()}
+    counts = {name: int(keep.sum()) for name, keep in erdos_renyi_kernel(scores, DENSITIES[place], everything(scores)).items()}
+    assert sum(counts.values()) == round(DENSITIES[place] * 270_896)
+    for name, shape in shapes.items():
+        assert abs(counts[name] - RIGL[shape][1][place]) <= 3
+
+
 @given(st.lists(st.tuples(st.floats(0.01, 10), st.integers(0, 50)), min_size=1, max_size=8), st.floats(0, 1))
 def test_shares_add_up_and_respect_caps(layers: list[tuple[float, int]], fraction: float) -> None:
     weights, caps = [w for w, _ in layers], [cap for _, cap in layers]
