@@ -26,8 +26,8 @@ from winsome.search import Search
 from winsome.training.conditions import Conditions
 from winsome.training.loop import Networks, train
 from winsome.training.precision import fast_precision
+from winsome.training.searches import search_together
 from winsome.training.settings import SGD, Constant, Training
-from winsome.training.side_by_side import search_together
 
 OVER_PLAIN = 1.3
 LEVELS = 2  # after level 0

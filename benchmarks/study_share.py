@@ -36,8 +36,7 @@ from winsome.study import presets
 from winsome.study.design import Study
 from winsome.study.folder import StudyFolder
 from winsome.study.run import run
-from winsome.training import settings
-from winsome.training import side_by_side as members
+from winsome.training import evaluation, from_scratch, searches, settings
 
 SHARE = 0.9
 LEVELS = 2
@@ -79,14 +78,16 @@ class Clock:
 
 
 PARTS: tuple[tuple[str, Any, str], ...] = (
-    ("training steps", members, "train"),
-    ("evaluation", members, "evaluate"),
-    ("BatchNorm statistics", members, "re_estimate_statistics"),
+    ("training steps", searches, "train"),
+    ("training steps", from_scratch, "train"),
+    ("evaluation", searches, "evaluate"),
+    ("evaluation", evaluation, "evaluate"),
+    ("BatchNorm statistics", evaluation, "re_estimate_statistics"),
     ("saving levels and networks", run_folder.SearchFolder, "write_level"),
     ("saving levels and networks", run_folder.SearchFolder, "write_named"),
     ("saving levels and networks", StudyFolder, "write_runs"),
     ("checkpoints", run_folder.SearchFolder, "write_checkpoint"),
-    ("checkpoints", members, "write_checkpoint"),
+    ("checkpoints", from_scratch, "write_checkpoint"),
     ("checkpoints", checkpoint, "take"),
     ("reading levels", run_folder.SearchFolder, "read_level"),
     ("reading levels", StudyFolder, "found"),

@@ -29,10 +29,10 @@ from winsome.study.folder import ArmRun, Run, StudyFolder
 from winsome.study.run import run
 from winsome.study.transplants import Found
 from winsome.training.conditions import Conditions
+from winsome.training.from_scratch import FreshStart, train_from_scratch
 from winsome.training.precision import FP32
 from winsome.training.probe import ProbeSpec
 from winsome.training.settings import SGD, Constant, Training
-from winsome.training.side_by_side import FreshStart, train_from_scratch
 from winsome.while_training import AllOf, Progress, WhileTraining
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")

@@ -19,13 +19,14 @@ from winsome.data import ImageData, load, subset
 from winsome.errors import WinsomeError
 from winsome.norms import interpolated_norms
 from winsome.perturbation import fixed_signs
+from winsome.runs import checkpoint
 from winsome.search import Search
 from winsome.state import State
-from winsome.training import side_by_side as members
 from winsome.training.conditions import Conditions
+from winsome.training.from_scratch import FreshStart, train_from_scratch
 from winsome.training.precision import FP32, Precision
+from winsome.training.searches import search_together
 from winsome.training.settings import SGD, Adam, Constant, StepDecay, Training
-from winsome.training.side_by_side import search_together
 from winsome.while_training import WhileTraining, plain
 
 
@@ -95,7 +96,7 @@ def test_convolutions_go_on_to_the_same_bits(
 def test_a_training_from_scratch_goes_on_with_its_curve(
     tmp_path: Path, digits: ImageData, precision: Precision, while_training: WhileTraining, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(members, "SAVE_EVERY", 4)
+    monkeypatch.setattr(checkpoint, "SAVE_EVERY", 4)
 
     def trained(file: Path, *, stop_after: int = 0, seed: int = 0) -> tuple[State, Any]:
         network = models.build("small_conv", image_shape=(1, 8, 8), n_classes=10, seed=seed)
@@ -106,8 +107,8 @@ def test_a_training_from_scratch_goes_on_with_its_curve(
             weights, {name: torch.arange(w.numel()).view(w.shape) % 3 > 0 for name, w in weights.items()}
         )
         with stopped_after(stop_after):
-            (metrics,) = members.train_from_scratch(
-                [members.FreshStart(network, mask, 5, "it", file)],
+            (metrics,) = train_from_scratch(
+                [FreshStart(network, mask, 5, "it", file)],
                 Conditions(digits, precision, statistics_images=64),
                 Training(4, 32, SGD(0.05), StepDecay()),
                 while_training=while_training,
@@ -129,7 +130,7 @@ def test_a_training_from_scratch_goes_on_with_its_curve(
 def test_a_planting_that_was_killed_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from winsome.cli import main
 
-    monkeypatch.setattr(members, "SAVE_EVERY", 5)
+    monkeypatch.setattr(checkpoint, "SAVE_EVERY", 5)
     quick = ["--levels", "1", "--level-epochs", "1", "--warmup-epochs", "0", "--train-images", "256", "--test-images", "64"]
     main(["find", "digits", *quick, "--save-to", str(tmp_path / "found")])
     plant = ["plant", str(tmp_path / "found" / "level-01.ticket"), "--epochs", "6", "--save-to"]  # of 2 steps

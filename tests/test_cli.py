@@ -199,7 +199,7 @@ def test_ctrl_c_says_how_to_continue(
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("winsome.training.side_by_side.train", interrupted)
+    monkeypatch.setattr("winsome.training.searches.train", interrupted)
     words = said(["find", *QUICK, "--save-to", str(tmp_path / "a run")], capsys, code=130)
     assert f"To continue: winsome find {' '.join(QUICK)} --save-to '{tmp_path / 'a run'}'" in words
 
@@ -292,3 +292,21 @@ def test_the_help_says_what_every_command_does(arguments: list[str], capsys: pyt
     for name, sentence in COMMANDS.items():
         assert f"{name} {sentence}" in printed
     assert "winsome COMMAND [options]" in printed
+
+
+def test_what_a_study_had_finished_is_gathered_when_a_part_of_it_fails(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    mine = tmp_path / "mine.py"
+    mine.write_text(
+        "import winsome\n\n\ndef bad(weights, model, probe, random):\n    raise winsome.WinsomeError('no score today')\n\n\n"
+        "def broken(levels, rate):\n    return winsome.Method(winsome.geometric(levels, rate), score=bad)\n"
+    )
+    quick = ["--levels", "1", "--level-epochs", "1", "--warmup-epochs", "0", "--epochs", "1", "--seeds", "1", "--starts", "1"]
+    data = ["digits", "--train-images", "128", "--test-images", "64", "--workers", "1", "--save-to", str(tmp_path / "study")]
+    words = said(["study", *data, *quick, "--methods", "imp", f"{mine}:broken"], capsys)
+    assert "no score today" in words
+    results = read_json(tmp_path / "study" / "results.json")
+    assert [(search["search"], len(search["levels"])) for search in results["searches"]] == [("imp", 2), ("broken", 1)]
+    assert any("search broken: not finished" in line for line in results["missing"])
+    assert (tmp_path / "study" / "report.html").exists()

@@ -19,9 +19,9 @@ from winsome.analysis.connectivity import Statistics, network_profile
 from winsome.analysis.line import BASE_LINES, barrier
 from winsome.cli import main
 from winsome.data import subset
-from winsome.evidence import connectivity
-from winsome.evidence.connectivity import Settings, study_connectivity
+from winsome.evidence.connectivity import study_connectivity
 from winsome.evidence.pairs import pairs_of
+from winsome.evidence.ruler import Settings
 from winsome.figures.theme import NARROW, WIDE
 from winsome.files import read_json, read_state, write_json, write_state
 
@@ -113,7 +113,7 @@ def test_what_is_measured_is_kept(small: Path, monkeypatch: pytest.MonkeyPatch) 
         measured.append(options)
         return network_profile(*arguments, **options)
 
-    monkeypatch.setattr(connectivity, "network_profile", counted)
+    monkeypatch.setattr("winsome.evidence.ruler.network_profile", counted)
     settings = Settings(3, Statistics(100))
     first = study_connectivity(small, settings=settings)
     assert len(measured) == 2

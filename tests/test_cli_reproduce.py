@@ -13,12 +13,13 @@ from rich.console import Console
 from test_recipes import shrunken
 from winsome import ticket_file
 from winsome.cli import main
-from winsome.cli.reproduce import _print_table
+from winsome.cli.recipe_display import print_table
 from winsome.evidence.pairs import pairs_of
 from winsome.files import read_json, write_json
 from winsome.recipes import catalogue
 from winsome.recipes.recipe import MakeRecipe, Recipe, Scale
-from winsome.study.jobs import Job, SearchJob, run_job
+from winsome.study.jobs import Job, SearchJob
+from winsome.study.work import run_job
 
 PAIRS = pairs_of({"searches": ["lrr", "aws"]})
 
@@ -222,7 +223,7 @@ def test_variations_out_of_range_are_refused_before_anything_is_written(
 def test_a_table_in_80_columns_cuts_no_word_of_a_label(capsys: pytest.CaptureFixture[str]) -> None:
     columns = ["study", "pair", "above", "barrier", "low", "high", "seeds", "first", "last"]
     rows = [["only", pair.label, "straight", 34.7123, 29.71, 39.81, 16, 8.123, 7.5] for pair in PAIRS]
-    _print_table(Console(width=80), {"caption": "Error barriers.", "columns": columns, "rows": rows})
+    print_table(Console(width=80), {"caption": "Error barriers.", "columns": columns, "rows": rows})
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 80
     assert "…" not in "".join(lines)

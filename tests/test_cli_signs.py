@@ -12,7 +12,7 @@ import pytest
 from winsome.analysis.sign_history import search_runs, sign_history
 from winsome.analysis.signs import dynamics
 from winsome.cli import main
-from winsome.evidence.signs import STATISTICS
+from winsome.evidence.signs import MEASURES
 from winsome.files import write_json
 
 QUICK = ["--levels", "2", "--rate", "0.5", "--level-epochs", "1", "--warmup-epochs", "1", "--train-images", "260"]
@@ -72,11 +72,11 @@ def test_a_study(study: Path, said: Say) -> None:
     by_method = {name: [one for one in counted if one.method == name] for name in ("imp", "lrr", "aws")}
     assert all([one.seed for one in searches] == [0, 1] for searches in by_method.values())
     summary = rows(folder / "summary.csv")
-    assert len(summary) == len(STATISTICS) * (3 + 3)
+    assert len(summary) == len(MEASURES) * (3 + 3)
     for row in summary:
-        values = [STATISTICS[row["statistic"]](one) for one in by_method[row["method"]]]
+        values = [MEASURES[row["statistic"]](one) for one in by_method[row["method"]]]
         if row["minus"]:
-            others = [STATISTICS[row["statistic"]](one) for one in by_method[row["minus"]]]
+            others = [MEASURES[row["statistic"]](one) for one in by_method[row["minus"]]]
             values = [value - other for value, other in zip(values, others, strict=True)]
         assert float(row["mean"]) == pytest.approx(fmean(values), abs=1e-12)
         assert float(row["std"]) == pytest.approx(stdev(values), abs=1e-12)

@@ -24,7 +24,7 @@ from winsome.study import presets
 from winsome.study.arms import Claim
 from winsome.study.conditions import conditions_of
 from winsome.study.jobs import jobs_of
-from winsome.study.run import Progress
+from winsome.study.run import StudyProgress
 
 QUICK = ["--levels", "0", "--level-epochs", "1", "--warmup-epochs", "0", "--train-images", "256"]
 ARMS = {"dense": "dense network", "aws": "signs of AWS, planted", "mask": "mask [only]"}
@@ -193,7 +193,7 @@ def test_a_pipe_hears_of_a_long_search_before_it_ends(monkeypatch: pytest.Monkey
     job = jobs_of(STUDY, at_once=1)[0]
     with Display(STUDY, tmp_path, conditions_of(STUDY), console) as display:
         for clock.now, done in ((1.0, 1.0), (59.0, 2.0), (61.0, 3.0), (70.0, 4.0), (130.0, 25.0)):
-            display.watch(Progress(done, 100.0, job))
+            display.watch(StudyProgress(done, 100.0, job))
     assert isinstance(console.file, io.StringIO)
     lines = [line for line in console.file.getvalue().splitlines() if line.startswith("[")]
     assert [line[:6] for line in lines] == ["[  3%]", "[ 25%]"]
@@ -203,7 +203,7 @@ def test_a_pipe_hears_of_a_long_search_before_it_ends(monkeypatch: pytest.Monkey
 def test_a_live_table_is_gone_when_it_ends(tmp_path: Path) -> None:
     console = Console(file=io.StringIO(), width=100, height=40, force_terminal=True, markup=False)
     with Display(STUDY, tmp_path, conditions_of(STUDY), console) as display:
-        display.watch(Progress(1.0, 100.0, jobs_of(STUDY, at_once=1)[0]))
+        display.watch(StudyProgress(1.0, 100.0, jobs_of(STUDY, at_once=1)[0]))
     assert isinstance(console.file, io.StringIO)
     last = console.file.getvalue().rpartition("test accuracy")[2]
     assert last.count("\x1b[2K") >= len(STUDY.arms), "the command prints the finished table, once"

@@ -40,7 +40,9 @@ from winsome.data.images import Augmentation, ImageSet, image_data
 from winsome.errors import RankLost, WinsomeError
 from winsome.search import Search
 from winsome.training.conditions import Conditions
-from winsome.training.side_by_side import FreshStart, judge, search_together, train_from_scratch
+from winsome.training.evaluation import judge
+from winsome.training.from_scratch import FreshStart, train_from_scratch
+from winsome.training.searches import search_together
 from winsome.training.evaluation import evaluate
 from winsome.training.loop import Networks, train
 from winsome.training.precision import FP32, Precision

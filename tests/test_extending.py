@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,10 @@ from contract import check_allocation, check_method, check_rewind, check_score, 
 from winsome.about import about
 from winsome.allocation import ALLOCATIONS
 from winsome.citation import bibtex
+from winsome.cli import main
+from winsome.data import DATA_SETS
+from winsome.evidence.results import read
+from winsome.files import read_json
 from winsome.methods import METHODS, WHILE_TRAINING
 from winsome.rewinding import REWINDS
 from winsome.scores import SCORES
@@ -38,6 +43,7 @@ def page() -> Iterator[tuple[ModuleType, str]]:
     printed: list[str] = []
     file, before, threads = UserFile(str(PAGE), code_of(PAGE)), list(sys.path), torch.get_num_threads()
     torch.set_num_threads(1)
+    known = dict(DATA_SETS)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("builtins.print", lambda *values: printed.append(" ".join(map(str, values))))
         module = file.load()
@@ -45,6 +51,8 @@ def page() -> Iterator[tuple[ModuleType, str]]:
     sys.path[:] = before
     yield module, "\n".join(printed)
     del sys.modules[file.module_name]
+    DATA_SETS.clear()
+    DATA_SETS.update(known)
 
 
 def test_the_page_runs_whole_and_does_what_it_says(page: tuple[ModuleType, str]) -> None:
@@ -101,3 +109,49 @@ def test_what_the_page_adds_is_a_member_like_any_other_by_one_entry(
     assert shorts["snip-lrr"] == "lrr_with_snip"
     cited = search(METHODS["snip_at_initialisation"](0.3))[0].ticket.provenance["citations"]
     assert "{lee2019snip" in bibtex(cited)
+
+
+# What makes the commands of the page quick.
+SHORT = "--levels 1 --level-epochs 1 --warmup-epochs 0 --train-images 160 --test-images 50 --batch-size 80"
+QUICK = {"find": SHORT.split(), "study": ["--plan-only"], "reproduce": ["--workers", "1"]}
+
+
+def commands() -> list[list[str]]:
+    """The commands of the page, as lists of words."""
+    blocks = re.findall(r"^```bash\n(.*?)^```$", PAGE.read_text(), flags=re.M | re.S)
+    return [shlex.split(line, comments=True) for block in blocks for line in block.splitlines()]
+
+
+def test_every_block_of_the_page_is_python_or_commands() -> None:
+    fences = re.findall(r"^```(\w*)$", PAGE.read_text(), flags=re.M)
+    assert set(fences[::2]) == {"python", "bash"}
+    assert set(fences[1::2]) == {""}
+    assert {words[0] for words in commands()} == {"winsome"}
+
+
+def test_the_commands_of_the_page_run(
+    page: tuple[ModuleType, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In a folder where the page's code is in mine.py, which is what the page is loaded as already."""
+    module, _ = page
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WINSOME_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "mine.py").write_text(code_of(PAGE))
+    file = UserFile(str(tmp_path / "mine.py"), code_of(PAGE))
+    monkeypatch.setitem(sys.modules, file.module_name, module)
+    for number, words in enumerate(commands()):
+        quick = next((more for start, more in QUICK.items() if " ".join(words[1:]).startswith(start)), [])
+        rewound = ["--rewind-step", "1"] if "--rewind-step" in words else []
+        given = words[1 : words.index("--rewind-step")] if rewound else words[1:]
+        main([*given, *quick, *rewound, "--save-to", f"runs/{number}"])
+    printed = capsys.readouterr().out
+    assert "planted_lrr_with_snip at level" in printed
+    assert "turned at level 2" in printed
+    made = [read_json(path) for path in sorted(tmp_path.glob("runs/*/config.json"))]
+    assert [one["method"].get("score") for one in made if "method" in one].count("magnitude") == 2
+    (record,) = tmp_path.glob("runs/5/*/recipe.json")
+    results = read(record.parent / "turned")
+    assert [arm["name"] for arm in results["study"]["arms"]] == ["dense", "planted_lrr", "turned"]
+    assert results["verdicts"][0]["claim"] == "A mask trains better with its own signs."
+    (table,) = read_json(record)["tables"]
+    assert [row[0] for row in table["rows"]] == list(results["searches"][0]["levels"][0]["layers"])

@@ -14,8 +14,11 @@ from winsome.methods import aws
 from winsome.models import NetworkSpec
 from winsome.perturbation import fixed_signs
 from winsome.study.conditions import conditions_of
+from winsome.study.found_ticket import FoundTicket
 from winsome.study.one_search import OneSearch, open_search, run_search
-from winsome.study.planting import PlantedRun, found_with, plant_runs, planting
+from winsome.study.planted_runs import plant_runs
+from winsome.study.planting import planting
+from winsome.study.planting_folder import PlantedRun
 from winsome.training.settings import SGD, Constant, Training
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -40,7 +43,7 @@ def ticket(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_ticket_is_planted_on_the_very_images_that_it_was_found_with(ticket: Path, tmp_path: Path) -> None:
-    assert found_with(ticket) == DATA
+    assert FoundTicket.read(ticket).data == DATA
     planned = planting(ticket, Training(1, 64), save_to=tmp_path)
     expected = DATA.load()
     assert planned.conditions.data.digest() == expected.digest(), "of the train split, what validation leaves"

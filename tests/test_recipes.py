@@ -28,9 +28,10 @@ from winsome.recipes.step_time import StepTime, step_time
 from winsome.rewinding import RewindTo
 from winsome.study.arms import CLAIMS, FoundNetwork, kind_of
 from winsome.study.design import SearchSpec, Study
-from winsome.study.jobs import ArmJob, Job, SearchJob, run_job
+from winsome.study.jobs import ArmJob, Job, SearchJob
 from winsome.study.reuse import Places
 from winsome.study.run import Watch
+from winsome.study.work import run_job
 from winsome.training.conditions import Conditions
 from winsome.training.settings import SGD, Training
 

@@ -28,11 +28,11 @@ from winsome.study.arms import ARMS, is_reported, kind_of
 from winsome.study.conditions import conditions_of, fresh_network
 from winsome.study.design import Study
 from winsome.study.jobs import SearchJob, jobs_of, needs
-from winsome.study.run import Progress, run
+from winsome.study.run import StudyProgress, run
 from winsome.study.transplants import Found, plant_random_mask
 from winsome.ticket import ticket_of
+from winsome.training.from_scratch import FreshStart, train_from_scratch
 from winsome.training.settings import SGD, Constant, Training
-from winsome.training.side_by_side import FreshStart, train_from_scratch
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -101,7 +101,7 @@ def test_an_interrupted_study_goes_on(
 ) -> None:
     finished: list[study_jobs.Job] = []
 
-    def watch(progress: Progress) -> None:
+    def watch(progress: StudyProgress) -> None:
         if progress.finished and progress.job is not None:
             finished.append(progress.job)
             if len(finished) == after:

@@ -18,7 +18,7 @@ from winsome.study.arms import ARMS, FoundNetwork, Planted
 from winsome.study.design import SearchSpec
 from winsome.study.folder import StudyFolder
 from winsome.study.jobs import Job
-from winsome.study.run import Progress, run
+from winsome.study.run import StudyProgress, run
 from winsome.study.transplants import plant_mask
 
 
@@ -115,7 +115,7 @@ def test_a_single_network_does_not_become_one_of_several(tmp_path: Path) -> None
 def test_the_time_of_a_study_adds_up_over_the_stretches_in_which_it_ran(tmp_path: Path) -> None:
     study = dataclasses.replace(tiny(), arms=(ARMS["network_lrr"], ARMS["planted_lrr"]), levels=(1,), starts=(0,))
 
-    def stop(progress: Progress) -> None:
+    def stop(progress: StudyProgress) -> None:
         if progress.finished:
             raise KeyboardInterrupt
 

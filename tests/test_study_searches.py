@@ -20,8 +20,8 @@ from winsome.study.design import SearchSpec, Study
 from winsome.study.folder import StudyFolder
 from winsome.study.jobs import SearchJob, jobs_of, needs
 from winsome.study.run import run
+from winsome.training.evaluation import judge
 from winsome.training.settings import SGD, Constant, Training
-from winsome.training.side_by_side import judge
 
 
 def swapping(**changes: object) -> Study:

@@ -30,17 +30,17 @@ from winsome.errors import WinsomeError
 from winsome.methods import aws, imp, learning_rate_rewinding
 from winsome.models.spec import NetworkSpec
 from winsome.search import Search
-from winsome.study import jobs as study_jobs
 from winsome.study.arms import ARMS, Claim
 from winsome.study.design import SearchSpec, Study
 from winsome.study.run import run
+from winsome.study.searches import run_searches
 from winsome.sweep.file import read_grid
 from winsome.sweep.grid import grid, studies_of
-from winsome.sweep.plan import Finish, plan_sweep, refuse_unpicklable
 from winsome.sweep.run import Ended, run_sweep
+from winsome.sweep.steps import Finish, refuse_unpicklable, sweep_steps
 from winsome.tasks.graph import Event, OnFraction, Report, Runner, Task, Work, run_graph
 from winsome.tasks.processes import processes, this_process
-from winsome.training import side_by_side as members
+from winsome.training.from_scratch import train_from_scratch
 from winsome.training.settings import SGD, Constant, Training
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -79,7 +79,7 @@ def results_in(folder: Path) -> dict[str, Any]:
 
 def swept(studies: Sequence[Study], folder: Path, **options: Any) -> Ended:
     """A sweep in this process."""
-    return run_sweep(plan_sweep(studies, folder, command="test"), folder, nullcontext(this_process()), **options)
+    return run_sweep(sweep_steps(studies, folder, command="test"), folder, nullcontext(this_process()), **options)
 
 
 # The graph
@@ -360,7 +360,7 @@ def test_functions_that_a_pool_cannot_send_are_refused_before_work(tmp_path: Pat
     borrowed = dataclasses.replace(aws(2, 0.5), score=lambda *_: {})
     study = tiny(searches=(("lrr", learning_rate_rewinding(2, 0.5)), ("aws", borrowed)))
     with pytest.raises(WinsomeError, match=r"'tiny' cannot be sent to other processes .* define its functions by name"):
-        refuse_unpicklable(plan_sweep([study], tmp_path, command="test"))
+        refuse_unpicklable(sweep_steps([study], tmp_path, command="test"))
 
 
 # What is shared
@@ -370,7 +370,7 @@ def test_functions_that_a_pool_cannot_send_are_refused_before_work(tmp_path: Pat
 def trained(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     """Counts the networks trained from scratch and the levels searched, in this process."""
     counts = {"from scratch": 0, "levels": 0}
-    train, close = members.train_from_scratch, Search.close
+    train, close = train_from_scratch, Search.close
 
     def counting_train(networks: Any, *arguments: Any, **options: Any) -> Any:
         counts["from scratch"] += len(networks)
@@ -380,7 +380,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
         counts["levels"] += 1
         return close(*arguments)
 
-    monkeypatch.setattr(study_jobs, "train_from_scratch", counting_train)
+    monkeypatch.setattr("winsome.study.arm_runs.train_from_scratch", counting_train)
     monkeypatch.setattr(Search, "close", counting_close)
     return counts
 
@@ -459,7 +459,7 @@ def test_a_study_that_grew_or_claims_something_else_is_gathered_anew(tmp_path: P
         (folder / "page.html").write_text("a page")
 
     def results(study: Study) -> dict[str, Any]:
-        steps = plan_sweep([study], tmp_path, command="test", finish=Finish(page, "page.html"))
+        steps = sweep_steps([study], tmp_path, command="test", finish=Finish(page, "page.html"))
         assert not run_sweep(steps, tmp_path, nullcontext(this_process())).failures
         found: dict[str, Any] = json.loads((tmp_path / "tiny" / "results.json").read_text())
         return found
@@ -505,14 +505,14 @@ def test_a_failed_study_stops_no_other_and_is_tried_again(tmp_path: Path, traine
 
 def test_what_failed_for_another_is_tried_by_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Sharing is no dependence: a study that could share with one that failed does its own."""
-    search = study_jobs._run_search
+    search = run_searches
 
-    def fails_once(job: Any, study: Study, *arguments: Any) -> None:
+    def fails_once(name: str, seeds: Any, study: Study, *arguments: Any) -> None:
         if study.name == "first":
             raise RuntimeError("a bug of this study's own")
-        search(job, study, *arguments)
+        search(name, seeds, study, *arguments)
 
-    monkeypatch.setattr(study_jobs, "_run_search", fails_once)
+    monkeypatch.setattr("winsome.study.work.run_searches", fails_once)
     arms = (ARMS["planted_aws"],)
     ended = swept([tiny(name="first", arms=arms), tiny(name="second", arms=arms)], tmp_path)
     assert [(failure.study, failure.error) for failure in ended.failures] == [
@@ -536,7 +536,7 @@ def test_a_refused_sweep_leaves_every_folder_as_it_was(tmp_path: Path) -> None:
 def test_what_failed_is_told_and_written_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A sweep that is stopped before its end has said why."""
     diverging = tiny(name="diverging", search_training=Training(1, 64, SGD(1e30), Constant()))
-    steps = plan_sweep([diverging, tiny(name="fine")], tmp_path, command="test")
+    steps = sweep_steps([diverging, tiny(name="fine")], tmp_path, command="test")
     display = SweepDisplay(steps)
 
     def watch(event: Event) -> None:
@@ -802,7 +802,7 @@ def test_the_example_is_six_studies_that_share_their_dense_runs(example: Path) -
     _, studies = read_grid(example)
     assert len(studies) == 6
     assert "digits_aws_residual_mlp-width-32" in {study.name for study in studies}
-    steps = plan_sweep(studies, example.parent / "run", command="test")
+    steps = sweep_steps(studies, example.parent / "run", command="test")
     assert {step.label for step in steps if step.task.after} == {"dense, seeds 0-3"}
     assert sum(bool(step.task.after) for step in steps) == 4
 

@@ -32,6 +32,12 @@ def globally(scores: Scores, density: float, kept: Mapping[str, Tensor]) -> Kept
 
     Raises:
         WinsomeError: the density is out of range or above what is still kept, or a kept weight's score is NaN.
+
+    Example:
+        >>> scores = {"wide": torch.tensor([0.9, 0.1, 0.5]), "narrow": torch.tensor([0.7])}
+        >>> kept = globally(scores, 0.5, {name: torch.ones_like(s, dtype=torch.bool) for name, s in scores.items()})
+        >>> {name: keep.tolist() for name, keep in kept.items()}
+        {'wide': [True, False, False], 'narrow': [True]}
     """
     count = _count(scores, density, kept)
     return keep_highest(scores, kept, count)
@@ -39,7 +45,14 @@ def globally(scores: Scores, density: float, kept: Mapping[str, Tensor]) -> Kept
 
 @described("uniformly", "Every layer keeps the same fraction of its weights.")
 def uniformly(scores: Scores, density: float, kept: Mapping[str, Tensor]) -> Kept:
-    """Every layer keeps the same fraction of its weights; arguments, result and errors as `globally`."""
+    """Every layer keeps the same fraction of its weights; arguments, result and errors as `globally`.
+
+    Example:
+        >>> scores = {"a": torch.tensor([0.9, 0.8]), "b": torch.tensor([0.1, 0.2])}
+        >>> kept = uniformly(scores, 0.5, {name: torch.ones(2, dtype=torch.bool) for name in scores})
+        >>> {name: keep.tolist() for name, keep in kept.items()}
+        {'a': [True, False], 'b': [False, True]}
+    """
     return _by_layer(scores, density, kept, {name: float(score.numel()) for name, score in scores.items()})
 
 
@@ -52,6 +65,12 @@ def erdos_renyi_kernel(scores: Scores, density: float, kept: Mapping[str, Tensor
     """Layer densities proportional to (sum of the weight's sides) / (their product), capped at 1 (arXiv:1911.11134, section 3).
 
     Arguments, result and errors as `globally`.
+
+    Example:
+        >>> scores = {"narrow": torch.rand(4, 4), "wide": torch.rand(40, 40)}
+        >>> kept = erdos_renyi_kernel(scores, 0.1, {name: torch.ones(s.shape, dtype=torch.bool) for name, s in scores.items()})
+        >>> {name: int(keep.sum()) for name, keep in kept.items()}
+        {'narrow': 15, 'wide': 147}
     """
     return _by_layer(scores, density, kept, {name: float(sum(score.shape)) for name, score in scores.items()})
 
@@ -65,6 +84,12 @@ def balanced(scores: Scores, density: float, kept: Mapping[str, Tensor]) -> Kept
     """Every layer keeps the same *number* of weights, small layers all of theirs (arXiv:2402.19262, section 4).
 
     Arguments, result and errors as `globally`.
+
+    Example:
+        >>> scores = {"small": torch.rand(10), "large": torch.rand(90)}
+        >>> kept = balanced(scores, 0.4, {name: torch.ones(s.shape, dtype=torch.bool) for name, s in scores.items()})
+        >>> {name: int(keep.sum()) for name, keep in kept.items()}
+        {'small': 10, 'large': 30}
     """
     return _by_layer(scores, density, kept, dict.fromkeys(scores, 1.0))
 
@@ -174,6 +199,9 @@ def shares(weights: Sequence[float], caps: Sequence[int], count: int) -> list[in
 
     Layers at their cap give what is left over to the others in proportion, and fractions go to the largest remainders,
     the earlier layer first.
+
+    Raises:
+        WinsomeError: more weights are to be kept than there are left.
     """
     if count > sum(caps):
         raise WinsomeError(f"{count} weights are to be kept, only {sum(caps)} are left")

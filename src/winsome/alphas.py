@@ -60,7 +60,11 @@ class Alphas:
         self.current = None
 
     def of_layer(self) -> Tensor | None:
-        """The alpha for a layer's forward; None outside of the model's training passes."""
+        """The alpha for a layer's forward; None outside of the model's training passes.
+
+        Raises:
+            WinsomeError: one checkpoint holds two calls of the model, whose alphas cannot be told apart.
+        """
         if torch.compiler.is_compiling():  # layers that run again outside of a compiled model have the alpha of the last pass
             return self._last if self.current is None and self._model.training else self.current
         alpha = self.current

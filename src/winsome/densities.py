@@ -42,6 +42,10 @@ def geometric(levels: int, rate: float = 0.2) -> tuple[float, ...]:
 
     Raises:
         WinsomeError: fewer than 0 levels, or a rate outside (0, 1).
+
+    Example:
+        >>> geometric(3, rate=0.5)
+        (1.0, 0.5, 0.25, 0.125)
     """
     if levels < 0:
         raise WinsomeError(f"levels must be 0 or more, got {levels}")
@@ -67,10 +71,20 @@ def cubic(levels: int, density: float) -> tuple[float, ...]:
 
 
 def one_shot(density: float) -> tuple[float, ...]:
-    """Train dense, then prune once to `density`."""
+    """Train dense, then prune once to `density`.
+
+    Example:
+        >>> one_shot(0.1)
+        (1.0, 0.1)
+    """
     return (1.0, check_density(density))
 
 
 def at_initialisation(density: float) -> tuple[float, ...]:
-    """Prune to `density` before any training: a first density below 1 is pruning at initialisation."""
+    """Prune to `density` before any training: a first density below 1 is pruning at initialisation.
+
+    Example:
+        >>> at_initialisation(0.1)
+        (0.1,)
+    """
     return (check_density(density),)

@@ -153,6 +153,9 @@ def from_main(make: Callable[[], T]) -> T:
 
     Reading a file so, ranks decide alike even where they do not share a disk; writing one so, none goes on before it is there.
     What is asked so within `make` is rank 0's own affair: the others hear of the whole.
+
+    Raises:
+        WinsomeError: rank 0 raised one; it is raised on every rank.
     """
     if world_size() == 1 or _alone.get():
         return make()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import torch
 from torch import Tensor, nn
 
 from winsome.errors import Diverged
+from winsome.norms import norm_state_names
 
 LOOK_EVERY = 100  # training steps: each look waits for the device once
 
@@ -34,6 +35,27 @@ class Finite:
                 f"{self._seen}; try a lower learning rate, warm-up or gradient clipping"
             )
         self._seen = step
+
+
+def refuse_diverged(model: nn.Module, odd: Collection[str], level: int) -> None:
+    """Refuse a trained network whose parameters or normalisation statistics are not finite.
+
+    Args:
+        model: the network.
+        odd: names of parameters that were not finite at first.
+        level: for the sentence.
+
+    Raises:
+        Diverged: names the first.
+    """
+    of_norms = norm_state_names(model)
+    watched: dict[str, Tensor] = {name: parameter for name, parameter in model.named_parameters() if name not in odd}
+    watched |= {name: b for name, b in model.named_buffers() if name in of_norms and b.is_floating_point()}
+    if bad := not_finite(watched):
+        raise Diverged(
+            f"level {level}: {bad[0]!r} became NaN or infinite in training; "
+            "try a lower learning rate, warm-up or gradient clipping"
+        )
 
 
 @torch.no_grad()

@@ -7,7 +7,15 @@ from collections.abc import Iterable
 
 
 class WinsomeError(ValueError):
-    """A mistake in what was asked for, said in a sentence that names the thing and the remedy (exit code 2)."""
+    """A mistake in what was asked for, said in a sentence that names the thing and the remedy (exit code 2).
+
+    Example:
+        >>> import winsome
+        >>> winsome.geometric(15, rate=20)
+        Traceback (most recent call last):
+            ...
+        winsome.errors.WinsomeError: rate is the fraction removed per level, in (0, 1), got 20; 20 % is 0.2
+    """
 
 
 class DiskFull(WinsomeError):
@@ -27,4 +35,11 @@ class RankLost(RuntimeError):
 
 
 class Diverged(RuntimeError):
-    """A training whose loss became NaN or infinite (exit code 1)."""
+    """A training whose loss became NaN or infinite (exit code 1).
+
+    Example:
+        >>> raise Diverged("level 3: the loss became nan at step 40; try a lower learning rate")
+        Traceback (most recent call last):
+            ...
+        winsome.errors.Diverged: level 3: the loss became nan at step 40; try a lower learning rate
+    """

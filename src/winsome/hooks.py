@@ -29,12 +29,12 @@ def around_forward(module: nn.Module, before: OnForward, after: OnForward | None
     Copies made in other ways than by deepcopy and pickle may keep the hooks, but they do nothing there.
     """
 
-    def entering(called: nn.Module, _args: Any) -> None:
-        if called is module:
+    def entering(running: nn.Module, _args: Any) -> None:
+        if running is module:
             before(module)
 
-    def leaving(called: nn.Module, _args: Any, _output: Any) -> None:
-        if called is module and after is not None:
+    def leaving(running: nn.Module, _args: Any, _output: Any) -> None:
+        if running is module and after is not None:
             after(module)
 
     handles = [module.register_forward_pre_hook(entering)]

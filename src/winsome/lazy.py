@@ -36,7 +36,9 @@ class LazyPackage(ModuleType):
             super().__setattr__(name, value)
 
     def __dir__(self) -> list[str]:
-        return sorted({*self.__dict__, *self.__dict__[_PLACES]})
+        # What the block lists and the modules imported so far; what the `__init__` itself needed is no name of the package.
+        modules = (name for name, value in self.__dict__.items() if isinstance(value, ModuleType) or name.startswith("__"))
+        return sorted({*modules, *self.__dict__[_PLACES]})
 
 
 def import_on_use(package: str) -> None:

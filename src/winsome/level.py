@@ -45,6 +45,19 @@ class Level:
         seconds: how long training took; 0 while it trains.
         finished: whether the level is trained, and so has a ticket.
         early: the network that later levels rewind to, once training has reached it.
+
+    Example:
+        >>> import torch, winsome
+        >>> from torch import nn
+        >>> def train(model, level):
+        ...     for step in level.steps(total=2):
+        ...         pass  # a step of your own
+        ...     return {"steps": 2}
+        >>> model = nn.Sequential(nn.Linear(4, 4, bias=False), nn.Linear(4, 2))
+        >>> for level in winsome.find_tickets(model, winsome.imp(1, rate=0.25), train):
+        ...     print(level.number, level.ticket.mask.n_kept, dict(level.metrics))
+        0 16 {'steps': 2}
+        1 12 {'steps': 2}
     """
 
     number: int

@@ -43,6 +43,12 @@ class Method:
         label: as the papers write it, for figures and tables; not part of what identifies it. One that you vary with
             `dataclasses.replace` keeps it until you give it another.
         sentence: what it does, in one sentence, for help and glossary; not part of what identifies it.
+
+    Example:
+        >>> from winsome import KeepWeights, Method, balanced, geometric, random
+        >>> lrr_with_random_masks = Method(geometric(2), KeepWeights(), score=random, allocate=balanced)
+        >>> [round(density, 3) for density in lrr_with_random_masks.densities]
+        [1.0, 0.8, 0.64]
     """
 
     densities: tuple[float, ...]
@@ -142,7 +148,12 @@ def make_method(make: Callable[..., Method], **options: Any) -> Method:
     short="imp",
 )
 def imp(levels: int = 15, rate: float = 0.2) -> Method:
-    """Iterative magnitude pruning: weights go back to their initial values at every level (arXiv:1803.03635)."""
+    """Iterative magnitude pruning: weights go back to their initial values at every level (arXiv:1803.03635).
+
+    Example:
+        >>> imp(levels=2, rate=0.5).rewind
+        RewindTo(step=0)
+    """
     return Method(geometric(levels, rate), RewindTo(0))
 
 
@@ -154,7 +165,12 @@ def imp(levels: int = 15, rate: float = 0.2) -> Method:
     short="wr",
 )
 def weight_rewinding(levels: int = 15, rate: float = 0.2, *, step: int) -> Method:
-    """IMP that goes back to an early training step instead of initialisation (arXiv:1912.05671)."""
+    """IMP that goes back to an early training step instead of initialisation (arXiv:1912.05671).
+
+    Example:
+        >>> weight_rewinding(levels=2, step=500).rewind
+        RewindTo(step=500)
+    """
     return Method(geometric(levels, rate), RewindTo(step))
 
 
@@ -165,7 +181,12 @@ def weight_rewinding(levels: int = 15, rate: float = 0.2, *, step: int) -> Metho
     short="lrr",
 )
 def learning_rate_rewinding(levels: int = 15, rate: float = 0.2) -> Method:
-    """LRR: weights stay, only the learning-rate schedule restarts (arXiv:2003.02389)."""
+    """LRR: weights stay, only the learning-rate schedule restarts (arXiv:2003.02389).
+
+    Example:
+        >>> learning_rate_rewinding(levels=2).rewind
+        KeepWeights(step=0)
+    """
     return Method(geometric(levels, rate), KeepWeights())
 
 
@@ -176,7 +197,12 @@ def learning_rate_rewinding(levels: int = 15, rate: float = 0.2) -> Method:
     example={"step": 2},
 )
 def lrr_with_norm_rewinding(levels: int = 15, rate: float = 0.2, *, step: int = 0) -> Method:
-    """LRR whose normalisation parameters and statistics go back to an early step at every level (arXiv:2402.19262)."""
+    """LRR whose normalisation parameters and statistics go back to an early step at every level (arXiv:2402.19262).
+
+    Example:
+        >>> lrr_with_norm_rewinding(levels=2, step=500).rewind
+        KeepWeightsRewindNorms(step=500)
+    """
     return Method(geometric(levels, rate), KeepWeightsRewindNorms(step))
 
 
@@ -187,7 +213,12 @@ def lrr_with_norm_rewinding(levels: int = 15, rate: float = 0.2, *, step: int = 
     short="aws",
 )
 def aws(levels: int = 15, rate: float = 0.2) -> Method:
-    """AWS: LRR with normalisation parameters randomly interpolated toward their initial values (arXiv:2504.05357)."""
+    """AWS: LRR with normalisation parameters randomly interpolated toward their initial values (arXiv:2504.05357).
+
+    Example:
+        >>> [round(density, 3) for density in aws(levels=3).densities]
+        [1.0, 0.8, 0.64, 0.512]
+    """
     return Method(geometric(levels, rate), KeepWeights(), while_training=interpolated_norms)
 
 
@@ -198,7 +229,12 @@ def aws(levels: int = 15, rate: float = 0.2) -> Method:
     short="frozen",
 )
 def lrr_with_frozen_norms(levels: int = 15, rate: float = 0.2) -> Method:
-    """LRR with normalisation parameters fixed at gamma = 1, beta = 0: the control for AWS."""
+    """LRR with normalisation parameters fixed at gamma = 1, beta = 0: the control for AWS.
+
+    Example:
+        >>> lrr_with_frozen_norms(levels=2).while_training.__name__
+        'frozen_norms'
+    """
     return Method(geometric(levels, rate), KeepWeights(), while_training=frozen_norms)
 
 

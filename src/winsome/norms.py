@@ -56,7 +56,15 @@ def norm_state_names(model: nn.Module) -> frozenset[str]:
 
 @torch.no_grad()
 def reset_norm_parameters(model: nn.Module) -> None:
-    """Set psi to psi_init in place: gamma = 1, beta = 0 (arXiv:2504.05357). Running statistics stay as they are."""
+    """Set psi to psi_init in place: gamma = 1, beta = 0 (arXiv:2504.05357). Running statistics stay as they are.
+
+    Example:
+        >>> norm = nn.LayerNorm(2)
+        >>> _ = norm.weight.data.fill_(3)
+        >>> reset_norm_parameters(norm)
+        >>> norm.weight.tolist()
+        [1.0, 1.0]
+    """
     for layer in norm_layers(model).values():
         for kind, parameter in layer.named_parameters(recurse=False):
             parameter.fill_(_initial(layer, kind))
@@ -90,6 +98,13 @@ def interpolated_norms(model: nn.Module, seed: int | Sequence[int], _mask: Signe
 
     Yields:
         The count of training forward passes, for a checkpoint: an int64 scalar that may be set in place.
+
+    Example:
+        >>> model = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3))
+        >>> with interpolated_norms(model, 0) as progress:
+        ...     outputs = model(torch.rand(8, 4))
+        >>> int(progress["forward_passes"])
+        1
     """
     alphas = Alphas(model, seed)
 
@@ -138,6 +153,12 @@ def frozen_norms(model: nn.Module, _seed: int | Sequence[int] = 0, _mask: Signed
     """Train with psi fixed at psi_init: the control that every study of AWS should carry.
 
     psi is set to gamma = 1, beta = 0 and has no gradient inside the block, so that no optimizer moves it.
+
+    Example:
+        >>> model = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3))
+        >>> with frozen_norms(model):
+        ...     [name for name, parameter in model.named_parameters() if parameter.requires_grad]
+        ['0.weight', '0.bias']
     """
     reset_norm_parameters(model)
     trained = [parameter for parameter in norm_parameters(model).values() if parameter.requires_grad]
@@ -168,6 +189,12 @@ def re_estimate_batch_norm(
 
     Raises:
         WinsomeError: there was no batch; the statistics are those of a fresh layer then.
+
+    Example:
+        >>> norm = nn.BatchNorm1d(1)
+        >>> re_estimate_batch_norm(norm, [torch.tensor([[1.0], [3.0]]), torch.tensor([[5.0], [7.0]])])
+        >>> norm.running_mean
+        tensor([4.])
     """
     layers = [m for m in model.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
     if not layers:

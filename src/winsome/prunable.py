@@ -69,6 +69,11 @@ def plan(
 
     Raises:
         WinsomeError: a pattern or the classifier's name matches nothing.
+
+    Example:
+        >>> model = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3), nn.Linear(3, 2))
+        >>> [(line.name, line.prunable) for line in plan(model)][:3]
+        [('0.weight', True), ('0.bias', False), ('1.weight', False)]
     """
     refuse_unmade(model)
     modules = dict(model.named_modules())
@@ -122,6 +127,10 @@ def prunable(
 
     Raises:
         WinsomeError: there is none; or a pattern or the classifier's name matches nothing.
+
+    Example:
+        >>> prunable(nn.Sequential(nn.Conv2d(1, 4, 3), nn.Flatten(), nn.Linear(4, 2)))
+        ('0.weight',)
     """
     lines = plan(model, prune_classifier=prune_classifier, classifier=classifier, include=include, exclude=exclude)
     names = tuple(line.name for line in lines if line.prunable and line.n_weights)
@@ -201,7 +210,15 @@ def unpruned_signed(model: nn.Module, prunable_names: Sequence[str]) -> tuple[st
 
 
 def format_plan(lines: Sequence[PlannedParameter]) -> str:
-    """The plan as an aligned table: parameter, layer, shape, weights, prunable or why not."""
+    """The plan as an aligned table: parameter, layer, shape, weights, prunable or why not.
+
+    Example:
+        >>> print(format_plan(plan(nn.Sequential(nn.Linear(4, 3, bias=False), nn.Linear(3, 2, bias=False)))))
+        parameter  layer   shape  weights  prunable
+        0.weight   Linear  3x4         12  yes
+        1.weight   Linear  2x3          6  no: classifier
+        12 of 18 parameters are prunable
+    """
     rows = [("parameter", "layer", "shape", "weights", "prunable")]
     rows += [
         (

@@ -65,6 +65,11 @@ class RewindTo:
 
     Step 0 is iterative magnitude pruning with rewinding to initialisation (arXiv:1803.03635), a later step is weight rewinding
     (arXiv:1912.05671; arXiv:2402.19262 takes the end of the warm-up).
+
+    Example:
+        >>> from winsome import Method, RewindTo, geometric
+        >>> Method(geometric(15), RewindTo(500)).rewind.step
+        500
     """
 
     step: int = 0
@@ -81,7 +86,13 @@ class RewindTo:
 @described("LRR", "Weights stay as trained, the learning-rate schedule restarts.", citations=("renda2020comparing",))
 @dataclass(frozen=True)
 class KeepWeights:
-    """Weights stay as trained, only the learning-rate schedule restarts (arXiv:2003.02389)."""
+    """Weights stay as trained, only the learning-rate schedule restarts (arXiv:2003.02389).
+
+    Example:
+        >>> from winsome import KeepWeights, Method, geometric
+        >>> Method(geometric(15), KeepWeights()).rewind
+        KeepWeights(step=0)
+    """
 
     step: int = 0
 
@@ -99,7 +110,13 @@ class KeepWeights:
 )
 @dataclass(frozen=True)
 class KeepWeightsRewindNorms:
-    """Weights stay as trained; normalisation parameters and running statistics go back to `step` (arXiv:2402.19262)."""
+    """Weights stay as trained; normalisation parameters and running statistics go back to `step` (arXiv:2402.19262).
+
+    Example:
+        >>> from winsome import KeepWeightsRewindNorms, Method, geometric
+        >>> Method(geometric(15), KeepWeightsRewindNorms(500)).rewind.step
+        500
+    """
 
     step: int = 0
 

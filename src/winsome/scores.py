@@ -36,6 +36,11 @@ class Probe:
         more: further batches, each (inputs, labels); `batches` has all of them.
         training: whether normalisation is in training mode, in which BatchNorm takes the batch's statistics: that decides
             the mask. None: as the score's authors have it, and in training mode for a score that does not say.
+
+    Example:
+        >>> probe = Probe(torch.rand(8, 4), torch.zeros(8, dtype=torch.int64))
+        >>> probe.loss.__name__
+        'cross_entropy'
     """
 
     inputs: Any
@@ -68,13 +73,27 @@ Score = Callable[[Weights, nn.Module, Probe | None, torch.Generator], Scores]
 
 @described("magnitude", "The smallest weights go first.", citations=("han2015learning",))
 def magnitude(weights: Weights, _model: nn.Module, _probe: Probe | None, _random: torch.Generator) -> Scores:
-    """|w|: the smallest weights go first (Han et al., arXiv:1506.02626)."""
+    """|w|: the smallest weights go first (Han et al., arXiv:1506.02626).
+
+    Example:
+        >>> layer = nn.Linear(2, 1, bias=False)
+        >>> _ = layer.weight.data.copy_(torch.tensor([[-3.0, 2.0]]))
+        >>> magnitude({"weight": layer.weight}, layer, None, torch.Generator())["weight"].tolist()
+        [[3.0, 2.0]]
+    """
     return {name: weight.detach().abs() for name, weight in weights.items()}
 
 
 @described("random", "Which weights go is chance alone.", citations=("gadhikar2023random",))
 def random(weights: Weights, _model: nn.Module, _probe: Probe | None, random: torch.Generator) -> Scores:
-    """Uniform in [0, 1): which weights go is chance alone; the control of every criterion."""
+    """Uniform in [0, 1): which weights go is chance alone; the control of every criterion.
+
+    Example:
+        >>> layer = nn.Linear(2, 3)
+        >>> scores = random({"weight": layer.weight}, layer, None, torch.Generator().manual_seed(0))
+        >>> scores["weight"].shape
+        torch.Size([3, 2])
+    """
     return {
         name: torch.rand(weight.shape, generator=random, device=random.device, dtype=torch.float64)
         for name, weight in weights.items()

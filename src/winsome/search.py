@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import logging
-import platform
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -15,27 +13,17 @@ import torch
 from torch import nn
 
 from winsome import distributed
-from winsome.about import about
-from winsome.checks import checked_kept, checked_restart, checked_scores, taken_by
-from winsome.divergence import not_finite
-from winsome.errors import Diverged, WinsomeError
+from winsome.between_levels import Start, pruned, restarted
+from winsome.divergence import not_finite, refuse_diverged
 from winsome.files import as_json
-from winsome.identity import identity, name_of
 from winsome.level import Level, Metrics
-from winsome.looked_at import in_mode
 from winsome.methods import Method
-from winsome.norms import norm_state_names
-from winsome.prunable import prunable as default_prunable
-from winsome.prunable import refuse_unmade, refuse_wrapped
-from winsome.ranking import Kept
-from winsome.rewinding import Restart
-from winsome.runs.lock import only_process
 from winsome.runs.search_folder import SearchFolder
-from winsome.scores import Probe, Scores
-from winsome.seeding import generator, seeded, stream_seed
-from winsome.signed_mask import SignedMask, zero_pruned
+from winsome.scores import Probe
+from winsome.searchable import looks_at_probe, searched_weights
 from winsome.state import State, first_difference, full_state, load_state, state_digest
 from winsome.ticket import ticket_of
+from winsome.version import versions
 
 log = logging.getLogger("winsome")
 
@@ -59,35 +47,21 @@ class Search:
         prunable: Sequence[str] | None = None,
         config: Mapping[str, Any] | None = None,
     ) -> None:
-        _refuse_other_kinds(method, prunable)
-        distributed.refuse_sharded(model)
-        refuse_wrapped(model)
-        refuse_unmade(model)
-        _refuse_without_probe(method, probe)
+        weights = searched_weights(model, method, probe, prunable)
         self.model, self.method, self.seed, self.probe = model, method, seed, probe
-        self.names = taken_by(method.allocate, tuple(prunable) if prunable is not None else default_prunable(model), model)
+        self.names = tuple(weights)
         made_with = {"method": method.record(), "seed": seed, "citations": list(method.cited)}
         if probe is not None and looks_at_probe(method):
             made_with["probe"] = probe.record(method.score)
         self.provenance = {**made_with, **(config or {}), **distributed.record()}
-        parameters = dict(model.named_parameters())
-        if unknown := [name for name in self.names if name not in parameters]:
-            raise WinsomeError(f"the model has no parameter {', '.join(unknown)}; see winsome.plan(model) for its names")
-        weights = {name: parameters[name] for name in self.names}
-        for name, weight in weights.items():
-            if weight.is_complex():
-                raise WinsomeError(
-                    f"the parameter {name!r} holds complex numbers, which have no sign: leave it out of `prunable`"
-                )
-            if not bool(torch.isfinite(weight).all()):
-                raise WinsomeError(f"the parameter {name!r} of the model holds NaN or infinite values")
         self._kept = {name: torch.ones(weight.shape, dtype=torch.bool, device="cpu") for name, weight in weights.items()}
         shapes = {name: list(weight.shape) for name, weight in weights.items()}
         self._folder = None
         if save_to is not None:
             self._folder = SearchFolder.take(Path(save_to).expanduser(), {**self.provenance, "weights": shapes})
         self._initial = self._first_network()
-        self._odd = not_finite(parameters)  # a mask of -inf, say, that is a parameter: nothing that diverged
+        # A mask of -inf, say, that is a parameter: nothing that diverged.
+        self._odd = not_finite(dict(model.named_parameters()))
         self._start: State = self._initial
         self._early: State = self._initial if method.rewind.step == 0 else {}
         self._trained: State = self._initial
@@ -95,7 +69,7 @@ class Search:
 
     def held(self) -> AbstractContextManager[None]:
         """Keeps other processes out of the run's folder, if it has one, while levels are opened and closed."""
-        return nullcontext() if self._folder is None else only_process(self._folder.path)
+        return nullcontext() if self._folder is None else self._folder.held()
 
     def _first_network(self) -> State:
         """The network as given; a folder that was begun remembers it, so that a fresh process need not make it again."""
@@ -111,95 +85,44 @@ class Search:
     def open(self, number: int) -> Level:
         """Level `number`: read back if it is finished, else pruned, restarted and ready to train on the model."""
         density = self.method.densities[number]
-        level_seed = stream_seed(self.seed, "level", number)
         if self._folder is not None and not self._early:
             self._early = self._folder.read_named("early") or {}
         done = self._folder.read_level(number) if self._folder is not None else None
         if done is not None:
             state, ticket, record = done
             self._kept = {name: ticket.mask.kept(name) for name in self.names}
-            start, _ = self._restart(number) if number else (self._initial, 0)
-            mask = SignedMask.of({name: start[name] for name in self.names}, self._kept)
+            start = self._start_of(number)
             self._trained = state
-            level = Level(number, density, mask, record["first_step"], level_seed, self.method, self.model, self._folder)
+            level = Level(number, density, start.mask, record["first_step"], start.seed, self.method, self.model, self._folder)
             level.finish(ticket, state, record["metrics"], record["seconds"])
             self._parent = ticket.mask.digest()
             return level
         load_state(self.model, self._initial if self.method.scoring.before_training else self._trained)
-        self._prune(number, density)
-        state, first_step = self._restart(number) if number else (self._initial, 0)
-        load_state(self.model, state)
-        parameters = dict(self.model.named_parameters())
-        mask = SignedMask.of({name: parameters[name] for name in self.names}, self._kept)
-        distributed.agree(f"level {number}: the signed mask", mask.digest, _SAME_WEIGHTS)
-        level = Level(number, density, mask, first_step, level_seed, self.method, self.model, self._folder)
-        level.early, self._start = self._early, state
+        self._kept = pruned(
+            self.model, self.method, self._kept, density=density, number=number, seed=self.seed, probe=self.probe
+        )
+        start = self._start_of(number)
+        load_state(self.model, start.state)
+        distributed.agree(f"level {number}: the signed mask", start.mask.digest, _SAME_WEIGHTS)
+        level = Level(number, density, start.mask, start.first_step, start.seed, self.method, self.model, self._folder)
+        level.early, self._start = self._early, start.state
         return level
 
-    def _refuse_diverged(self, level: Level) -> None:
-        parameters = dict(self.model.named_parameters())
-        statistics = {
-            n: b for n, b in self.model.named_buffers() if n in norm_state_names(self.model) and b.is_floating_point()
-        }
-        watched = {name: parameter for name, parameter in parameters.items() if name not in self._odd}
-        if bad := not_finite({**watched, **statistics}):
-            raise Diverged(
-                f"level {level.number}: {bad[0]!r} became NaN or infinite in training; "
-                "try a lower learning rate, warm-up or gradient clipping"
-            )
-
-    def _restart(self, number: int) -> tuple[State, int]:
-        """Where a level after the first starts from: a state, and the step of the schedule."""
-        if not self._early:
-            raise WinsomeError(
-                f"{self.method.rewind} needs the network of training step {self.method.rewind.step}, "
-                "which level 0 never reached: iterate over level.steps(total) in your training loop"
-            )
-        restart = Restart(norm_state_names(self.model), self._kept, generator(self.seed, "rewind", number))
-        return checked_restart(
-            self.method.rewind(self._early, self._trained, restart), self._trained, self.method.rewind, early=self._early
-        )
-
-    def _prune(self, number: int, density: float) -> None:
-        if number == 0 and density == 1:
-            return
-        parameters = dict(self.model.named_parameters())
-        weights = {name: parameters[name] for name in self.names}
-        method, drawn = self.method, generator(self.seed, "score", number)
-
-        def choose(density: float, kept: Kept) -> Kept:
-            if method.scoring.rounds > 1:
-                zero_pruned(weights, kept)  # the state that the level starts from is loaded next
-            scores = method.score(weights, self.model, self.probe, drawn)
-
-            def allocated() -> Kept:
-                checked: Scores = checked_scores(scores, weights, kept, method.score)
-                return checked_kept(method.allocate(checked, density, kept), density, kept, method.allocate)
-
-            return distributed.from_main(allocated)  # scores on a GPU may differ between ranks in their last bits
-
-        mode = self.probe.mode(method.score) if self.probe is not None else None
-        with in_mode(self.model, mode), seeded(self.seed, "streams that a score draws from", number):
-            self._kept = method.scoring(choose, density, self._kept)
-        for name, keep in self._kept.items():
-            if keep.numel() and not bool(keep.any()):
-                log.warning(
-                    "level %d: %s has lost all its weights by %r at density %g; more rounds of scoring (Rounds), another "
-                    "allocation or a higher density may keep some",
-                    *(number, name, name_of(method.score), density),
-                )
+    def _start_of(self, number: int) -> Start:
+        trained = self._trained if number else self._initial
+        return restarted(self.model, self.method, self._early, trained, self._kept, number=number, seed=self.seed)
 
     def close(self, level: Level, metrics: Metrics, seconds: float) -> Level:
         """The trained model becomes the level's ticket and state, on disk too; metrics are those of rank 0."""
         distributed.share_buffers(self.model)
         state = self._trained = full_state(self.model)
         distributed.agree(f"level {level.number}: the trained network", lambda: state_digest(state), _SAME_WEIGHTS)
-        self._refuse_diverged(level)
+        refuse_diverged(self.model, self._odd, level.number)
         if not first_difference(self.model, self._start, self._kept):
             log.warning("level %d: the training loop changed no parameter", level.number)
         metrics = distributed.from_main(lambda: as_json(metrics))
         provenance = {**self.provenance, "level": level.number, "density": level.density, "metrics": metrics}
-        provenance |= {"versions": _versions(), "parent": self._parent}
+        provenance |= {"versions": versions(), "parent": self._parent}
         values = self._initial if self.method.scoring.before_training else None
         ticket = ticket_of(self.model, self.names, self._kept, values, **provenance)
         self._early = self._early or level.early
@@ -246,6 +169,19 @@ def find_tickets(
         WinsomeError: nothing is prunable, a score that looks at data has no probe, a part returns what cannot be used, a folder
             of another configuration or one in which another process is at work, a full disk.
         Diverged: weights became NaN or infinite in training.
+
+    Example:
+        >>> import torch, winsome
+        >>> from torch import nn
+        >>> model = nn.Sequential(nn.Linear(8, 8, bias=False), nn.ReLU(), nn.Linear(8, 2))
+        >>> def train(model, level):
+        ...     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        ...     for step in level.steps(total=3):
+        ...         optimizer.zero_grad()
+        ...         model(torch.ones(4, 8)).square().sum().backward()
+        ...         optimizer.step()
+        >>> [level.ticket.mask.n_kept for level in winsome.find_tickets(model, winsome.imp(2, rate=0.5), train)]
+        [64, 32, 16]
     """
     search = Search(model, method, probe=probe, save_to=save_to, seed=seed, prunable=prunable, config=config)
     with search.held():
@@ -259,37 +195,3 @@ def find_tickets(
             load_state(model, level.state)  # that of a level read back too: the caller may look at the model
             yield level
     load_state(model, level.state)
-
-
-def _refuse_other_kinds(method: object, prunable: object) -> None:
-    if not isinstance(method, Method):
-        what = f"the text {method!r}" if isinstance(method, str) else f"{getattr(method, '__name__', type(method).__name__)!r}"
-        raise WinsomeError(
-            f"a search takes a method, for example winsome.aws(levels=15); {what} is none (call it, if it makes one)"
-        )
-    if isinstance(prunable, str) or (prunable is not None and not prunable):
-        wrong = f"the text {prunable!r}" if isinstance(prunable, str) else "no name at all"
-        raise WinsomeError(f"`prunable` is a list of parameter names, or None for the usual ones; got {wrong}")
-
-
-def _refuse_without_probe(method: Method, probe: Probe | None) -> None:
-    for kind, part in method.parts.items():
-        if probe is None and "probe" in about(part).needs:
-            raise WinsomeError(
-                f"{name_of(part)!r} ({kind}) looks at data: give the search a probe, "
-                "find_tickets(..., probe=winsome.Probe(inputs, labels))"
-            )
-
-
-def looks_at_probe(method: Method) -> bool:
-    """Whether results may follow from the probe; code that is not Winsome's may look at it without saying so."""
-    return "probe" in method.needs or isinstance(identity(method.score), dict)
-
-
-def _versions() -> dict[str, str]:
-    """What a ticket was made with."""
-    return {
-        "winsome": importlib.metadata.version("winsome"),
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-    }

@@ -42,6 +42,13 @@ class SignedMask(Mapping[str, Tensor]):
 
     Raises:
         WinsomeError: a tensor holds another value than -1, 0, +1.
+
+    Example:
+        >>> mask = SignedMask({"weight": torch.tensor([[1, 0], [-1, 0]])})
+        >>> mask
+        SignedMask(1 layers, 2 of 4 weights, density 0.5)
+        >>> mask.kept("weight").tolist()
+        [[True, False], [True, False]]
     """
 
     def __init__(self, signs: Mapping[str, Tensor]) -> None:

@@ -39,7 +39,11 @@ class StackedLinear(nn.Module):
             self.register_parameter("bias", None)
 
     def forward(self, inputs_SBD: Tensor) -> Tensor:
-        """One batched product."""
+        """One batched product.
+
+        Raises:
+            WinsomeError: the input has no leading axis of the stack's size.
+        """
         members = len(self.weight)
         if inputs_SBD.ndim != 3 or len(inputs_SBD) != members:
             raise WinsomeError(
@@ -60,7 +64,11 @@ class StackedBatchNorm1d(_BatchNorm):
         _stack_tensors(self, layers)
 
     def forward(self, inputs_SBW: Tensor) -> Tensor:
-        """Statistics over B; the running ones are updated in training."""
+        """Statistics over B; the running ones are updated in training.
+
+        Raises:
+            ValueError: a training batch of a single image.
+        """
         members, batch, width = inputs_SBW.shape
         channels = members * width
         weight, bias = (None if p is None else p.reshape(channels) for p in (self.weight, self.bias))

@@ -22,6 +22,11 @@ class Ticket:
         signs: int8 signs (-1, +1) of unpruned weights and biases (classifier, biases of convolutions and linear layers).
         norms: trained normalisation parameters, float; empty unless asked for. Planting them too is the paper's "phi only".
         provenance: where the ticket came from, JSON values only (method, network, data, seed, level, metrics, versions).
+
+    Example:
+        >>> ticket = Ticket(SignedMask({"weight": torch.tensor([1, 0, 0, -1])}), provenance={"method": "mine"})
+        >>> ticket.density, dict(ticket.provenance)
+        (0.5, {'method': 'mine'})
     """
 
     mask: SignedMask

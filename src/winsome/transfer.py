@@ -25,13 +25,23 @@ Keep = Callable[[Ticket], Ticket]  # what of a ticket is planted: a smaller tick
 
 
 def mask_only(ticket: Ticket) -> Ticket:
-    """Only which weights are kept; every sign is the initialisation's own."""
+    """Only which weights are kept; every sign is the initialisation's own.
+
+    Example:
+        >>> mask_only(Ticket(SignedMask({"weight": torch.tensor([1, 0, -1])}))).mask["weight"].tolist()
+        [1, 0, 1]
+    """
     unsigned = SignedMask({name: ticket.mask.kept(name).to(torch.int8) for name in ticket.mask})
     return replace(ticket, mask=unsigned, signs={}, norms={})
 
 
 def signs(ticket: Ticket) -> Ticket:
-    """The signed mask and the signs of classifier and biases: |theta_0| * s (arXiv:2504.05357)."""
+    """The signed mask and the signs of classifier and biases: |theta_0| * s (arXiv:2504.05357).
+
+    Example:
+        >>> signs(Ticket(SignedMask({"weight": torch.tensor([1, 0, -1])}))).mask["weight"].tolist()
+        [1, 0, -1]
+    """
     return replace(ticket, norms={})
 
 
@@ -40,6 +50,11 @@ def signs_and_norms(ticket: Ticket) -> Ticket:
 
     Raises:
         WinsomeError: the ticket has no normalisation parameters.
+
+    Example:
+        >>> ticket = Ticket(SignedMask({"weight": torch.tensor([1, 0])})).with_norms({"gamma": torch.tensor([0.5])})
+        >>> list(signs_and_norms(ticket).norms)
+        ['gamma']
     """
     if not ticket.norms:
         raise WinsomeError("the ticket carries no normalisation parameters; add the trained ones with ticket.with_norms(...)")
@@ -65,6 +80,13 @@ def plant(ticket: Ticket, model: nn.Module, *, keep: Keep = signs) -> SignedMask
 
     Raises:
         WinsomeError: lists what is missing, surplus or of another shape.
+
+    Example:
+        >>> layer = nn.Linear(2, 1, bias=False)
+        >>> _ = layer.weight.data.copy_(torch.tensor([[0.5, -2.0]]))
+        >>> mask = plant(Ticket(SignedMask({"weight": torch.tensor([[-1, 0]])})), layer)
+        >>> layer.weight.tolist()
+        [[-0.5, 0.0]]
     """
     _refuse_other_kinds(ticket, model, keep)
     kept = keep(ticket)
@@ -200,6 +222,12 @@ def absorb_norm_signs(model: nn.Module, pairs: Mapping[str, str] | None = None) 
 
     Raises:
         WinsomeError: the model cannot be traced, or lacks a layer of `pairs`.
+
+    Example:
+        >>> model = nn.Sequential(nn.Linear(2, 1, bias=False), nn.BatchNorm1d(1))
+        >>> _ = model[1].weight.data.fill_(-2)
+        >>> absorb_norm_signs(model), model[1].weight.tolist()
+        (1, [2.0])
     """
     modules = dict(model.named_modules())
     turned = 0

@@ -11,7 +11,7 @@ from winsome.errors import WinsomeError
 from winsome.state import State
 
 Kept = Mapping[str, Tensor]  # bool by parameter name
-Agreement = Callable[[Kept, Kept], dict[str, Tensor]]
+CommonMask = Callable[[Kept, Kept], dict[str, Tensor]]
 
 
 def agree(a: Kept, b: Kept) -> dict[str, Tensor]:
@@ -58,4 +58,4 @@ def masked(state: State, kept: Kept) -> State:
     }
 
 
-AGREEMENTS: dict[str, Agreement] = {f.__name__: f for f in (agree, union, intersection)}
+AGREEMENTS: dict[str, CommonMask] = {f.__name__: f for f in (agree, union, intersection)}

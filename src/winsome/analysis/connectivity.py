@@ -24,7 +24,11 @@ _BATCH_ON_CPU, _BATCH = 50, 500
 
 @dataclass(frozen=True)
 class Statistics:
-    """From which training images BatchNorm statistics are re-estimated, at every point of a line, its ends included."""
+    """From which training images BatchNorm statistics are re-estimated, at every point of a line, its ends included.
+
+    Raises:
+        WinsomeError: batches of fewer than 2 images, or no images at all.
+    """
 
     images: int | None = 1000  # None: the whole train split; rounded down to full batches
     batch_size: int = 250
@@ -131,7 +135,11 @@ def _stacked_state(states: Sequence[State]) -> State:
 
 
 def refuse_other_network(which: str, state: State, network: nn.Module) -> None:
-    """Raise WinsomeError where a state is not of the network's architecture, or not finite; `which` is what it is called."""
+    """Raise WinsomeError where a state is not of the network's architecture, or not finite; `which` is what it is called.
+
+    Raises:
+        WinsomeError: names or shapes differ, or a value is NaN or infinite.
+    """
     if different := differences(shapes_of(state), shapes_of(network.state_dict()), f"the {which} state", "the network"):
         raise WinsomeError(f"the {which} state does not fit the network: {different}; name the network that it is of")
     for name, value in state.items():

@@ -73,7 +73,11 @@ def interpolate(a: State, b: State, alpha: float) -> State:
 
 
 def refuse_other_tensors(a: State, b: State) -> None:
-    """Raise WinsomeError where two states are not of one architecture: the differences are named."""
+    """Raise WinsomeError where two states are not of one architecture: the differences are named.
+
+    Raises:
+        WinsomeError: names or shapes differ.
+    """
     if different := differences(shapes_of(a), shapes_of(b), "the first", "the second"):
         raise WinsomeError(f"no line between networks of different shapes: {different}; give two of one architecture")
 

@@ -47,11 +47,6 @@ class Overlap:
         return _ratio(self.both, min(self.kept_a, self.kept_b))
 
     @property
-    def chance_shared(self) -> float:
-        """The same fraction by chance."""
-        return _ratio(self.expected_both, min(self.kept_a, self.kept_b))
-
-    @property
     def standard_score(self) -> float:
         """How many standard deviations `both` lies above chance; NaN where chance leaves no choice."""
         return _ratio(self.both - self.expected_both, math.sqrt(self.variance_both))

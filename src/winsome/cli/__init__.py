@@ -52,7 +52,11 @@ TOGETHER = ("study", "find", "plant")  # what several ranks that torchrun starte
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run a command, and end the process with its exit code."""
+    """Run a command, and end the process with its exit code.
+
+    Raises:
+        SystemExit: with the exit code of what went wrong; 0 where help was asked for.
+    """
     words = list(sys.argv[1:] if arguments is None else arguments)
     rank = launched_rank()
     replace_what_cannot_be_encoded()

@@ -6,9 +6,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from tyro.conf import Positional, UseAppendAction, arg
+from tyro.conf import Positional, arg
 
-from winsome.cli.options import AS_KNOWN, USUAL_STATISTICS, KnownDataOptions, StatisticsOptions
+from winsome.cli.options import (
+    AS_KNOWN,
+    SAME_NETWORK,
+    USUAL_STATISTICS,
+    KnownDataOptions,
+    KnownNetworkOptions,
+    StatisticsOptions,
+)
 from winsome.errors import WinsomeError, unknown
 
 
@@ -23,8 +30,7 @@ def barrier(
     masks: str = "agree",
     level: int | None = None,
     seeds: tuple[int, ...] = (),
-    network: str | None = None,
-    network_option: UseAppendAction[tuple[str, ...]] = (),
+    network: Annotated[KnownNetworkOptions, arg(name="")] = SAME_NETWORK,
     images: Annotated[KnownDataOptions, arg(name="")] = AS_KNOWN,
     save_to: Path | None = None,
     fast: bool = False,
@@ -47,17 +53,17 @@ def barrier(
         masks: Of two networks: agree (refuse unequal masks), union, or intersection of what they keep.
         level: Of a study: the searches' level; by default its deepest.
         seeds: Of a study: search seeds; by default all.
-        network: The networks' name, where no run says it.
-        network_option: An option of the network, name=value; may be given several times.
+        network: Which networks these are.
         images: What to judge on.
         save_to: Of two networks: folder for the tables and the figure; by default they are printed only.
         fast: bf16 where this machine gains from it; its rounding is noise of the size of a small barrier.
     """
     from winsome.analysis.agreement import AGREEMENTS
     from winsome.analysis.line import BASE_LINES
-    from winsome.cli import lines
-    from winsome.cli.ends import named_end
-    from winsome.evidence.connectivity import Settings, ruler
+    from winsome.cli.ends import images_of, named_end, network_of
+    from winsome.cli.lines import print_line
+    from winsome.cli.study_lines import print_study
+    from winsome.evidence.ruler import Settings, ruler
     from winsome.study.folder import StudyFolder
 
     if base_line not in BASE_LINES:
@@ -65,20 +71,20 @@ def barrier(
     if masks not in AGREEMENTS:
         raise unknown("choice for --masks", masks, AGREEMENTS)
     if b is None:
-        _refuse({"--masks": masks != "agree", "--network": network, "--network-option": network_option}, a)
+        _refuse({"--masks": masks != "agree", "--network": network.network, "--network-option": network.network_option}, a)
         _refuse({"--data": images.data, "--train-images": images.train_images, "--save-to": save_to}, a)
         usual = StudyFolder(Path(a)).study_record()["statistics_images"]
         settings = Settings(points, norms.of(usual), images.test_images, fast)
-        lines.print_study(Path(a), level, seeds, settings, images, base_line)
+        print_study(Path(a), level, seeds, settings, images, base_line)
         return
     if level is not None or seeds:
         raise WinsomeError("--level and --seeds belong to the folder of a study; the level of a run is written RUN:LEVEL")
     ends = named_end(a), named_end(b)
-    spec = lines.network_of(ends, network, network_option)
+    spec = network_of(ends, network)
     settings = Settings(points, norms.of(1000), images.test_images, fast)
-    data = lines.images_of(ends, images)
+    data = images_of(ends, images)
     model = spec.of_images(data.image_shape, data.n_classes).build(0)
-    lines.print_line(ends, ruler(data, model, settings), AGREEMENTS[masks], base_line, save_to)
+    print_line(ends, ruler(data, model, settings), AGREEMENTS[masks], base_line, save_to)
 
 
 def _refuse(given: Mapping[str, Any], study: str) -> None:

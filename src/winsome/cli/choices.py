@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from winsome.about import about, taken_by
 from winsome.errors import WinsomeError, unknown
-from winsome.user_code import UserFile, by_name
+from winsome.user_code import Named, UserFile, by_name
 
 if TYPE_CHECKING:  # options are known before torch is imported
     from winsome.allocation import Allocate
@@ -92,8 +92,27 @@ def allocation(name: str) -> Allocate:
     return made
 
 
+def while_training(name: str) -> Named:
+    """The part of this name that holds while networks train, and the file of the user's that it is from.
+
+    Raises:
+        WinsomeError: there is none of this name, or it takes arguments, which a name does not give.
+    """
+    from winsome.methods import WHILE_TRAINING
+
+    ready = {one: part for one, part in WHILE_TRAINING.items() if not isinstance(part, type)}
+    found = by_name(name, ready, "part that holds while networks train")
+    if isinstance(found.value, type):
+        raise WinsomeError(f"{name} takes arguments: name an object made with them, as in mine = {found.value.__name__}(...)")
+    return found
+
+
 def arms(names: Sequence[str], known: Mapping[str, Arm]) -> tuple[Arm, ...]:
-    """The arms of these names."""
+    """The arms of these names.
+
+    Raises:
+        WinsomeError: there is no arm of a name.
+    """
     for name in names:
         if name not in known:
             raise unknown("arm", name, known)
@@ -101,7 +120,11 @@ def arms(names: Sequence[str], known: Mapping[str, Arm]) -> tuple[Arm, ...]:
 
 
 def values(pairs: Sequence[str], option: str) -> dict[str, Any]:
-    """`width=32` and the like as values; what is no Python literal is text."""
+    """`width=32` and the like as values; what is no Python literal is text.
+
+    Raises:
+        WinsomeError: a pair is not written name=value.
+    """
     found: dict[str, Any] = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")

@@ -66,7 +66,7 @@ class Display:
         """A sentence above the table."""
         consoles.say(self.console, sentence)
 
-    def watch(self, progress: study_run.Progress) -> None:
+    def watch(self, progress: study_run.StudyProgress) -> None:
         """Take note of a progress."""
         if self._done_before < 0:
             self._done_before, self._start = progress.done, time.monotonic()
@@ -92,7 +92,7 @@ class Display:
             self._said = time.monotonic()
             self.say(f"[{share:4.0%}] {line}")
 
-    def _time_left(self, progress: study_run.Progress) -> str:
+    def _time_left(self, progress: study_run.StudyProgress) -> str:
         gained, spent = progress.done - self._done_before, time.monotonic() - self._start
         return time_left(gained, spent, progress.total - progress.done)
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from winsome import neighbours, ticket_file
+from winsome.cli.options import KnownDataOptions, KnownNetworkOptions
+from winsome.data.images import ImageData
+from winsome.data.spec import DataSpec
 from winsome.errors import WinsomeError
+from winsome.models.spec import NetworkSpec
 from winsome.runs.configuration import read_config
 from winsome.runs.search_folder import SearchFolder
 from winsome.signed_mask import SignedMask
@@ -81,3 +85,44 @@ def _config(file: Path) -> Mapping[str, Any]:
         if {"network", "data"} <= config.keys():
             return config
     return {}
+
+
+def network_of(ends: Sequence[NamedEnd], options: KnownNetworkOptions) -> NetworkSpec:
+    """The networks' architecture: as asked for, else as their runs say.
+
+    Raises:
+        WinsomeError: no run says it, or they say different ones.
+    """
+    if (named := options.named()) is not None:
+        return named
+    known = [NetworkSpec.from_record(end.config["network"]) for end in ends if end.config]
+    if not known:
+        raise WinsomeError(f"no run says which network {ends[0].label} is of; name it: --network resnet20 --data cifar10")
+    different = [spec for spec in known if (spec.name, spec.options) != (known[0].name, known[0].options)]
+    if different:
+        first, other = ({"name": spec.name, "options": dict(spec.options)} for spec in (known[0], different[0]))
+        raise WinsomeError(f"no line between a {known[0].name} and a {different[0].name}: {first}, {other}")
+    return known[0]
+
+
+def images_of(ends: Sequence[NamedEnd], options: KnownDataOptions) -> ImageData:
+    """What to judge on: what was asked for, else the data of the first end whose run says it.
+
+    Raises:
+        WinsomeError: no run says which data, or they are not those that it was trained with.
+    """
+    if (named := options.named()) is not None:
+        return replace(named, test_images=None).load()  # the settings of a line take their part of the test images
+    known = [(end, end.config["data"]) for end in ends if end.config]
+    if not known:
+        raise WinsomeError(f"no run says which data {ends[0].label} was trained on; name it: --data cifar10, or a folder")
+    end, record = known[0]
+    known_data = DataSpec.from_record(record)
+    spec = replace(options.over(known_data), test_images=known_data.test_images)
+    images = spec.load()
+    if options.train_images is None and images.digest() != record.get("digest", images.digest()):
+        raise WinsomeError(
+            f"{spec.name} is not the data that {end.label} was trained with: other images, or another part of them; "
+            f"give that (--data-dir, --train-images), or --data {spec.name} to judge on this"
+        )
+    return images

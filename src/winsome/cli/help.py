@@ -77,22 +77,22 @@ def _refuse_file(name: str, folder: Path | None) -> None:
 def _readable(command: Callable[..., None]) -> Callable[..., None]:
     """The command under annotations that say nothing of a default that is nothing, and name what takes no option's name."""
 
-    def called(*args: Any, **options: Any) -> None:
+    def readable(*args: Any, **options: Any) -> None:
         for name in OUTPUT_FOLDERS & options.keys():
             _refuse_file(name, options[name])
         command(*map(_expanded, args), **{name: _expanded(value) for name, value in options.items()})
 
     hints = get_type_hints(command, include_extras=True)
     for name, parameter in inspect.signature(command).parameters.items():
-        words: dict[str, Any] = {}
+        shown: dict[str, Any] = {}
         if parameter.default in (None, (), parameter.empty):
-            words["help_behavior_hint"] = ""
+            shown["help_behavior_hint"] = ""
         if parameter.kind is parameter.POSITIONAL_ONLY:
-            words["metavar"] = name.upper() if parameter.default is parameter.empty else f"[{name.upper()}]"
-        if words:
-            hints[name] = Annotated[hints[name], arg(**words)]
+            shown["metavar"] = name.upper() if parameter.default is parameter.empty else f"[{name.upper()}]"
+        if shown:
+            hints[name] = Annotated[hints[name], arg(**shown)]
     # No functools.wraps: its __wrapped__ would lead tyro back to the command's own annotations.
-    called.__name__, called.__annotations__ = command.__name__, hints
-    called.__doc__ = re.sub(r"\n {8,}", " ", inspect.getdoc(command) or "")  # a sentence over two lines of source is one
-    called.__signature__ = inspect.signature(command)  # type: ignore[attr-defined]
-    return called
+    readable.__name__, readable.__annotations__ = command.__name__, hints
+    readable.__doc__ = re.sub(r"\n {8,}", " ", inspect.getdoc(command) or "")  # a sentence over two lines of source is one
+    readable.__signature__ = inspect.signature(command)  # type: ignore[attr-defined]
+    return readable

@@ -29,6 +29,8 @@ class PartOptions:
             of your own.
         rewind: Where a level restarts: RewindTo, KeepWeights, KeepWeightsRewindNorms, KeepSigns, RewindSigns,
             ShuffleMagnitudes (those that go back do so to --rewind-step), or one of your own.
+        while_training: What holds while a level trains: plain, interpolated_norms, frozen_norms, fixed_signs, or one of your
+            own.
         densities: The density of every level instead of --levels and --rate; a first one below 1 prunes before training.
         method_option: Another argument of the method's function, name=value; may be given several times.
     """
@@ -37,6 +39,7 @@ class PartOptions:
     score_rounds: Annotated[int | None, Unset] = None
     allocate: Annotated[str | None, Unset] = None
     rewind: Annotated[str | None, Unset] = None
+    while_training: Annotated[str | None, Unset] = None
     densities: Annotated[tuple[float, ...], Unset] = ()
     method_option: Annotated[UseAppendAction[tuple[str, ...]], Unset] = ()
 
@@ -57,6 +60,9 @@ class PartOptions:
         if self.rewind is not None:
             made = replace(made, rewind=choices.rewind(self.rewind, step=step))
             label += f", {about(made.rewind).label}"
+        if self.while_training is not None:
+            made = replace(made, while_training=choices.while_training(self.while_training).value)
+            label += f", {about(made.while_training).label}"
         return replace(made, densities=self.densities or made.densities, label=label)
 
 

@@ -170,7 +170,11 @@ class StatisticsOptions:
     statistics_augmented: bool = True
 
     def of(self, usual: int) -> Statistics | None:
-        """The statistics asked for; of so many images where nothing was."""
+        """The statistics asked for; of so many images where nothing was.
+
+        Raises:
+            WinsomeError: no number, or options that exclude each other.
+        """
         from winsome.analysis.connectivity import Statistics, one_epoch
 
         if self.statistics == "none":
@@ -185,9 +189,29 @@ class StatisticsOptions:
         return Statistics(images, self.statistics_batch or 250, self.statistics_augmented)
 
 
+@dataclass(frozen=True)
+class KnownNetworkOptions:
+    """A network that a run knows, and what it is where none says so.
+
+    Attributes:
+        network: The networks' name, where no run says it.
+        network_option: An option of the network, name=value; may be given several times.
+    """
+
+    network: Annotated[str | None, Unset] = None
+    network_option: Annotated[UseAppendAction[tuple[str, ...]], Unset] = ()
+
+    def named(self) -> NetworkSpec | None:
+        """The network asked for by name, if any."""
+        from winsome.models.spec import NetworkSpec
+
+        return None if self.network is None else NetworkSpec(self.network, choices.network_options(self.network_option))
+
+
 ALL_DATA = DataOptions()
 AS_KNOWN = KnownDataOptions()
 USUAL_NETWORK = NetworkOptions()
+SAME_NETWORK = KnownNetworkOptions()
 USUAL_COMPUTE = ComputeOptions()
 USUAL_PROBE = ProbeOptions()
 USUAL_STATISTICS = StatisticsOptions()

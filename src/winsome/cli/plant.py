@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +11,34 @@ from tyro.conf import Positional, arg
 from winsome.cli.options import AS_KNOWN, USUAL_COMPUTE, ComputeOptions, KnownDataOptions
 
 if TYPE_CHECKING:
-    from winsome.study.planting import PlantedRun
+    from winsome.training.settings import Training
+
+
+@dataclass(frozen=True)
+class FromScratchOptions:
+    """How planted networks train.
+
+    Attributes:
+        epochs: Epochs from scratch; the learning rate falls tenfold after a half and three quarters of them.
+        learning_rate: Peak learning rate.
+        weight_decay: Weight decay on all parameters.
+        batch_size: Images per step.
+    """
+
+    epochs: int = 40
+    learning_rate: float = 0.1
+    weight_decay: float = 5e-4
+    batch_size: int = 128
+
+    def of(self, *, sync_batch_norm: bool) -> Training:
+        """The training of every start."""
+        from winsome.training.settings import SGD, StepDecay, Training
+
+        optimizer = SGD(self.learning_rate, 0.9, self.weight_decay)
+        return Training(self.epochs, self.batch_size, optimizer, StepDecay(), sync_batch_norm=sync_batch_norm)
+
+
+AS_FROM_SCRATCH = FromScratchOptions()
 
 
 def plant(
@@ -19,10 +47,8 @@ def plant(
     *,
     starts: Annotated[tuple[int, ...], arg(aliases=("--seeds",))] = (0,),
     keep: str = "signs",
-    epochs: int = 40,
-    learning_rate: float = 0.1,
-    weight_decay: float = 5e-4,
-    batch_size: int = 128,
+    while_training: str = "plain",
+    training: Annotated[FromScratchOptions, arg(name="")] = AS_FROM_SCRATCH,
     images: Annotated[KnownDataOptions, arg(name="")] = AS_KNOWN,
     save_to: Path | None = None,
     compute: Annotated[ComputeOptions, arg(name="")] = USUAL_COMPUTE,
@@ -38,55 +64,26 @@ def plant(
         starts: One fresh network for each of these seeds.
         keep: What of the ticket is planted: signs (mask and signs), mask (mask only), or phi (signs and trained normalisation,
             read from the level's weights beside the ticket).
-        epochs: Epochs from scratch; the learning rate falls tenfold after a half and three quarters of them.
-        learning_rate: Peak learning rate.
-        weight_decay: Weight decay on all parameters.
-        batch_size: Images per step.
+        while_training: What holds while they train: plain, interpolated_norms, frozen_norms, fixed_signs, or one of your own
+            (FILE.py:NAME or PACKAGE.MODULE:NAME).
+        training: How the planted networks train.
         images: What to train and judge on.
         save_to: Folder for weights and results; by default beside the ticket, named after it.
         compute: How trainings use the machine.
     """
-    import numpy as np
+    from winsome.cli import choices
+    from winsome.cli.planting_display import show_planting
+    from winsome.study.found_ticket import FoundTicket
+    from winsome.study.planting import planting
 
-    from winsome.cli import console as consoles
-    from winsome.study.planting import found_with, plant_runs, planting
-    from winsome.training.settings import SGD, StepDecay, Training
-
-    training = Training(
-        epochs, batch_size, SGD(learning_rate, 0.9, weight_decay), StepDecay(), sync_batch_norm=compute.sync_batch_norm
-    )
     planned = planting(
         ticket,
-        training,
+        training.of(sync_batch_norm=compute.sync_batch_norm),
         keep=keep,
-        data=images.named() or images.over(found_with(ticket)),
+        while_training=choices.while_training(while_training).value,
+        data=images.named() or images.over(FoundTicket.read(ticket).data),
         save_to=save_to,
         fast=compute.fast,
         compiled=compute.compiled,
     )
-    console = consoles.open_console()
-    conditions = planned.conditions
-    consoles.say(
-        console,
-        f"{planned.network.name}, density {planned.ticket.density:.4g}, {len(conditions.data.train):,} training images, "
-        f"{conditions.precision.label} on {conditions.device}",
-    )
-
-    def say(run: PlantedRun) -> None:
-        consoles.say(
-            console, f"seed {run.start}: accuracy {100 * run.accuracy:.2f} %{' (finished already)' if run.before else ''}"
-        )
-
-    with console.status("training") as status:
-        runs = plant_runs(
-            planned,
-            starts,
-            on_fraction=lambda start, fraction: status.update(f"seed {start}: {fraction:.0%}"),
-            on_run=say,
-        )
-    if len(runs) > 1:
-        accuracies = [100 * run.accuracy for run in runs]
-        consoles.say(
-            console, f"accuracy {np.mean(accuracies):.2f} +- {np.std(accuracies, ddof=1):.2f} % over {len(runs)} seeds"
-        )
-    consoles.say(console, f"results and weights: {planned.folder}")
+    show_planting(planned, starts)

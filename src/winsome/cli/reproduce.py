@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tyro.conf import Positional
 
@@ -20,10 +17,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from winsome.recipes.recipe import Recipe
-    from winsome.study.design import Study
+    from winsome.recipes.run import Earlier
     from winsome.study.reuse import Places
-    from winsome.study.run import Watch
-    from winsome.training.conditions import Conditions
 
 
 def reproduce(
@@ -53,9 +48,10 @@ def reproduce(
         estimate_only: Print what it would cost on this machine, and stop.
     """
     from winsome.cli.console import open_console, say
+    from winsome.cli.recipe_display import print_estimate, print_list
 
     if not names or names == ("list",):
-        _print_list()
+        print_list()
         return
     chosen = {name: named for one in names for name, named in _recipes_named(one)}
     if any(named.file for named in chosen.values()):
@@ -67,7 +63,7 @@ def reproduce(
         recipe = _adapted(named.value(scale), seeds, data_dir)
         say(console, (name, "bold"), f": {recipe.title}")
         if scale == "paper" or estimate_only:
-            _print_estimate(console, recipe, earlier)
+            print_estimate(console, recipe, earlier)
         if not estimate_only:
             _reproduce(console, name, recipe, save_to, scale, workers, done)
 
@@ -82,7 +78,7 @@ def _recipes_named(text: str) -> list[tuple[str, Named]]:
 
 
 def _adapted(recipe: Recipe, seeds: int | None, data_dir: Path | None) -> Recipe:
-    changed: dict[str, Study] = {}
+    changed = {}
     for label, study in recipe.studies.items():
         chosen = study.search_seeds if seeds is None else tuple(range(seeds))
         data = dataclasses.replace(study.data, data_dir=_data_dir(data_dir, study.data.name))
@@ -101,7 +97,7 @@ def _folder(save_to: Path, name: str, scale: Scale) -> Path:
     return save_to / (name if scale == "small" else f"{name}-{scale}")
 
 
-def _earlier(save_to: Path, scale: Scale, data_dir: Path | None) -> list[tuple[Study, Places]]:
+def _earlier(save_to: Path, scale: Scale, data_dir: Path | None) -> list[Earlier]:
     """What earlier calls have left in the folder of all recipes."""
     from winsome.recipes.catalogue import RECIPES
     from winsome.recipes.run import earlier_results
@@ -116,67 +112,19 @@ def _reproduce(
     from winsome import report
     from winsome.cli.console import say
     from winsome.cli.display import print_accuracies, print_verdicts
+    from winsome.cli.recipe_display import displayed, print_table
     from winsome.evidence.results import read
     from winsome.recipes.run import run_recipe
 
     command = shlex.join(["winsome", *sys.argv[1:]])
     folder = _folder(save_to, name, scale)
-    record = run_recipe(name, recipe, folder, scale=scale, command=command, watching=_watching, workers=workers, done=done)
+    record = run_recipe(name, recipe, folder, scale=scale, command=command, watching=displayed, workers=workers, done=done)
     for label in record["studies"]:
         print_accuracies(read(folder / label), title=label)
         report.write(folder / label)
     for table in record["tables"]:
         if table["name"] not in ("accuracy", "differences"):  # the former is printed above, arms by densities
-            _print_table(console, table)
+            print_table(console, table)
     print_verdicts(record["verdicts"])
     say(console, f"figures and tables: {folder}")
     say(console, f"report: {report.write_recipes(save_to)}")
-
-
-@contextmanager
-def _watching(study: Study, folder: Path, conditions: Conditions) -> Iterator[Watch]:
-    from winsome.cli.display import Display
-
-    with Display(study, folder, conditions) as display:
-        yield display.watch
-
-
-def _print_list() -> None:
-    from winsome.cli.console import open_console
-    from winsome.cli.tables import add_row, open_table, show
-    from winsome.recipes.catalogue import RECIPES
-
-    table = open_table("name", "what", title="recipes: winsome reproduce NAME")
-    for name, make in RECIPES.items():
-        add_row(table, name, (inspect.getdoc(make) or "").partition("\n")[0])
-    show(open_console(), table)
-
-
-def _print_estimate(console: Console, recipe: Recipe, earlier: list[tuple[Study, Places]]) -> None:
-    from winsome.cli.console import say
-    from winsome.recipes.estimate import estimates, time_label
-
-    say(console, "  timing a few training steps of each network on this machine")
-    with console.status("timing training steps") as status:
-        found = estimates(recipe.studies, earlier, watch=lambda network: status.update(f"timing steps of {network}"))
-    for label, estimate in found.items():
-        say(console, f"  {label}: {estimate.label}")
-    if len(found) > 1:
-        say(console, f"  in all {time_label(list(found.values()))}")
-
-
-def _print_table(console: Console, record: dict[str, Any]) -> None:
-    from winsome.cli.tables import add_row, open_table, show
-
-    # A first column that says "study" on every row says nothing where there is one.
-    first = int(record["columns"][0] == "study" and len({row[0] for row in record["rows"]}) == 1)
-    columns = record["columns"]
-    words = [name for place, name in enumerate(columns) if any(isinstance(row[place], str) for row in record["rows"])]
-    table = open_table(*columns[first:], title=record["caption"], words=words)
-    for row in record["rows"]:
-        add_row(table, *_cells(row[first:]))
-    show(console, table)
-
-
-def _cells(row: Sequence[Any]) -> list[str]:
-    return ["" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value) for value in row]

@@ -12,7 +12,7 @@ from rich.table import Table
 from winsome.analysis.signs import Agreement, SignDynamics
 from winsome.cli.tables import add_row, open_table
 from winsome.evidence.intervals import Interval, interval, spread
-from winsome.evidence.signs import STATISTICS, by_method, known, paired
+from winsome.evidence.signs import MEASURES, by_method, known, paired
 from winsome.wording import fixed, mean_and_spread
 
 Row = TypeVar("Row")  # what a row of a grid stands for: a level or a layer
@@ -34,10 +34,10 @@ def tables(counted: Sequence[SignDynamics], agreeing: Sequence[Agreement]) -> It
 def _settling(methods: Mapping[str, Sequence[SignDynamics]]) -> Table:
     last = next(iter(methods.values()))[0]
     table = open_table(
-        "method", "seeds", *STATISTICS, title=f"signs of the {last.at(last.level).kept:,} weights alive at level {last.level}"
+        "method", "seeds", *MEASURES, title=f"signs of the {last.at(last.level).kept:,} weights alive at level {last.level}"
     )
     for method, searches in methods.items():
-        cells = [_mean([statistic(search) for search in searches], several=True) for statistic in STATISTICS.values()]
+        cells = [_mean([measure(search) for search in searches], several=True) for measure in MEASURES.values()]
         add_row(table, method, str(len(searches)), *cells)
     return table
 
@@ -45,7 +45,7 @@ def _settling(methods: Mapping[str, Sequence[SignDynamics]]) -> Table:
 def _differences(methods: Mapping[str, Sequence[SignDynamics]]) -> Table:
     table = open_table("difference", "seeds", *COMPARED, title="differences paired by seed, 95 % intervals")
     for first, second in itertools.combinations(methods, 2):
-        pairs = [known(paired(methods[first], methods[second], STATISTICS[name])) for name in COMPARED]
+        pairs = [known(paired(methods[first], methods[second], MEASURES[name])) for name in COMPARED]
         if pairs[0]:
             cells = [_interval(interval(values)) if values else "-" for values in pairs]
             add_row(table, f"{first} - {second}", str(len(pairs[0])), *cells)

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
-from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
 
 from winsome.about import taken_by
-from winsome.cli import choices
 from winsome.cli.options import (
     ALL_DATA,
     USUAL_COMPUTE,
@@ -21,11 +16,10 @@ from winsome.cli.options import (
     ComputeOptions,
     DataOptions,
     NetworkOptions,
-    Unset,
 )
-from winsome.cli.study_options import AS_PRESET, AS_TRAINED, ExtentOptions, TrainingOptions
+from winsome.cli.study_options import AS_PRESET, AS_TRAINED, USUAL_ARMS, ComparedOptions, ExtentOptions, TrainingOptions
 from winsome.errors import WinsomeError
-from winsome.user_code import UserFile, by_name, load_files
+from winsome.user_code import UserFile, by_name
 
 if TYPE_CHECKING:
     from winsome.study.design import Study
@@ -39,9 +33,7 @@ def study(
     validation: bool = False,
     save_to: Path | None = None,
     network: Annotated[NetworkOptions, arg(name="")] = USUAL_NETWORK,
-    methods: Annotated[tuple[str, ...], Unset] = (),
-    arms: tuple[str, ...] = (),
-    more_arms: tuple[str, ...] = (),
+    compared: Annotated[ComparedOptions, arg(name="")] = USUAL_ARMS,
     extent: Annotated[ExtentOptions, arg(name="")] = AS_PRESET,
     training: Annotated[TrainingOptions, arg(name="")] = AS_TRAINED,
     workers: int = 0,
@@ -61,29 +53,26 @@ def study(
         validation: Judge on a fifth of the train split instead of the test split: for tuning.
         save_to: Folder of the study; by default runs/study-DATA.
         network: What is pruned.
-        methods: Compare these methods instead, every two of them paired by search seed: names as of
-            `winsome find --method`, yours too.
-        arms: Arms to run instead of the default ones; an unknown name lists them all.
-        more_arms: Arms to run beside these; a finished study takes them up in its folder, as it does seeds and starts.
+        compared: Which methods and arms are compared.
         extent: How many searches, how deep, judged where.
         training: How searches and planted networks train.
         workers: Processes side by side; 0 for one per core, 1 for this process.
         compute: How trainings use the machine.
         plan_only: Print what would be run, and stop.
     """
+    from winsome.cli.study_run import print_plan, run_study
     from winsome.study.compare import arms_of, compare
 
     base, file = _base(data, network.network, extent)
-    if methods:
-        base = compare(base, extent.methods(base, methods))
+    if compared.methods:
+        base = compare(base, extent.methods(base, compared.methods))
     elif extent.densities:
         raise WinsomeError("--densities are of the methods that are compared: name these with --methods lrr aws")
-    known = arms_of(base)
     chosen = replace(
         base,
         data=images.of(base.data.name, validation=validation),
         network=network.of(base.network),
-        arms=tuple(dict.fromkeys((*(choices.arms(arms, known) if arms else base.arms), *choices.arms(more_arms, known)))),
+        arms=compared.arms_over(base, arms_of(base)),
         fast=compute.fast,
         compiled=compute.compiled,
         **extent.over(base),
@@ -91,9 +80,9 @@ def study(
     )
     folder = save_to or Path("runs") / f"study-{chosen.name.strip('/').replace('/', '-')}"
     if plan_only:
-        _print_plan(chosen)
+        print_plan(chosen)
         return
-    _run(chosen, folder, workers, (file, *choices.files_of(methods)))
+    run_study(chosen, folder, workers, (file, *compared.files))
 
 
 def _base(data: str, network: str | None, extent: ExtentOptions) -> tuple[Study, UserFile | None]:
@@ -114,43 +103,3 @@ def _base(data: str, network: str | None, extent: ExtentOptions) -> tuple[Study,
         return presets.imagenet(network, **options), None
     make = presets.PRESETS.get(data)
     return (presets.images(data, **options) if make is None else make(**options)), None
-
-
-def _run(study: Study, folder: Path, workers: int, files: Sequence[UserFile | None]) -> None:
-    from winsome import distributed, report
-    from winsome.cli.display import Display, print_results
-    from winsome.evidence.gather import collect, is_gathered
-    from winsome.evidence.results import read
-    from winsome.study.conditions import conditions_of
-    from winsome.study.folder import StudyFolder
-    from winsome.study.jobs import is_done, jobs_of
-    from winsome.study.run import jobs_at_once, run
-
-    prepare = partial(load_files, tuple(file for file in files if file is not None))
-    command = shlex.join(["winsome", *sys.argv[1:]])
-    conditions, place = conditions_of(study), StudyFolder(folder)
-    jobs = jobs_of(study, at_once=jobs_at_once(stacked=conditions.stacked))
-    complete = all(is_done(job, study, place) for job in jobs)
-    complete = complete and distributed.from_main(lambda: is_gathered(study, folder))
-    if not distributed.is_main():  # rank 0 alone shows and gathers
-        run(study, folder, conditions=conditions, workers=workers, prepare=prepare)
-        return
-    with Display(study, folder, conditions) as display:
-        run(study, folder, conditions=conditions, workers=workers, watch=display.watch, prepare=prepare)
-    distributed.leave()
-    if complete:
-        display.say(f"{folder} is finished already; nothing was trained. Choose another --save-to to run it anew.")
-        results = read(folder)
-    else:
-        results = collect(study, folder, conditions, command=command)
-    page = report.write(folder)
-    print_results(results, page)
-
-
-def _print_plan(study: Study) -> None:
-    from winsome.study.conditions import will_stack
-    from winsome.study.jobs import jobs_of
-    from winsome.study.run import jobs_at_once
-
-    for job in jobs_of(study, at_once=jobs_at_once(stacked=will_stack(study))):
-        print(job.label)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -15,8 +15,10 @@ from winsome.errors import WinsomeError
 
 if TYPE_CHECKING:
     from winsome.methods import Method
+    from winsome.study.arms import Arm
     from winsome.study.design import Study
     from winsome.training.settings import SGD, Adam, Training
+    from winsome.user_code import UserFile
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,11 @@ class ExtentOptions:
     densities: Annotated[tuple[float, ...], Unset] = ()
 
     def methods(self, base: Study, names: Sequence[str]) -> dict[str, Method]:
-        """The methods of these names, each as deep as the study's searches, or of the densities asked for."""
+        """The methods of these names, each as deep as the study's searches, or of the densities asked for.
+
+        Raises:
+            WinsomeError: two of the methods have one name.
+        """
         known = base.all_densities
         options = {"levels": len(known) - 1, "rate": 1 - known[1] if len(known) > 1 else 0.2} | self.searches
         made = {choices.search_name(name): choices.method(name, **options, step=0) for name in names}
@@ -124,4 +130,46 @@ class TrainingOptions:
         return replace(base, optimizer=optimizer, epochs=base.epochs if epochs is None else epochs, batch_size=batch_size)
 
 
-AS_PRESET, AS_TRAINED = ExtentOptions(), TrainingOptions()
+@dataclass(frozen=True)
+class ComparedOptions:
+    """Which methods and arms are compared.
+
+    Attributes:
+        methods: Compare these methods instead, every two of them paired by search seed: names as of
+            `winsome find --method`, yours too.
+        arms: Arms to run instead of the default ones; an unknown name lists them all.
+        more_arms: Arms to run beside these; a finished study takes them up in its folder, as it does seeds and starts.
+        while_training: What holds while dense and planted networks train from scratch: plain, interpolated_norms, frozen_norms,
+            fixed_signs, or one of your own (FILE.py:NAME).
+    """
+
+    methods: Annotated[tuple[str, ...], Unset] = ()
+    arms: Annotated[tuple[str, ...], Unset] = ()
+    more_arms: Annotated[tuple[str, ...], Unset] = ()
+    while_training: Annotated[str | None, Unset] = None
+
+    @property
+    def files(self) -> tuple[UserFile | None, ...]:
+        """The files of the user's that workers have to load."""
+        part = () if self.while_training is None else (choices.while_training(self.while_training).file,)
+        return (*choices.files_of(self.methods), *part)
+
+    def arms_over(self, base: Study, known: Mapping[str, Arm]) -> tuple[Arm, ...]:
+        """The arms asked for, each once: of those that are known, the study's own by default.
+
+        Raises:
+            WinsomeError: there is no such arm, or none that trains under what is asked for.
+        """
+        from winsome.study.arms import FoundNetwork  # its networks are not trained again
+
+        own = choices.arms(self.arms, known) if self.arms else base.arms
+        chosen = tuple(dict.fromkeys((*own, *choices.arms(self.more_arms, known))))
+        if self.while_training is None:
+            return chosen
+        if all(isinstance(arm, FoundNetwork) for arm in chosen):
+            raise WinsomeError("--while-training is for arms that train from scratch, and there is none; name one with --arms")
+        part = choices.while_training(self.while_training).value
+        return tuple(arm if isinstance(arm, FoundNetwork) else replace(arm, while_training=part) for arm in chosen)
+
+
+AS_PRESET, AS_TRAINED, USUAL_ARMS = ExtentOptions(), TrainingOptions(), ComparedOptions()

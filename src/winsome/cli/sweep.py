@@ -13,7 +13,7 @@ from tyro.conf import Positional
 from winsome.errors import WinsomeError
 
 if TYPE_CHECKING:
-    from winsome.sweep.plan import Step
+    from winsome.sweep.steps import Step
     from winsome.tasks.graph import Runner
     from winsome.user_code import UserFile
 
@@ -57,13 +57,13 @@ def sweep(
     from winsome.cli.sweep_display import SweepDisplay, print_end, print_plan
     from winsome.study.run import default_workers
     from winsome.sweep.file import read_grid
-    from winsome.sweep.plan import Finish, plan_sweep
     from winsome.sweep.run import run_sweep
+    from winsome.sweep.steps import Finish, sweep_steps
 
     grid_file, studies = read_grid(grid)
     folder = save_to or Path("runs") / f"sweep-{grid.stem}"
     command = shlex.join(["winsome", *sys.argv[1:]])
-    steps = plan_sweep(
+    steps = sweep_steps(
         studies, folder.resolve(), command=command, finish=Finish(_write_report, "report.html"), load=not plan_only
     )
     if plan_only:
@@ -85,7 +85,7 @@ def sweep(
 
 
 def _without_ray(steps: tuple[Step, ...], workers: int, grid_file: UserFile) -> AbstractContextManager[Runner]:
-    from winsome.sweep.plan import refuse_unpicklable
+    from winsome.sweep.steps import refuse_unpicklable
     from winsome.tasks.processes import processes, this_process
 
     if workers == 1:

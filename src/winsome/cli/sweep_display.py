@@ -11,8 +11,8 @@ from rich.console import Console
 
 from winsome.cli import console as consoles
 from winsome.cli.progress import progress_bar
-from winsome.sweep.plan import Step
 from winsome.sweep.run import Ended, said_of
+from winsome.sweep.steps import Step
 from winsome.tasks.graph import Event
 from winsome.wording import counted, time_left
 
@@ -77,7 +77,11 @@ class SweepDisplay:
 
 
 def print_end(ended: Ended, display: SweepDisplay, page: Path) -> None:
-    """What failed, and where the page is; ends the process with 1 where something failed."""
+    """What failed, and where the page is; ends the process with 1 where something failed.
+
+    Raises:
+        SystemExit: with exit code 1 where a job failed.
+    """
     if not display.n_new and not ended.failures:
         display.say("everything is finished already; nothing was trained. Choose another --save-to to run it anew.")
     for failure in ended.failures:

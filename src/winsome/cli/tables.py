@@ -18,16 +18,16 @@ from rich.text import Text
 from winsome.cli.console import PIPE_WIDTH
 
 HEADER_WIDTH = 12  # columns, where a table would be too wide: of headers, broken between words
-WORDS = ("shape", "value", "a", "b", "method", "95 % interval")  # columns of words, not of numbers
+TEXT_COLUMNS = ("shape", "value", "a", "b", "method", "95 % interval")  # columns of text, not of numbers
 
 
-def open_table(first: str, *others: str, title: str | None = None, words: Collection[str] = WORDS) -> Table:
-    """A table with these columns; the first and those of words are aligned left."""
+def open_table(first: str, *others: str, title: str | None = None, text_columns: Collection[str] = TEXT_COLUMNS) -> Table:
+    """A table with these columns; the first and those of text are aligned left."""
     box = SIMPLE_HEAD if sys.stdout.isatty() else None
     table = Table(box=box, pad_edge=False, title=title and Text(title), title_justify="left", title_style="bold")
     table.add_column(Text(first), overflow="fold")
     for other in others:
-        left = other in words
+        left = other in text_columns
         table.add_column(Text(other), justify="left" if left else "right", no_wrap=not left, overflow="fold")
     return table
 

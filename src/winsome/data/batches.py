@@ -106,9 +106,9 @@ def stacked_batches(
 
     def pieces() -> Iterator[Tensor]:
         for epoch in range(first_step // steps, -(-last_step // steps)):
-            plan = _plan(data, seeds, data.augmentation, "", epoch)
+            draws = _draws_of_epoch(data, seeds, data.augmentation, "", epoch)
             first, last = max(first_step - epoch * steps, 0), min(last_step - epoch * steps, steps)
-            for piece_TSB in _pieces(plan, batch_size, first, last, _images_at_once(data)):
+            for piece_TSB in _pieces(draws, batch_size, first, last, _images_at_once(data)):
                 yield piece_TSB[..., share]
 
     return _batches(data, data.augmentation, pieces(), dtype, channels_last)
@@ -192,41 +192,41 @@ def stacked_statistics_batches(
     augmentation = data.augmentation if augment else _NO_AUGMENTATION
 
     def pieces() -> Iterator[Tensor]:
-        plan = _plan(data, seeds, augmentation, "statistics ", 0)
-        yield from _pieces(plan, batch_size, 0, n_images // batch_size, _images_at_once(data))
+        draws = _draws_of_epoch(data, seeds, augmentation, "statistics ", 0)
+        yield from _pieces(draws, batch_size, 0, n_images // batch_size, _images_at_once(data))
 
     return _batches(data, augmentation, pieces(), dtype, channels_last)
 
 
-def _plan(data: ImageData, seeds: Sequence[int], augmentation: Augmentation, purpose: str, epoch: int) -> Tensor:
+def _draws_of_epoch(data: ImageData, seeds: Sequence[int], augmentation: Augmentation, purpose: str, epoch: int) -> Tensor:
     """One epoch of every member: row and an augmentation's draws, int64 [R, S, N] on the device that holds the images.
 
     R is 4 (row, top, left, mirrored), or 6 with resized crops (row, top, left, height, width, mirrored).
     """
     train, n_images = data.train, len(data.train)
-    plan = torch.empty(1 + n_draws(augmentation), len(seeds), n_images, dtype=torch.int64)
+    draws = torch.empty(1 + n_draws(augmentation), len(seeds), n_images, dtype=torch.int64)
     for member, seed in enumerate(seeds):
-        torch.randperm(n_images, generator=generator(seed, f"{purpose}order", epoch), out=plan[0, member])
+        torch.randperm(n_images, generator=generator(seed, f"{purpose}order", epoch), out=draws[0, member])
         random = generator(seed, f"{purpose}augmentation", epoch)
         if augmentation.crop is not None and isinstance(train, StoredSet):
-            draw_boxes(plan[1:5, member], augmentation.crop, train.stored_size, random)
-            plan[5, member].random_(0, 1 + augmentation.flip, generator=random)
+            draw_boxes(draws[1:5, member], augmentation.crop, train.stored_size, random)
+            draws[5, member].random_(0, 1 + augmentation.flip, generator=random)
         else:
-            draw_augmentation(plan[1:, member], augmentation, random)
-    return plan if isinstance(train, StoredSet) else plan.to(train.labels.device)
+            draw_augmentation(draws[1:, member], augmentation, random)
+    return draws if isinstance(train, StoredSet) else draws.to(train.labels.device)
 
 
-def _pieces(plan: Tensor, batch_size: int, first: int, last: int, images_at_once: int) -> Iterator[Tensor]:
-    """The steps first to last - 1 of an epoch's plan [R, S, N], as pieces [R, T, S, B] of as many steps as fit at once."""
-    _, members, n_images = plan.shape
+def _pieces(draws: Tensor, batch_size: int, first: int, last: int, images_at_once: int) -> Iterator[Tensor]:
+    """The steps first to last - 1 of an epoch's draws [R, S, N], as pieces [R, T, S, B] of as many steps as fit at once."""
+    _, members, n_images = draws.shape
     full = n_images // batch_size
     at_once = max(1, images_at_once // (members * batch_size))
     for start in range(first, min(last, full), at_once):
         stop = min(start + at_once, last, full)
-        piece = plan[:, :, start * batch_size : stop * batch_size]
-        yield piece.reshape(len(plan), members, stop - start, batch_size).transpose(1, 2)
+        piece = draws[:, :, start * batch_size : stop * batch_size]
+        yield piece.reshape(len(draws), members, stop - start, batch_size).transpose(1, 2)
     if last > full:
-        yield plan[:, None, :, full * batch_size :]
+        yield draws[:, None, :, full * batch_size :]
 
 
 def _batches(

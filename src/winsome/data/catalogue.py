@@ -3,55 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from winsome.data.cache import cache_folder, cached, files_key
-from winsome.data.configurations import README, configured_folder
+from winsome.data.cache import cache_folder, cached
+from winsome.data.data_set import DataSet
 from winsome.data.decoding import decode
 from winsome.data.digits import read_digits
 from winsome.data.encoded import DecodedSet, EncodedSet
-from winsome.data.folders import IMAGE_NET_TEST_FOLDERS, class_folders, has_parts, image_files, read_folder
+from winsome.data.folder_sets import Say, in_folder, large_folder
 from winsome.data.hub import read_hub
 from winsome.data.image_store import OnCorrupt, StoreSpec, image_store
 from winsome.data.images import Augmentation, ImageData, ResizedCrop, image_data
-from winsome.data.parquet import parquet_files, read_parquet
-from winsome.data.row_groups import read_large_hub, read_large_parquet
-from winsome.data.shards import read_shards, shard_files
+from winsome.data.row_groups import read_large_hub
 from winsome.errors import WinsomeError, unknown
 
-Say = Callable[[str], None]
 SixteenBit = Literal["stop", "high-byte"]
 IMAGENET = "ILSVRC/imagenet-1k"  # its id on the Hub, behind a licence that is accepted there
-
-
-@dataclass(frozen=True)
-class DataSet:
-    """A data set: what it is, where it comes from, and whether its images may be mirrored.
-
-    Attributes:
-        description: one line.
-        key: tells what is read from everything else in the cache.
-        read: gives its images.
-        flip: whether a mirror image is an image of the same class.
-        stored: it lies on disk, resized once, for it does not fit into memory.
-        citations: keys of `winsome.citation.CITATIONS`.
-        image_shape: channels, height and width as networks take them; known without reading, or None.
-        n_classes: the same of the number of classes.
-        train_images: the same of the number of images to train on.
-    """
-
-    description: str
-    key: str
-    read: Callable[[], EncodedSet | DecodedSet]
-    flip: bool = True
-    stored: bool = False
-    citations: tuple[str, ...] = ()
-    image_shape: tuple[int, int, int] | None = None
-    n_classes: int | None = None
-    train_images: int | None = None
 
 
 def on_hub(hub_id: str, description: str, *, flip: bool = True, **known: Any) -> DataSet:
@@ -141,14 +111,14 @@ def _high_byte(read: Callable[[], EncodedSet | DecodedSet]) -> EncodedSet | Deco
 def _load_stored(
     name: str, source: DataSet, image_size: int | None, on_corrupt: OnCorrupt, folder: Path, say: Say
 ) -> ImageData:
-    plan = StoreSpec() if image_size is None else StoreSpec.for_images_of(image_size)
+    spec = StoreSpec() if image_size is None else StoreSpec.for_images_of(image_size)
 
     def read() -> EncodedSet:
         content = source.read()
         assert isinstance(content, EncodedSet)
         return content
 
-    train, test, classes = image_store(name, source.key, read, plan, folder=folder, on_corrupt=on_corrupt, say=say)
+    train, test, classes = image_store(name, source.key, read, spec, folder=folder, on_corrupt=on_corrupt, say=say)
     return image_data(name, train, test, classes, augmentation=Augmentation(flip=source.flip, crop=ResizedCrop()))
 
 
@@ -161,7 +131,7 @@ def _source(name_or_folder: str, data_dir: Path | None, config: str | None, say:
         if named.key == "digits":
             raise WinsomeError("digits comes with scikit-learn and is read from no folder; leave data_dir (--data-dir) out")
         folder = data_dir.expanduser()
-        return _large_folder(folder, config, say) if named.stored else _in_folder(folder, config, say, flip=named.flip)
+        return large_folder(folder, config, say) if named.stored else in_folder(folder, config, say, flip=named.flip)
     if named is not None:
         if config is not None:
             raise WinsomeError(f"{name_or_folder} has no configurations; config (--config) is for folders")
@@ -171,43 +141,7 @@ def _source(name_or_folder: str, data_dir: Path | None, config: str | None, say:
         if len(folder.parts) > 1:
             raise WinsomeError(f"no folder {folder}; give one with train*.parquet and test*.parquet, or with images by class")
         raise _unknown(name_or_folder)
-    return _in_folder(folder, config, say)
-
-
-def _in_folder(folder: Path, config: str | None, say: Say, *, flip: bool = True) -> DataSet:
-    """The data set in a folder: of parquet files if there are any, else of image files."""
-    if not folder.is_dir():
-        raise WinsomeError(f"no folder {folder}; give one with train*.parquet and test*.parquet, or with images by class")
-    if files := [one.file for one in parquet_files(folder, config)]:
-        return DataSet("parquet files", _files_key(files, folder, config), partial(read_parquet, folder, config), flip)
-    folder = configured_folder(folder, config, has_parts)
-    # The folders, too: one whose images have endings that are not known is a class that would be missed.
-    places = [str(place.relative_to(folder)) for place in class_folders(folder)]
-    key = "\n".join([files_key(image_files(folder), folder), *places])
-    return DataSet("image files", key, partial(read_folder, folder, say=say), flip)
-
-
-def _large_folder(folder: Path, config: str | None, say: Say) -> DataSet:
-    """The data set in a folder, to be stored on disk: of WebDataset shards, of parquet files, or of image files."""
-    if not folder.is_dir():
-        raise WinsomeError(
-            f"no folder {folder}; give one with *.tar shards, with parquet files, or with train/CLASS and val/CLASS"
-        )
-    if files := shard_files(folder, config):
-        key = _files_key(files, folder, config)
-        return DataSet("WebDataset shards", key, partial(read_shards, folder, config), stored=True)
-    if files := [one.file for one in parquet_files(folder, config)]:
-        key = _files_key(files, folder, config)
-        return DataSet("parquet files", key, partial(read_large_parquet, folder, config), stored=True)
-    folder = configured_folder(folder, config, has_parts)
-    read = partial(read_folder, folder, say=say, test_folders=IMAGE_NET_TEST_FOLDERS)
-    return DataSet("image files", files_key(class_folders(folder), folder), read, stored=True)
-
-
-def _files_key(files: list[Path], folder: Path, config: str | None) -> str:
-    """The key of some files; what README.md says of them counts, too."""
-    readme = [folder / README] if (folder / README).is_file() else []
-    return files_key([*files, *readme], folder) + ("" if config is None else f"\nconfiguration {config}")
+    return in_folder(folder, config, say)
 
 
 def _unknown(name: str) -> WinsomeError:

@@ -130,7 +130,11 @@ def upright(image: Image) -> Image:
 
 
 def eight_bits(image: Image) -> Image:
-    """A grey image of 16 bits as one of 8: the high byte of each value, as PIL takes it of colour images."""
+    """A grey image of 16 bits as one of 8: the high byte of each value, as PIL takes it of colour images.
+
+    Raises:
+        ValueError: the values are no 16 bits.
+    """
     from PIL import Image as images
 
     if image.mode[0] != "I":

@@ -15,6 +15,10 @@ class EncodedSplit:
     """Images of one split, as bytes in a known format (JPEG, PNG ...) or as paths of files, and their labels.
 
     The bytes may be read when they are asked for: a set that is stored on disk need not fit into memory.
+
+    Raises:
+        WinsomeError: a split without images.
+        ValueError: not one label for each image.
     """
 
     images: Sequence[bytes | Path | None]  # None: missing, which is an error when it is opened
@@ -39,7 +43,11 @@ class EncodedSplit:
 
 
 def row_of(files: Sequence[tuple[str, int]], row: int) -> str:
-    """The file and the row in it, counted from 0, of a row of all files, each a (name, rows)."""
+    """The file and the row in it, counted from 0, of a row of all files, each a (name, rows).
+
+    Raises:
+        IndexError: the split has no such row.
+    """
     for name, rows in files:
         if row < rows:
             return f"{name}, row {row}"
@@ -49,7 +57,11 @@ def row_of(files: Sequence[tuple[str, int]], row: int) -> str:
 
 @dataclass(frozen=True)
 class EncodedSet:
-    """Train and test split, not decoded yet, and the names of the classes that the labels count."""
+    """Train and test split, not decoded yet, and the names of the classes that the labels count.
+
+    Raises:
+        WinsomeError: fewer than two classes, a label that is none of them, or a name that is no UTF-8.
+    """
 
     train: EncodedSplit
     test: EncodedSplit

@@ -64,7 +64,7 @@ def image_store(
     name: str,
     key: str,
     read: Callable[[], EncodedSet],
-    plan: StoreSpec,
+    spec: StoreSpec,
     *,
     folder: Path,
     on_corrupt: OnCorrupt = "stop",
@@ -76,7 +76,7 @@ def image_store(
         name: of the data set, the beginning of the store's name.
         key: what tells this set from every other, its files included.
         read: gives the encoded images, should the store have to be built.
-        plan: sizes.
+        spec: sizes.
         folder: the cache, in which stores lie.
         on_corrupt: what an image that cannot be decoded does: stop with its name, or be left out, named and counted.
         say: hears how far the work is.
@@ -84,7 +84,7 @@ def image_store(
     Raises:
         WinsomeError: too little room on the disk, before work starts; a corrupt image under "stop"; no image at all.
     """
-    digest = hashlib.sha256(f"{_FORMAT}\n{key}\n{plan.stored_size}".encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    digest = hashlib.sha256(f"{_FORMAT}\n{key}\n{spec.stored_size}".encode("utf-8", "surrogateescape")).hexdigest()[:16]
     place = folder / "stores" / f"{name}-{digest}"
     if not (place / "store.json").exists():
         try:
@@ -95,39 +95,39 @@ def image_store(
             ) from error
         with only_one(place.with_name(f"{place.name}.lock"), say):
             if not (place / "store.json").exists():  # another process may have built it meanwhile
-                _build(place, read(), plan, on_corrupt, say)
-    return _open(place, plan, on_corrupt, say)
+                _build(place, read(), spec, on_corrupt, say)
+    return _open(place, spec, on_corrupt, say)
 
 
-def _build(place: Path, encoded: EncodedSet, plan: StoreSpec, on_corrupt: OnCorrupt, say: Say) -> None:
+def _build(place: Path, encoded: EncodedSet, spec: StoreSpec, on_corrupt: OnCorrupt, say: Say) -> None:
     unfinished = place.with_name(f"{place.name}.unfinished")
     unfinished.mkdir(exist_ok=True)
     splits = {"train": encoded.train, "test": encoded.test}
-    _refuse_a_full_disk(unfinished, splits, plan)
-    skipped = {name: _store_split(unfinished, name, split, plan, on_corrupt, say) for name, split in splits.items()}
-    facts = {"format": _FORMAT, "stored_size": plan.stored_size, "classes": list(encoded.classes), "skipped": skipped}
+    _refuse_a_full_disk(unfinished, splits, spec)
+    skipped = {name: _store_split(unfinished, name, split, spec, on_corrupt, say) for name, split in splits.items()}
+    facts = {"format": _FORMAT, "stored_size": spec.stored_size, "classes": list(encoded.classes), "skipped": skipped}
     write_whole(unfinished / "store.json", json.dumps(facts).encode())
     unfinished.replace(place)
     say(f"stored {sum(len(split.images) for split in splits.values()):,} images in {place}")
 
 
-def _refuse_a_full_disk(folder: Path, splits: dict[str, EncodedSplit], plan: StoreSpec) -> None:
+def _refuse_a_full_disk(folder: Path, splits: dict[str, EncodedSplit], spec: StoreSpec) -> None:
     """Raise WinsomeError if what is still to be written does not fit."""
     n_images = sum(len(split.images) for split in splits.values())
-    needed = n_images * (plan.stored_size**2 * CHANNELS + FACTS.itemsize + 8)
+    needed = n_images * (spec.stored_size**2 * CHANNELS + FACTS.itemsize + 8)
     there = sum(file.stat().st_blocks * 512 for file in folder.iterdir())
     free = shutil.disk_usage(folder).free
     if needed - there > free:
         raise WinsomeError(
-            f"the store of {n_images:,} images of {plan.stored_size} pixels needs {needed / 1e9:,.1f} GB in {folder.parent}, "
+            f"the store of {n_images:,} images of {spec.stored_size} pixels needs {needed / 1e9:,.1f} GB in {folder.parent}, "
             f"which has {(free + there) / 1e9:,.1f} GB left; point WINSOME_CACHE to a larger disk, or take smaller images "
-            f"(--image-size {plan.image_size // 2} needs a quarter)"
+            f"(--image-size {spec.image_size // 2} needs a quarter)"
         )
 
 
-def _store_split(folder: Path, name: str, split: EncodedSplit, plan: StoreSpec, on_corrupt: OnCorrupt, say: Say) -> list[str]:
+def _store_split(folder: Path, name: str, split: EncodedSplit, spec: StoreSpec, on_corrupt: OnCorrupt, say: Say) -> list[str]:
     """Decode what is missing of a split; the names of the images that cannot be."""
-    side, n_images = plan.stored_size, len(split.images)
+    side, n_images = spec.stored_size, len(split.images)
     facts = _facts_of(folder / f"{name}.facts", n_images)
     write_whole(folder / f"{name}.labels", np.asarray(split.labels, dtype=np.int64).tobytes())
     with _writing(folder / f"{name}.pixels", "ab") as file:
@@ -195,6 +195,9 @@ def square(image: Image, side: int) -> Image:
     """The image in RGB, its shorter side resized to `side` (bilinear, antialiased), and the middle square of that.
 
     The pixels of torchvision's Resize and CenterCrop on a PIL image, of which CenterCrop to less takes the same again.
+
+    Raises:
+        ValueError: the image is so long that it cannot be resized.
     """
     from PIL.Image import Resampling
 
@@ -210,7 +213,7 @@ def square(image: Image, side: int) -> Image:
     return image.crop((left, top, left + side, top + side))
 
 
-def _open(place: Path, plan: StoreSpec, on_corrupt: OnCorrupt, say: Say) -> tuple[StoredSet, StoredSet, tuple[str, ...]]:
+def _open(place: Path, spec: StoreSpec, on_corrupt: OnCorrupt, say: Say) -> tuple[StoredSet, StoredSet, tuple[str, ...]]:
     stored = json.loads((place / "store.json").read_text())
     splits = []
     for name in ("train", "test"):
@@ -230,8 +233,8 @@ def _open(place: Path, plan: StoreSpec, on_corrupt: OnCorrupt, say: Say) -> tupl
         splits.append(
             StoredSet(
                 place / f"{name}.pixels",
-                plan.stored_size,
-                plan.image_size,
+                spec.stored_size,
+                spec.image_size,
                 torch.from_numpy(places),
                 torch.from_numpy(labels[places]),
                 facts,

@@ -18,7 +18,12 @@ from winsome.errors import WinsomeError
 
 @dataclass(frozen=True, eq=False)
 class ImageSet:
-    """One split, decoded: images uint8 [N, C, H, W], kept channels-last in memory, and labels int64 [N]."""
+    """One split, decoded: images uint8 [N, C, H, W], kept channels-last in memory, and labels int64 [N].
+
+    Raises:
+        WinsomeError: a split without images.
+        ValueError: tensors of other types, shapes or devices.
+    """
 
     images: Tensor
     labels: Tensor
@@ -77,7 +82,11 @@ Split: TypeAlias = ImageSet | StoredSet  # in memory, or on disk
 
 @dataclass(frozen=True)
 class ResizedCrop:
-    """A random box of a stored image, resized to the image size: torchvision's RandomResizedCrop."""
+    """A random box of a stored image, resized to the image size: torchvision's RandomResizedCrop.
+
+    Raises:
+        WinsomeError: a scale that is no share of the area, or a ratio that is not above 0.
+    """
 
     scale: tuple[float, float] = (0.08, 1.0)  # area of the box, as a share of the image's
     ratio: tuple[float, float] = (3 / 4, 4 / 3)  # width over height
@@ -95,6 +104,9 @@ class Augmentation:
     """What is done to a training image: a random crop of the zero-padded image, then a mirror image half of the time.
 
     Of a stored set, whose images are larger than what networks take, a random resized crop takes the place of a padded one.
+
+    Raises:
+        WinsomeError: negative padding.
     """
 
     pad: int = 0  # pixels of zeros on every side, before normalisation
@@ -109,7 +121,12 @@ class Augmentation:
 
 @dataclass(frozen=True, eq=False)
 class ImageData:
-    """A data set for image classification, decoded: train and test split, class names, augmentation, statistics."""
+    """A data set for image classification, decoded: train and test split, class names, augmentation, statistics.
+
+    Raises:
+        WinsomeError: splits of different shapes, labels that are no classes, or crops that these images cannot take.
+        ValueError: not one mean and standard deviation for each channel.
+    """
 
     name: str
     train: Split

@@ -25,7 +25,11 @@ MISSING, STORED, CORRUPT = 0, 1, 2  # states
 
 @dataclass(frozen=True, eq=False)
 class StoredSet:
-    """One split in a file: uint8 squares of `stored_size` pixels, from which images of `size` are cut."""
+    """One split in a file: uint8 squares of `stored_size` pixels, from which images of `size` are cut.
+
+    Raises:
+        WinsomeError: a split without images, or larger images than are stored.
+    """
 
     file: Path  # uint8 [every row, S, S, C], nothing else
     stored_size: int

@@ -101,11 +101,21 @@ def _barrier(pair: str, lines: Sequence[LineRecord], base_line: str) -> BarrierR
     }
 
 
+def barrier_of(measured: Connectivity, pair: str, base_line: str = "straight") -> dict[int, float]:
+    """The error barrier of a pair by search seed, averaged over starts."""
+    lines = [line for line in measured["lines"] if line["pair"] == pair]
+    return _seed_means(lines, lambda line: barrier(line["errors"], line["alphas"], BASE_LINES[base_line]).height)
+
+
 def _by_seed(lines: Sequence[LineRecord], value: Callable[[LineRecord], float]) -> list[float]:
+    return list(_seed_means(lines, value).values())
+
+
+def _seed_means(lines: Sequence[LineRecord], value: Callable[[LineRecord], float]) -> dict[int, float]:
     groups: dict[int, list[float]] = {}
     for line in lines:
         groups.setdefault(line["search_seed"], []).append(value(line))
-    return [fmean(values) for values in groups.values()]
+    return {seed: fmean(values) for seed, values in groups.items()}
 
 
 def write_tables(folder: Path, connectivity: Connectivity) -> tuple[Path, ...]:

@@ -16,7 +16,7 @@ from winsome.evidence.results import ArmRecord, DataRecord, Hardware, SearchReco
 from winsome.identity import name_of
 from winsome.machine import usable_cores
 from winsome.prunable import prunable
-from winsome.study.arms import Arm, FoundNetwork, is_reported, kind_of
+from winsome.study.arms import Arm, Dense, FoundNetwork, is_reported, kind_of
 from winsome.study.conditions import fresh_network
 from winsome.study.design import SearchSpec, Study
 from winsome.training.conditions import Conditions
@@ -99,6 +99,11 @@ def _data(study: Study, conditions: Conditions) -> DataRecord:
 def reported(study: Study) -> tuple[Arm, ...]:
     """The arms whose accuracy is a result: repeats for SGD noise are not."""
     return tuple(arm for arm in study.arms if is_reported(arm))
+
+
+def dense_arms(study: Study) -> frozenset[str]:
+    """The names of the arms that are dense, and so have no density of their own."""
+    return frozenset(arm.name for arm in study.arms if isinstance(arm, Dense))
 
 
 def notes(study: Study) -> list[str]:

@@ -33,7 +33,7 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class Line:
+class JoinedFiles:
     """One line to be measured: its two ends as files, and the ticket whose mask both have."""
 
     pair: str
@@ -125,7 +125,7 @@ def _pairs_of(method: str, arms: Mapping[str, str]) -> tuple[Pair, ...]:
 
 def lines_of(
     folder: StudyFolder, record: Mapping[str, Any], *, level: int, seeds: Sequence[int]
-) -> tuple[tuple[Line, ...], tuple[Missing, ...]]:
+) -> tuple[tuple[JoinedFiles, ...], tuple[Missing, ...]]:
     """The lines whose two ends a study's folder holds at a level, and the pairs that have none.
 
     Args:
@@ -134,7 +134,7 @@ def lines_of(
         level: of the searches.
         seeds: search seeds.
     """
-    lines: list[Line] = []
+    lines: list[JoinedFiles] = []
     missing: list[Missing] = []
     for pair in pairs_of(record):
         found = [line for seed in seeds for line in _lines(folder, record, pair, level, seed) if _is_there(line)]
@@ -144,7 +144,7 @@ def lines_of(
     return tuple(lines), tuple(missing)
 
 
-def _lines(folder: StudyFolder, record: Mapping[str, Any], pair: Pair, level: int, seed: int) -> list[Line]:
+def _lines(folder: StudyFolder, record: Mapping[str, Any], pair: Pair, level: int, seed: int) -> list[JoinedFiles]:
     starts: list[int] = list(record["starts"])
     if pair.first.next_start or pair.second.next_start:
         if len(starts) < 2:
@@ -159,12 +159,12 @@ def _lines(folder: StudyFolder, record: Mapping[str, Any], pair: Pair, level: in
         return folder.weights_path(ArmRun(end.arm, level, Run(seed, chosen)))
 
     return [
-        Line(pair.name, seed, start, (path(pair.first, start), path(pair.second, start)), search.ticket_path(level))
+        JoinedFiles(pair.name, seed, start, (path(pair.first, start), path(pair.second, start)), search.ticket_path(level))
         for start in starts
     ]
 
 
-def _is_there(line: Line) -> bool:
+def _is_there(line: JoinedFiles) -> bool:
     # A level's or run's record is written last: without it the weights belong to something unfinished.
     return line.ticket.exists() and all(end.exists() and end.with_suffix(".json").exists() for end in line.ends)
 

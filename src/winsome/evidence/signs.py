@@ -9,24 +9,24 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from winsome.analysis.signs import SignDynamics
 from winsome.evidence.intervals import interval, spread
 
-Statistic = Callable[[SignDynamics], float]
-STATISTICS: Mapping[str, Statistic] = {
+Measure = Callable[[SignDynamics], float]
+MEASURES: Mapping[str, Measure] = {
     "flips per weight": SignDynamics.mean_flips,
     "settled level": SignDynamics.mean_settled,
     "settled level of flipped": SignDynamics.mean_settled_of_flipped,
     "flipped at all": SignDynamics.flipped_at_all,
 }
-SUMMARY = ("statistic", "method", "minus", "mean", "std", "low", "high", "seeds")
+SUMMARY = ("measure", "method", "minus", "mean", "std", "low", "high", "seeds")
 
 
 def summary(counted: Sequence[SignDynamics]) -> Iterator[tuple[object, ...]]:
-    """The rows of summary.csv: every statistic of every method, then every difference between two, paired by seed."""
+    """The rows of summary.csv: every measure of every method, then every difference between two, paired by seed."""
     methods = by_method(counted)
-    for name, statistic in STATISTICS.items():
+    for name, measure in MEASURES.items():
         for method, searches in methods.items():
-            yield _summary_row(name, method, "", [statistic(search) for search in searches])
+            yield _summary_row(name, method, "", [measure(search) for search in searches])
         for first, second in itertools.combinations(methods, 2):
-            yield _summary_row(name, first, second, paired(methods[first], methods[second], statistic))
+            yield _summary_row(name, first, second, paired(methods[first], methods[second], measure))
 
 
 def _summary_row(name: str, method: str, minus: str, values: Sequence[float]) -> tuple[object, ...]:
@@ -47,10 +47,10 @@ def by_method(counted: Sequence[SignDynamics]) -> dict[str, list[SignDynamics]]:
     }
 
 
-def paired(first: Sequence[SignDynamics], second: Sequence[SignDynamics], statistic: Statistic) -> list[float]:
+def paired(first: Sequence[SignDynamics], second: Sequence[SignDynamics], measure: Measure) -> list[float]:
     """First minus second, of the seeds that both have."""
-    others = {search.seed: statistic(search) for search in second}
-    return [statistic(search) - others[search.seed] for search in first if search.seed in others]
+    others = {search.seed: measure(search) for search in second}
+    return [measure(search) - others[search.seed] for search in first if search.seed in others]
 
 
 def known(values: Sequence[float]) -> list[float]:

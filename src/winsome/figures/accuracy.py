@@ -34,6 +34,9 @@ def accuracy_over_density(results: Results, width: float) -> Figure:
     """Test accuracy of each arm over remaining weights, mean and standard deviation over search seeds.
 
     Where a study has one density, there is nothing to draw a line through: each arm gets a row with a dot per search seed.
+
+    Raises:
+        WinsomeError: the results hold no accuracy of a sparse network.
     """
     if not has_accuracies(results):
         raise WinsomeError("the results hold no accuracy of a sparse network to draw")

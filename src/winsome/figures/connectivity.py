@@ -27,6 +27,9 @@ def error_along_lines(
     """Test error along the line between the two networks of every pair; dashed, the base line that a barrier rises above.
 
     Lines of several starts of one search seed are averaged. All panels share their scale: a barrier looks as high as it is.
+
+    Raises:
+        WinsomeError: no line was measured.
     """
     if not connectivity["lines"]:
         raise WinsomeError("no line was measured; there is nothing to draw")

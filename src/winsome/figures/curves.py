@@ -26,6 +26,9 @@ def learning_curves(results: Results, width: float) -> Figure:
     """Test accuracy over epochs of training from scratch, mean over all runs of an arm, one standard deviation shaded.
 
     At most three densities are drawn: the highest, the middle and the lowest of those with curves.
+
+    Raises:
+        WinsomeError: the results hold no learning curves.
     """
     densities = _densities(results)
     if not densities:

@@ -43,6 +43,9 @@ def layer_densities(results: Results, width: float) -> Figure:
     """Remaining weights of every layer per search method: mean over search seeds, lines from the lowest to the highest.
 
     At most three densities are drawn: the study's highest, middle and lowest. A layer without weights is a cross at the edge.
+
+    Raises:
+        WinsomeError: the results hold no layer counts of a search.
     """
     densities = _drawn_densities(results)
     if not densities:

@@ -49,7 +49,11 @@ def quadrants(portrait: Portrait, *, width: float = WIDE, on_page: bool = False)
 
 
 def trajectories(paths: Sequence[tuple[str, Trajectory]], *, width: float = WIDE, on_page: bool = False) -> Figure:
-    """Runs of (w_1, a) for each named method: training with all inputs (thin), then pruned and restarted (thick)."""
+    """Runs of (w_1, a) for each named method: training with all inputs (thin), then pruned and restarted (thick).
+
+    Raises:
+        WinsomeError: there is no path.
+    """
     if not paths:
         raise WinsomeError("there is no path to draw; make one with theory.quadrant_trajectories(restart)")
     with look(on_page=on_page):
@@ -68,6 +72,9 @@ def success(rows: Sequence[Success], *, width: float = WIDE, on_page: bool = Fal
 
     The population, where it was run, stands at the right end as infinitely many samples. Dotted: the theorem's values
     without noise. LRR rebalanced is left out where LRR is drawn, for it hardly differs.
+
+    Raises:
+        WinsomeError: there are no successes.
     """
     if not rows:
         raise WinsomeError("there are no successes to draw; run theory.compare first")

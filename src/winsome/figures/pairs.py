@@ -28,6 +28,9 @@ def paired_differences(results: Results, width: float) -> Figure:
     """Accuracy of one arm minus another's, paired by search seed: dots are seeds, bars 95 % confidence intervals.
 
     Few comparisons are rows; many (over several densities) are a panel per pair of arms over remaining weights.
+
+    Raises:
+        WinsomeError: the results hold no comparison of two arms.
     """
     if not results["comparisons"]:
         raise WinsomeError("the results hold no comparison of two arms to draw")

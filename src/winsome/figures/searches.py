@@ -48,6 +48,9 @@ def search_progress(results: Results, width: float) -> Figure:
     """Accuracy of each search's network after every level, mean over search seeds, the band from lowest to highest.
 
     Above with BatchNorm statistics re-estimated on training images; below, thin, with those stored during training.
+
+    Raises:
+        WinsomeError: the results hold no levels of a search.
     """
     panels = _panels(results, narrow=is_narrow(width))
     if not panels:

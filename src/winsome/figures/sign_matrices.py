@@ -62,6 +62,9 @@ def sign_agreement(agreeing: Sequence[Agreement], *, width: float = WIDE, on_pag
 
     Off the diagonal two methods by the same search seed, on it one method by two seeds; in small, what chance gives at the
     same layer densities and sign balance.
+
+    Raises:
+        WinsomeError: there are no two searches.
     """
     last = max((pair.level for pair in agreeing), default=None)
     pairs = [pair for pair in agreeing if pair.level == last]
@@ -120,8 +123,8 @@ def _cells(
     axes: Axes, cells: Sequence[Sequence[float]], texts: Sequence[Sequence[str]], colour: str, fullest: float, *, legible: bool
 ) -> None:
     """Draw a matrix: opacity grows with the value up to `fullest`; NaN is left empty; the text's second line is small."""
-    for row, (values, words) in enumerate(zip(cells, texts, strict=True)):
-        for column, (value, text) in enumerate(zip(values, words, strict=True)):
+    for row, (values, labels) in enumerate(zip(cells, texts, strict=True)):
+        for column, (value, text) in enumerate(zip(values, labels, strict=True)):
             if math.isnan(value):
                 continue
             opacity = _DARKEST * value / fullest

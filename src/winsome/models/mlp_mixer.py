@@ -70,6 +70,9 @@ def mlp_mixer(
 
     Images of up to 64 pixels are cut into 8 x 8 patches unless `patch` (pixels) says otherwise. The hidden widths default to
     those of Mixer-S: dim / 2 over the tokens and 4 dim over the features; which ones arXiv:2504.05357 took is not known.
+
+    Raises:
+        ValueError: patches that do not tile the images.
     """
     channels, height, width = image_shape
     if patch is None:

@@ -94,10 +94,7 @@ def model_card(ticket: Ticket, file_name: str, *, repo: str | None = None) -> st
     rows = "\n".join(_row(name, count) for name, count in layers.items())
     network = ticket.provenance.get("network")
     named = network.get("name") if isinstance(network, dict) else network
-    keys = ticket.provenance.get("citations")
-    known = [key for key in keys if key in CITATIONS or str(key).startswith("@")] if isinstance(keys, list) else []
     fetch = f"winsome ticket pull {repo}\n" if repo else ""
-    cited = f"\n## Citation\n\n```bibtex\n{bibtex(known)}\n```\n" if known else ""
     return f"""---
 library_name: winsome
 tags:
@@ -138,7 +135,13 @@ with winsome.plant(ticket, model).enforced_on(model):  # a freshly initialised m
 ```json
 {json.dumps(dict(ticket.provenance), indent=2, ensure_ascii=False)}
 ```
-{cited}"""
+{_citation_part(ticket)}"""
+
+
+def _citation_part(ticket: Ticket) -> str:
+    keys = ticket.provenance.get("citations")
+    known = [key for key in keys if key in CITATIONS or str(key).startswith("@")] if isinstance(keys, list) else []
+    return f"\n## Citation\n\n```bibtex\n{bibtex(known)}\n```\n" if known else ""
 
 
 def _row(name: str, count: LayerCount) -> str:

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from statistics import fmean
 from typing import Any
 
-from winsome.analysis.line import BASE_LINES, barrier
-from winsome.evidence.barriers import Connectivity, write_tables
+from winsome.evidence.barriers import Connectivity, barrier_of, write_tables
 from winsome.evidence.connectivity import study_connectivity
 from winsome.evidence.results import Verdict
 from winsome.evidence.verdicts import judged
@@ -97,21 +95,11 @@ def _lines(finished: Mapping[str, Finished]) -> Evidence:
     return Evidence((table,), tuple(plots), tuple(verdicts), (note,))
 
 
-def heights(measured: Connectivity, pair: str, base_line: str = "straight") -> dict[int, float]:
-    """The error barrier of a pair by search seed, averaged over starts."""
-    found: dict[int, list[float]] = {}
-    for line in measured["lines"]:
-        if line["pair"] == pair:
-            height = barrier(line["errors"], line["alphas"], BASE_LINES[base_line]).height
-            found.setdefault(line["search_seed"], []).append(height)
-    return {seed: fmean(values) for seed, values in found.items()}
-
-
 def _verdicts(measured: Connectivity) -> list[Verdict]:
     labels = {pair["name"]: pair["label"] for pair in measured["pairs"]}
     verdicts: list[Verdict] = []
     for text, higher, lower in CLAIMS:
-        high, low = heights(measured, higher), heights(measured, lower)
+        high, low = barrier_of(measured, higher), barrier_of(measured, lower)
         values = [high[seed] - low[seed] for seed in sorted(high.keys() & low.keys())]
         if values:
             meaning = f"the barrier of “{labels[higher]}” minus that of “{labels[lower]}”"

@@ -144,8 +144,8 @@ def random_masks(scale: Scale) -> Recipe:
         found: Searches = {}
         for name, allocate in allocations.items():
             own, same = f"lrr_{name.lower()}", f"imp_{name.lower()}"
-            plan = SearchSpec(replace(lrr(set_up), score=random, allocate=allocate))
-            found[own] = (plan, f"LRR, {name}", f"LRR in random nested masks, {name}.")
+            spec = SearchSpec(replace(lrr(set_up), score=random, allocate=allocate))
+            found[own] = (spec, f"LRR, {name}", f"LRR in random nested masks, {name}.")
             found[same] = (SearchSpec(imp(set_up), own), f"IMP, {name}", "IMP in the same masks.")
         return found
 

@@ -1,23 +1,20 @@
-"""Run a recipe: its studies one after another, then its analysis, figures (SVG, PDF), tables (CSV) and `recipe.json`."""
+"""Run a recipe: its studies one after another, then its analysis."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from winsome.errors import WinsomeError
-from winsome.evidence.description import hardware
 from winsome.evidence.gather import collect
-from winsome.figures.files import save
-from winsome.figures.plots import drawn
-from winsome.files import write_csv, write_json
-from winsome.recipes.recipe import Evidence, Finished, Recipe, Scale, Table
+from winsome.recipes.recipe import Finished, Recipe, Scale
+from winsome.recipes.record import write_record
 from winsome.runs.configuration import take_folder
 from winsome.study.conditions import conditions_of
 from winsome.study.design import Study
@@ -26,8 +23,7 @@ from winsome.study.reuse import Places, adopt, all_results_of
 from winsome.study.run import Watch, run, take
 from winsome.training.conditions import Conditions
 
-FORMAT = 1
-FILE_NAME = "recipe.json"
+Earlier = tuple[Study, Places]  # a study that was run before, and where its results are
 Watching = Callable[[Study, Path, Conditions], AbstractContextManager[Watch]]  # shows the progress of a study
 
 
@@ -75,28 +71,11 @@ def run_recipe(
         finished[label] = Finished(study, place, collect(study, place, conditions, command=command))
     start = time.perf_counter()
     evidence = recipe.analyse(finished)
-    record = {
-        "format": FORMAT,
-        "name": name,
-        "title": recipe.title,
-        "source": recipe.source,
-        "claim": recipe.claim,
-        "scale": scale,
-        "environment": hardware(command),
-        "seconds": sum(StudyFolder(folder / label).seconds() for label in finished) + time.perf_counter() - start,
-        "studies": list(recipe.studies),
-        "verdicts": list(evidence.verdicts),
-        "notes": list(evidence.notes),
-        "tables": [_table_record(table) for table in evidence.tables],
-        "figures": _write_figures(name, evidence, folder),
-    }
-    for table in evidence.tables:
-        write_csv(folder / f"{table.name}.csv", table.columns, table.rows)
-    write_json(folder / FILE_NAME, record)
-    return record
+    seconds = sum(StudyFolder(folder / label).seconds() for label in finished) + time.perf_counter() - start
+    return write_record(name, recipe, evidence, folder, scale=scale, command=command, seconds=seconds)
 
 
-def earlier_results(studies: Iterable[tuple[Study, Path]]) -> list[tuple[Study, Places]]:
+def earlier_results(studies: Iterable[tuple[Study, Path]]) -> list[Earlier]:
     """What earlier calls have computed of these studies, of whatever seeds and starts; finished or not.
 
     A folder counts only if its configuration and its images are the study's: what it holds is what the study would compute.
@@ -118,15 +97,3 @@ def earlier_results(studies: Iterable[tuple[Study, Path]]) -> list[tuple[Study, 
             if conditions.data.digest() == there["data_digest"]:
                 found.append((made, all_results_of(made, place, stacked=conditions.stacked)))
     return found
-
-
-def _table_record(table: Table) -> Mapping[str, Any]:
-    rows = [list(row) for row in table.rows]
-    return {"name": table.name, "caption": table.caption, "columns": list(table.columns), "rows": rows}
-
-
-def _write_figures(name: str, evidence: Evidence, folder: Path) -> list[dict[str, str]]:
-    """Write each figure as SVG and PDF; what a page needs of them goes into the record."""
-    for plot in evidence.plots:
-        save(plot.draw(), folder / plot.name)
-    return [asdict(drawn(plot, f"{name}-")) for plot in evidence.plots]

@@ -156,7 +156,7 @@ def _study(
         search_training=set_up.training,
         warmup_epochs=0,
         training=set_up.training,
-        arms=tuple(FoundNetwork(name, label, words, name) for name, (_, label, words) in searches.items()),
+        arms=tuple(FoundNetwork(name, label, sentence, name) for name, (_, label, sentence) in searches.items()),
         levels=judged or set_up.judged,
         search_seeds=tuple(range(set_up.seeds)),
         prune_classifier=True,
@@ -165,5 +165,5 @@ def _study(
     )
 
 
-def _labelled(plan: SearchSpec, label: str, sentence: str) -> SearchSpec:
-    return replace(plan, method=replace(plan.method, label=label, sentence=sentence))
+def _labelled(spec: SearchSpec, label: str, sentence: str) -> SearchSpec:
+    return replace(spec, method=replace(spec.method, label=label, sentence=sentence))

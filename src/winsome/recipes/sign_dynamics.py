@@ -8,8 +8,7 @@ from functools import partial
 
 from winsome.analysis.sign_history import search_runs, sign_history
 from winsome.analysis.signs import SignDynamics, dynamics
-from winsome.evidence.results import Verdict
-from winsome.evidence.signs import SUMMARY, Statistic, by_method, paired, summary
+from winsome.evidence.signs import SUMMARY, Measure, by_method, paired, summary
 from winsome.evidence.verdicts import judged
 from winsome.figures.plots import Plot
 from winsome.figures.signs import sign_levels, sign_settling
@@ -49,14 +48,14 @@ def sign_dynamics(scale: Scale) -> Recipe:
 def _signs(finished: Mapping[str, Finished]) -> Evidence:
     rows: list[Sequence[object]] = []
     plots: list[Plot] = []
-    verdicts: list[Verdict] = []
+    verdicts = []
     for label, one in finished.items():
         counted = [dynamics(sign_history(run)) for run in search_runs([one.folder])]
         rows += [(label, *row) for row in summary(counted)]
         plots += _plots(f"-{label}" if len(finished) > 1 else "", counted)
         methods = by_method(counted)
-        for claim, first, second, statistic in _CLAIMS:
-            found = judged(paired(methods[first], methods[second], statistic), claim, "over all levels", unit="number")
+        for claim, first, second, measure in _CLAIMS:
+            found = judged(paired(methods[first], methods[second], measure), claim, "over all levels", unit="number")
             verdicts.append(of_study(found, label, finished))
     table = Table("signs", "Flips and settled levels of the weights alive at the last level.", ("study", *SUMMARY), rows)
     accuracies = accuracy_evidence(finished)
@@ -80,7 +79,7 @@ def _plots(suffix: str, counted: Sequence[SignDynamics]) -> list[Plot]:
     ]
 
 
-_CLAIMS: tuple[tuple[Claim, str, str, Statistic], ...] = (
+_CLAIMS: tuple[tuple[Claim, str, str, Measure], ...] = (
     (
         Claim("Signs settle earlier under LRR than under IMP.", B, {}, "settled level of IMP minus that of LRR"),
         "imp",

@@ -41,23 +41,23 @@ def sign_perturbation(scale: Scale) -> Recipe:
         flips = SignFlips(PROBABILITY, at)
         middle = set_up.levels // 2
         early, late = (OnLevels(tuple(levels), flips) for levels in (range(middle), range(middle, set_up.levels + 1)))
-        words = f"every sign flips with probability {PROBABILITY:g}, {len(at)} times"
+        how = f"every sign flips with probability {PROBABILITY:g}, {len(at)} times"
         return {
             "lrr": (SearchSpec(lrr(set_up)), *LRR),
             "lrr_early": (
                 SearchSpec(replace(lrr(set_up), while_training=early)),
                 "LRR, early flips",
-                f"LRR; {words} in each level below {middle}.",
+                f"LRR; {how} in each level below {middle}.",
             ),
             "lrr_late": (
                 SearchSpec(replace(lrr(set_up), while_training=late)),
                 "LRR, late flips",
-                f"LRR; {words} in each level from {middle} on.",
+                f"LRR; {how} in each level from {middle} on.",
             ),
             "lrr_flips": (
                 SearchSpec(replace(lrr(set_up), while_training=flips)),
                 "LRR, flips",
-                f"LRR; {words} in every level.",
+                f"LRR; {how} in every level.",
             ),
             "imp": (SearchSpec(imp(set_up)), *IMP),
             "imp_flips": (SearchSpec(replace(imp(set_up), while_training=flips)), "IMP, flips", "IMP under the same flips."),

@@ -156,8 +156,8 @@ def _note(finished: Sequence[Results]) -> str:
         return ""
     if seeds == {1}:
         return "Test accuracy in percent, of one search seed."
-    words = f"{min(seeds)} to {max(seeds)}" if len(seeds) > 1 else f"{max(seeds)}"
-    return f"Test accuracy in percent: mean ± standard deviation over {words} search seeds."
+    how_many = f"{min(seeds)} to {max(seeds)}" if len(seeds) > 1 else f"{max(seeds)}"
+    return f"Test accuracy in percent: mean ± standard deviation over {how_many} search seeds."
 
 
 def _skipped(skipped: Sequence[dict[str, Any]]) -> str:

@@ -12,7 +12,7 @@ from urllib.parse import quote
 from winsome.errors import WinsomeError
 from winsome.figures.plots import DrawnPlot
 from winsome.files import read_json
-from winsome.recipes.run import FILE_NAME, FORMAT
+from winsome.recipes.record import FILE_NAME, FORMAT
 from winsome.report.markup import day
 from winsome.report.verdicts import VerdictLine, tally, verdict_line
 from winsome.wording import duration

@@ -23,16 +23,16 @@ class VerdictLine:
 
 def verdict_line(verdict: Verdict) -> VerdictLine:
     """A verdict in words for the page."""
-    words, how = status_words(verdict)
-    badge = f"{words}, {how}" if how else words
+    status, how = status_words(verdict)
+    badge = f"{status}, {how}" if how else status
     source = f"{verdict['source']} · {verdict['study']}" if verdict["study"] else verdict["source"]
     return VerdictLine(_css(verdict), _capital(badge), verdict["claim"], _capital(finding(verdict, minus="−")), source)
 
 
 def tally(verdicts: Sequence[Verdict]) -> str:
     """`Of 8 claims at 5.63 % of the weights, 5 shown here and 3 not shown.`"""
-    counts = [(words, sum(_css(verdict) == status for verdict in verdicts)) for status, words in _TALLY]
-    parts = [f"{count} {words}" for words, count in counts if count]
+    counts = [(label, sum(_css(verdict) == status for verdict in verdicts)) for status, label in _TALLY]
+    parts = [f"{count} {label}" for label, count in counts if count]
     densities = {verdict["density"] for verdict in verdicts if verdict["density"] is not None}
     where = f" at {percent(densities.pop())} of the weights" if len(densities) == 1 else ""
     return f"Of {counted(len(verdicts), 'claim')}{where}, {listed(parts)}." if verdicts else ""

@@ -19,6 +19,8 @@ from winsome import distributed
 from winsome.errors import WinsomeError
 from winsome.state import State, load_state
 
+SAVE_EVERY = 200  # training steps between two checkpoints inside a training that is not stacked
+
 
 def take(
     model: nn.Module, optimizer: Optimizer, progress: Mapping[str, Tensor], *, step: int, level: int

@@ -9,6 +9,7 @@ import itertools
 import logging
 import re
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from winsome.errors import WinsomeError
 from winsome.files import read_json, read_state, sweep, write_json, write_state
 from winsome.runs.configuration import read_config, take_folder
 from winsome.runs.file_names import CONFIG
+from winsome.runs.lock import only_process
 from winsome.state import State
 from winsome.strict_json import text_of, value_of
 from winsome.ticket import Ticket
@@ -46,6 +48,10 @@ class SearchFolder:
         """
         take_folder(path, config, may_lengthen=("method", "densities"))
         return cls(path)
+
+    def held(self) -> AbstractContextManager[None]:
+        """Keeps other processes out while levels are opened and closed."""
+        return only_process(self.path)
 
     def _level(self, number: int, kind: str) -> Path:
         return self.path / f"level-{number:02d}.{kind}"

@@ -144,15 +144,22 @@ def arms_of_search(search: str, label: str) -> dict[str, Arm]:
         search: its name in the study.
         label: what figures and tables call it: "LRR".
     """
-    arms: tuple[Arm, ...] = (
-        FoundNetwork(f"network_{search}", f"{label} network", f"The sparse network at the end of the {label} search.", search),
-        FoundNetwork(
-            f"network_{search}_psi",
-            f"{label} network, ψ := ψ_init",
-            f"The {label} network, γ = 1 and β = 0 put back.",
-            search,
-            True,
-        ),
+    found = FoundNetwork(
+        f"network_{search}", f"{label} network", f"The sparse network at the end of the {label} search.", search
+    )
+    fresh_norms = FoundNetwork(
+        f"network_{search}_psi",
+        f"{label} network, ψ := ψ_init",
+        f"The {label} network, γ = 1 and β = 0 put back.",
+        search,
+        reset_norms=True,
+    )
+    arms: tuple[Arm, ...] = (found, fresh_norms, *_planted_arms(search, label))
+    return {arm.name: arm for arm in arms}
+
+
+def _planted_arms(search: str, label: str) -> tuple[Planted, ...]:
+    return (
         Planted(
             f"planted_{search}", f"|θ₀|·s_{label}", f"{label}'s signed mask on a fresh start, trained from scratch.", search
         ),
@@ -193,7 +200,6 @@ def arms_of_search(search: str, label: str) -> dict[str, Arm]:
             repeat=True,
         ),
     )
-    return {arm.name: arm for arm in arms}
 
 
 ARMS: dict[str, Arm] = {arm.name: arm for arm in (*PAPER_A_ARMS, *FURTHER_ARMS, *REPEATS)}

@@ -16,7 +16,7 @@ from winsome.prunable import prunable
 from winsome.stacking import can_stack
 from winsome.study.arms import FoundNetwork
 from winsome.study.design import Study
-from winsome.training.conditions import Conditions
+from winsome.training.conditions import Conditions, on_device
 from winsome.training.precision import default_device, precision_for
 
 
@@ -30,12 +30,10 @@ def conditions_of(study: Study, images: ImageData | None = None) -> Conditions:
     Raises:
         WinsomeError: data cannot be had, or the study cannot run on them.
     """
-    device = default_device()
-    data = (study.data.load() if images is None else images).on(device)
+    data = on_device(study.data.load() if images is None else images)
     probe = study.network.of_images(data.image_shape, data.n_classes).build(0)
     _refuse_what_cannot_run(study, data, probe)
-    precision = precision_for(probe, device, fast=study.fast, compiled=study.compiled)
-    distributed.agree("the data set", data.digest, "give every rank the same files, and empty its $WINSOME_CACHE")
+    precision = precision_for(probe, default_device(), fast=study.fast, compiled=study.compiled)
     stacked = _stacks(study, probe)
     return Conditions(data, precision, study.statistics_images, study.statistics_augmented, stacked)
 

@@ -64,6 +64,9 @@ class Study:
         claims: what is judged on the finished study; not part of what identifies it.
         reference: the arm with which the others are compared one by one; None for none.
         each_other: names of arms that are compared pair by pair, each with each.
+
+    Raises:
+        WinsomeError: searches, arms, levels, seeds or starts that do not make a study; names what is wrong.
     """
 
     name: str
@@ -165,7 +168,7 @@ class Study:
 
     @property
     def comparisons(self) -> tuple[tuple[str, str], ...]:
-        """The pairs of arms whose paired differences are told: the reference and every other, and those of `each_other`."""
+        """The pairs of arms whose paired differences are shown: the reference and every other, and those of `each_other`."""
         names = [arm.name for arm in self.arms if is_reported(arm)]
         others = [name for name in names if name != self.reference] if self.reference in names else []
         pairs = [(str(self.reference), other) for other in others]

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from winsome.data.spec import DataSpec
 from winsome.errors import WinsomeError
-from winsome.level import Level
 from winsome.methods import Method
 from winsome.models.spec import NetworkSpec
 from winsome.search import Search
-from winsome.stacking import can_stack, one_thread
 from winsome.study.design import Study
-from winsome.study.jobs import search_of
+from winsome.study.searches import search_of
 from winsome.training.conditions import Conditions
+from winsome.training.loop import OnFraction
 from winsome.training.probe import ProbeSpec
+from winsome.training.searches import OnLevel, search_together
 from winsome.training.settings import Training
-from winsome.training.side_by_side import SAVE_EVERY, OnFraction, search_together
 
 
 @dataclass(frozen=True)
@@ -101,7 +99,7 @@ def run_search(
     conditions: Conditions,
     *,
     on_fraction: OnFraction = lambda _: None,
-    on_level: Callable[[Level], None] = lambda _: None,
+    on_level: OnLevel = lambda _: None,
 ) -> None:
     """Do the levels of a search that are not done yet; one that was killed goes on inside its level.
 
@@ -116,8 +114,7 @@ def run_search(
         Diverged: a training's loss became NaN.
     """
     study = one.study
-    small = can_stack(search.model) and conditions.device.type == "cpu"
-    with search.held(), one_thread(on=small):
+    with search.held(), conditions.one_by_one(search.model):
         search_together(
             [search],
             conditions,
@@ -125,5 +122,4 @@ def run_search(
             last_level=one.last_level,
             on_fraction=on_fraction,
             on_level=on_level,
-            save_every=SAVE_EVERY,
         )

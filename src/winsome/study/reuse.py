@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from winsome.files import write_whole
-from winsome.search import looks_at_probe
+from winsome.searchable import looks_at_probe
 from winsome.study.arms import Dense, Planted
 from winsome.study.design import Study
 from winsome.study.folder import StudyFolder

@@ -18,7 +18,8 @@ from winsome.runs.lock import only_process
 from winsome.study.conditions import conditions_of
 from winsome.study.design import Study
 from winsome.study.folder import StudyFolder
-from winsome.study.jobs import Job, cost, is_done, jobs_of, needs, run_job, run_job_here
+from winsome.study.jobs import Job, cost, is_done, jobs_of, needs
+from winsome.study.work import run_job, run_job_here
 from winsome.tasks.graph import Event, Task, Work, run_graph
 from winsome.tasks.processes import processes, this_process
 from winsome.training.conditions import Conditions
@@ -27,7 +28,7 @@ STACK = 16  # networks trained as one stack: more gains little, and fewer jobs l
 
 
 @dataclass(frozen=True)
-class Progress:
+class StudyProgress:
     """How far a study is: handed to `watch` when a job starts, moves or ends."""
 
     done: float  # cost of finished and moving jobs
@@ -37,7 +38,7 @@ class Progress:
     seconds: float = 0.0  # that the finished job took
 
 
-Watch = Callable[[Progress], None]
+Watch = Callable[[StudyProgress], None]
 
 
 def run(
@@ -90,7 +91,7 @@ def run(
         if event.state == "finished":
             place.write_seconds(before + time.perf_counter() - start)
         if event.state != "found":
-            watch(Progress(event.done, event.total, jobs[event.number], event.state == "finished", event.seconds))
+            watch(StudyProgress(event.done, event.total, jobs[event.number], event.state == "finished", event.seconds))
 
     with only_process(folder), nullcontext(this_process()) if alone else processes(n_workers, prepare=prepare) as runner:
         return run_graph(tasks, runner, watch=on_event).seconds

@@ -13,6 +13,7 @@ from winsome.about import described
 from winsome.errors import WinsomeError
 from winsome.identity import name_of
 from winsome.norms import norm_parameters
+from winsome.prunable import prunable
 from winsome.signed_mask import SignedMask, matching_parameters
 from winsome.state import State
 from winsome.ticket import Ticket, ticket_of
@@ -102,3 +103,11 @@ def checked_mask(mask: object, network: nn.Module, transplant: Transplant) -> Si
     except WinsomeError as error:
         raise WinsomeError(f"{who} returned a mask of other weights: {error}") from error
     return mask
+
+
+def nothing_pruned(network: nn.Module) -> SignedMask:
+    """The mask of a dense network: all of its weights, with their own signs."""
+    parameters = dict(network.named_parameters())
+    names = prunable(network)
+    weights = {name: parameters[name] for name in names}
+    return SignedMask.of(weights, {name: torch.ones(w.shape, dtype=torch.bool, device="cpu") for name, w in weights.items()})

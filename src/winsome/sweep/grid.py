@@ -54,8 +54,8 @@ def grid(
     if methods is not None:
         axes.append({name: _one_search(name, method) for name, method in methods.items()})
     if networks is not None:
-        plans = [NetworkSpec(network) if isinstance(network, str) else network for network in networks]
-        axes.append(_named("networks", [(_network_name(plan), {"network": plan}) for plan in plans]))
+        specs = [NetworkSpec(network) if isinstance(network, str) else network for network in networks]
+        axes.append(_named("networks", [(_network_name(spec), {"network": spec}) for spec in specs]))
     if data is not None:
         parts = [DataSpec(part) if isinstance(part, str) else part for part in data]
         axes.append(_named("data", [(_data_name(part), {"data": part}) for part in parts]))
@@ -156,13 +156,13 @@ def _numbers(word: str, numbers: int | Sequence[int]) -> str:
     return "-".join([word if len(several) == 1 else f"{word}s", *map(str, several)])
 
 
-def _network_name(plan: NetworkSpec) -> str:
-    return "-".join([plan.name, *(_plain(f"{key}-{value}") for key, value in plan.options)])
+def _network_name(spec: NetworkSpec) -> str:
+    return "-".join([spec.name, *(_plain(f"{key}-{value}") for key, value in spec.options)])
 
 
-def _data_name(plan: DataSpec) -> str:
-    part = f"-{plan.train_images}" if plan.train_images is not None else ""
-    return _plain(plan.name.rstrip("/").rpartition("/")[2]) + part
+def _data_name(spec: DataSpec) -> str:
+    part = f"-{spec.train_images}" if spec.train_images is not None else ""
+    return _plain(spec.name.rstrip("/").rpartition("/")[2]) + part
 
 
 def _plain(text: str) -> str:

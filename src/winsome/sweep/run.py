@@ -13,7 +13,7 @@ from winsome.files import write_json
 from winsome.runs.lock import only_process
 from winsome.study.design import Study
 from winsome.study.run import take
-from winsome.sweep.plan import Step
+from winsome.sweep.steps import Step
 from winsome.tasks.graph import Event, Outcome, Runner, run_graph
 
 FILE_NAME = "sweep.json"
@@ -49,7 +49,7 @@ def run_sweep(
     """Do all steps of a sweep that are not done yet.
 
     Args:
-        steps: from `plan_sweep`, for the same folder.
+        steps: from `sweep_steps`, for the same folder.
         folder: of the sweep.
         runner: who runs the jobs.
         watch: hears of everything that happens to a step, by its number.

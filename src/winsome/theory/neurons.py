@@ -50,6 +50,9 @@ def balanced_starts(d: int, count: int, seed: int = 0) -> Neurons:
     """Random balanced starts, a^2 = |w|^2: w ~ N(0, I / d), a = +-|w| with a sign of its own (arXiv:2402.19262, section 2).
 
     The scale of w is our choice, the theorem holds for any. Start k is the same however many are drawn.
+
+    Raises:
+        WinsomeError: no starts, or no inputs.
     """
     if d < 1:
         raise WinsomeError(f"d is the number of inputs, 1 or more, got {d}")

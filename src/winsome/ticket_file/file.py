@@ -17,6 +17,14 @@ def write(ticket: Ticket, path: str | os.PathLike[str]) -> None:
 
     Raises:
         WinsomeError: the ticket cannot be encoded, or the disk refuses.
+
+    Example:
+        >>> import tempfile, winsome
+        >>> ticket = winsome.Ticket(winsome.SignedMask({"weight": torch.tensor([1, 0, 0, -1])}))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     winsome.write(ticket, f"{folder}/mine.ticket")
+        ...     winsome.read(f"{folder}/mine.ticket").mask == ticket.mask
+        True
     """
     if not isinstance(ticket, Ticket):
         raise WinsomeError(f"write takes a ticket and then a path, write(ticket, path); got a {type(ticket).__name__} first")
@@ -37,6 +45,14 @@ def read(path: str | os.PathLike[str], *, max_weights: int | None = None) -> Tic
 
     Raises:
         WinsomeError: it is missing, no ticket, truncated, corrupted, of a newer version, or larger than allowed.
+
+    Example:
+        >>> import tempfile, winsome
+        >>> ticket = winsome.Ticket(winsome.SignedMask({"weight": torch.tensor([1, 0, 0, -1])}))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     winsome.write(ticket, f"{folder}/mine.ticket")
+        ...     winsome.read(f"{folder}/mine.ticket").mask == ticket.mask
+        True
     """
     with refusals_named(Path(path)), Path(path).open("rb") as file:
         head, n_bytes = read_head(file)

@@ -45,7 +45,11 @@ def read_head(file: BinaryIO) -> tuple[bytes, int]:
 
 @contextmanager
 def refusals_named(path: Path) -> Iterator[None]:
-    """Say of which file it is that reading was refused."""
+    """Say of which file it is that reading was refused.
+
+    Raises:
+        WinsomeError: in place of errors of the file system, with the path.
+    """
     try:
         yield
     except OSError as error:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
+from winsome import distributed
+from winsome.data.batches import steps_per_epoch
 from winsome.data.images import ImageData
-from winsome.training.precision import Precision
+from winsome.stacking import can_stack, one_thread
+from winsome.training.precision import Precision, default_device
+from winsome.training.settings import Training
 
 
 @dataclass(frozen=True)
@@ -32,3 +37,27 @@ class Conditions:
         """A network on the device and in the memory layout that it trains in."""
         network = network.to(self.device)
         return network.to(memory_format=torch.channels_last) if self.precision.channels_last else network
+
+    def n_steps(self, training: Training) -> int:
+        """How many steps a whole training takes on these data.
+
+        Raises:
+            WinsomeError: its batches are larger than the training split, or several ranks cannot share them evenly.
+        """
+        distributed.refuse_uneven(training.batch_size)
+        return training.epochs * steps_per_epoch(self.data, training.batch_size)
+
+    def one_by_one(self, network: nn.Module) -> AbstractContextManager[None]:
+        """Networks like this one are trained one by one meanwhile: small ones on a CPU by one thread, which is fastest."""
+        return one_thread(on=can_stack(network) and self.device.type == "cpu")
+
+
+def on_device(images: ImageData) -> ImageData:
+    """The images on the default device.
+
+    Raises:
+        WinsomeError: several ranks have different ones.
+    """
+    placed = images.on(default_device())
+    distributed.agree("the data set", placed.digest, "give every rank the same files, and empty its $WINSOME_CACHE")
+    return placed

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +16,10 @@ from winsome import distributed
 from winsome.data.batches import evaluation_batches, statistics_batches
 from winsome.data.images import ImageData
 from winsome.norms import re_estimate_batch_norm
+from winsome.training.conditions import Conditions
 from winsome.training.precision import FP32, Precision
+
+Metrics = dict[str, Any]
 
 # 250 images of 3x32x32: what a ResNet-18 makes of 1000 of them is more than its training step of 128 keeps for the backward.
 _VALUES_ON_CPU = 250 * 3 * 32 * 32
@@ -111,3 +116,18 @@ def re_estimate_statistics(
             network(inputs if members is None else inputs.expand(members, *inputs.shape))
 
     re_estimate_batch_norm(network, (inputs for inputs, _ in batches), forward)
+
+
+def judge(network: nn.Module, conditions: Conditions, *, members: int | None = None) -> list[Metrics]:
+    """Accuracy and loss of every member with re-estimated BatchNorm statistics; the network itself is not changed."""
+    judged = copy.deepcopy(network)
+    re_estimate_statistics(
+        judged,
+        conditions.data,
+        members=members,
+        images=conditions.statistics_images,
+        augment=conditions.statistics_augmented,
+        precision=conditions.precision,
+    )
+    accuracy, loss = evaluate(judged, conditions.data, members=members, precision=conditions.precision)
+    return [{"accuracy": a, "loss": b} for a, b in zip(accuracy.tolist(), loss.tolist(), strict=True)]

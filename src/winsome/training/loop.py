@@ -49,6 +49,7 @@ class Networks:
         return self.names[place] if self.names else f"seed {self.seeds[place]}"
 
 
+OnFraction = Callable[[float], None]  # of a job's training done, in [0, 1]
 OnEpoch = Callable[[int, Tensor], None]  # (epochs done, mean loss of the last one, by member)
 
 

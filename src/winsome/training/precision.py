@@ -77,8 +77,10 @@ def _refuse_without_compiler(device: torch.device) -> None:
     try:
         torch.compile(torch.square)(torch.ones(2, device=device))
     except (BackendCompilerFailed, RuntimeError, OSError) as error:
-        words = " ".join(str(error).split())[:300]
-        raise WinsomeError(f"torch.compile does not work here: {words}; install a C++ compiler, or train uncompiled") from error
+        reason = " ".join(str(error).split())[:300]
+        raise WinsomeError(
+            f"torch.compile does not work here: {reason}; install a C++ compiler, or train uncompiled"
+        ) from error
 
 
 def _cpu_has_bf16() -> bool:

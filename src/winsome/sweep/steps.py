@@ -41,7 +41,7 @@ class Step:
     places: Places  # what it fills
 
 
-def plan_sweep(
+def sweep_steps(
     studies: Sequence[Study], folder: Path, *, command: str, finish: Finish | None = None, load: bool = True
 ) -> tuple[Step, ...]:
     """The steps of a sweep: the jobs of every study, and after them one that gathers its results.
@@ -137,7 +137,11 @@ def _gather(study: Study, folder: Path, command: str, finish: Finish | None, _on
 
 
 def refuse_unpicklable(steps: Sequence[Step]) -> None:
-    """Raise WinsomeError, before work begins, for studies that a process pool cannot send to its workers."""
+    """Raise WinsomeError, before work begins, for studies that a process pool cannot send to its workers.
+
+    Raises:
+        WinsomeError: a study's functions are not defined by name.
+    """
     for step in {step.study: step for step in steps}.values():
         try:
             pickle.dumps(step.task.work)

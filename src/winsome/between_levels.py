@@ -1,0 +1,109 @@
+"""What happens between two levels of a search: weights go by score and allocation, and the network restarts."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from torch import nn
+
+from winsome import distributed
+from winsome.checks import checked_kept, checked_restart, checked_scores
+from winsome.errors import WinsomeError
+from winsome.identity import name_of
+from winsome.looked_at import in_mode
+from winsome.methods import Method
+from winsome.norms import norm_state_names
+from winsome.ranking import Kept
+from winsome.rewinding import Restart
+from winsome.scores import Probe, Scores
+from winsome.seeding import generator, seeded, stream_seed
+from winsome.signed_mask import SignedMask, zero_pruned
+from winsome.state import State
+
+log = logging.getLogger("winsome")
+
+
+def pruned(
+    model: nn.Module, method: Method, kept: Kept, *, density: float, number: int, seed: int, probe: Probe | None
+) -> Kept:
+    """Which weights level `number` keeps, of those that the one before kept; the same on all ranks.
+
+    Args:
+        model: as the level before left it.
+        method: whose score and allocation choose.
+        kept: what is kept so far, bool by parameter name.
+        density: fraction kept of all these weights, in (0, 1].
+        number: of the level.
+        seed: of the search.
+        probe: batches and a loss, for scores that look at data.
+
+    Raises:
+        WinsomeError: the score or the allocation returns what cannot be used.
+    """
+    if number == 0 and density == 1:
+        return kept
+    parameters = dict(model.named_parameters())
+    weights = {name: parameters[name] for name in kept}
+    drawn = generator(seed, "score", number)
+
+    def choose(density: float, kept: Kept) -> Kept:
+        if method.scoring.rounds > 1:
+            zero_pruned(weights, kept)  # the state that the level starts from is loaded next
+        scores = method.score(weights, model, probe, drawn)
+
+        def allocated() -> Kept:
+            checked: Scores = checked_scores(scores, weights, kept, method.score)
+            return checked_kept(method.allocate(checked, density, kept), density, kept, method.allocate)
+
+        return distributed.from_main(allocated)  # scores on a GPU may differ between ranks in their last bits
+
+    mode = probe.mode(method.score) if probe is not None else None
+    with in_mode(model, mode), seeded(seed, "streams that a score draws from", number):
+        now = method.scoring(choose, density, kept)
+    for name, keep in now.items():
+        if keep.numel() and not bool(keep.any()):
+            log.warning(
+                "level %d: %s has lost all its weights by %r at density %g; more rounds of scoring (Rounds), another "
+                "allocation or a higher density may keep some",
+                *(number, name, name_of(method.score), density),
+            )
+    return now
+
+
+@dataclass(frozen=True, eq=False)
+class Start:
+    """Where a level starts from: the network, the step of the schedule, what is kept with which signs, and a seed."""
+
+    state: State
+    first_step: int
+    mask: SignedMask
+    seed: int  # of 63 bits, what the level's own random streams follow from
+
+
+def restarted(model: nn.Module, method: Method, early: State, trained: State, kept: Kept, *, number: int, seed: int) -> Start:
+    """Where level `number` starts from; level 0 from the network as it is given.
+
+    Args:
+        model: the network; it is not changed.
+        method: whose rewind chooses.
+        early: the network of the step that the method rewinds to; empty if training never reached it.
+        trained: what the level before left, of level 0 the network as given.
+        kept: which weights this level keeps.
+        number: of the level.
+        seed: of the search.
+
+    Raises:
+        WinsomeError: the early network is not there, or the rewind returns what cannot be used.
+    """
+    state, first_step = trained, 0
+    if number:
+        if not early:
+            raise WinsomeError(
+                f"{method.rewind} needs the network of training step {method.rewind.step}, "
+                "which level 0 never reached: iterate over level.steps(total) in your training loop"
+            )
+        restart = Restart(norm_state_names(model), kept, generator(seed, "rewind", number))
+        state, first_step = checked_restart(method.rewind(early, trained, restart), trained, method.rewind, early=early)
+    mask = SignedMask.of({name: state[name] for name in kept}, kept)
+    return Start(state, first_step, mask, stream_seed(seed, "level", number))
