@@ -18,7 +18,7 @@ from winsome.about import about
 from winsome.allocation import Allocate
 from winsome.checks import checked_kept, checked_restart, checked_scores
 from winsome.citation import bibtex
-from winsome.methods import make_method
+from winsome.method import make_method
 from winsome.own_names import holding
 from winsome.rewinding import Restart, Rewind
 from winsome.scores import Score

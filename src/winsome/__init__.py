@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # the one list of public names: each is imported when it is a
     from winsome.hyperbolic import HAM as HAM
     from winsome.hyperbolic import SignIn as SignIn
     from winsome.level import Level as Level
-    from winsome.methods import Method as Method
+    from winsome.method import Method as Method
     from winsome.methods import aws as aws
     from winsome.methods import grasp as grasp
     from winsome.methods import imp as imp

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 
 from torch import nn
 
 from winsome import distributed
-from winsome.checks import checked_kept, checked_restart, checked_scores
+from winsome.checks import checked_kept, checked_restart, checked_scores, tell_collapse
 from winsome.errors import WinsomeError
-from winsome.identity import name_of
 from winsome.looked_at import in_mode
-from winsome.methods import Method
+from winsome.method import Method
 from winsome.norms import norm_state_names
 from winsome.ranking import Kept
 from winsome.rewinding import Restart
@@ -20,8 +18,6 @@ from winsome.scores import Probe, Scores
 from winsome.seeding import generator, seeded, stream_seed
 from winsome.signed_mask import SignedMask, zero_pruned
 from winsome.state import State
-
-log = logging.getLogger("winsome")
 
 
 def pruned(
@@ -61,13 +57,7 @@ def pruned(
     mode = probe.mode(method.score) if probe is not None else None
     with in_mode(model, mode), seeded(seed, "streams that a score draws from", number):
         now = method.scoring(choose, density, kept)
-    for name, keep in now.items():
-        if keep.numel() and not bool(keep.any()):
-            log.warning(
-                "level %d: %s has lost all its weights by %r at density %g; more rounds of scoring (Rounds), another "
-                "allocation or a higher density may keep some",
-                *(number, name, name_of(method.score), density),
-            )
+    tell_collapse(now, method.score, density=density, number=number)
     return now
 
 

@@ -40,6 +40,17 @@ def taken_by(allocate: Part, names: tuple[str, ...], model: nn.Module) -> tuple[
     return tuple(name for name in names if name not in dense)
 
 
+def tell_collapse(kept: Mapping[str, Tensor], part: Part, *, density: float, number: int) -> None:
+    """Name the layers that have lost all their weights, before the level trains."""
+    for name, keep in kept.items():
+        if keep.numel() and not bool(keep.any()):
+            log.warning(
+                "level %d: %s has lost all its weights by %r at density %g; more rounds of scoring (Rounds), another "
+                "allocation or a higher density may keep some",
+                *(number, name, name_of(part), density),
+            )
+
+
 def checked_scores(scores: object, weights: Mapping[str, Tensor], kept: Mapping[str, Tensor], part: Part) -> Scores:
     """The scores in the order of the weights: one finite number for every weight that is kept.
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from winsome.about import described
 from winsome.allocation import keep_in_layers
 from winsome.errors import WinsomeError
-from winsome.methods import Method
+from winsome.method import Method
 from winsome.ranking import Kept
 from winsome.scores import Scores, random
 from winsome.scoring import Rounds

@@ -290,13 +290,11 @@ def check_scores(scores: Scores, kept: Mapping[str, Tensor]) -> None:
     """
     for name, score in scores.items():
         nan = torch.isnan(score)
-        if bool(nan.any()):
-            count = int((nan.cpu() & kept[name]).sum())
-            if count:
-                raise WinsomeError(
-                    f"{count} of the scores of {name!r} are NaN: the network diverged before this level was pruned; "
-                    "try a lower learning rate or gradient clipping"
-                )
+        if bool(nan.any()) and (count := int((nan.cpu() & kept[name]).sum())):
+            raise WinsomeError(
+                f"{count} of the scores of {name!r} are NaN: the network diverged before this level was pruned; "
+                "try a lower learning rate or gradient clipping"
+            )
 
 
 SCORES: dict[str, Score] = {score.__name__: score for score in (magnitude, random, snip, grasp, synflow, gradient_magnitude)}

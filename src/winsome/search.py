@@ -17,7 +17,7 @@ from winsome.between_levels import Start, pruned, restarted
 from winsome.divergence import not_finite, refuse_diverged
 from winsome.files import as_json
 from winsome.level import Level, Metrics
-from winsome.methods import Method
+from winsome.method import Method
 from winsome.runs.search_folder import SearchFolder
 from winsome.scores import Probe
 from winsome.searchable import looks_at_probe, searched_weights

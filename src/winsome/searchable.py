@@ -12,7 +12,7 @@ from winsome.about import about
 from winsome.checks import taken_by
 from winsome.errors import WinsomeError
 from winsome.identity import identity, name_of
-from winsome.methods import Method
+from winsome.method import Method
 from winsome.prunable import prunable as default_prunable
 from winsome.prunable import refuse_unmade, refuse_wrapped
 from winsome.scores import Probe

@@ -14,7 +14,7 @@ from winsome.user_code import Named, UserFile, by_name
 
 if TYPE_CHECKING:  # options are known before torch is imported
     from winsome.allocation import Allocate
-    from winsome.methods import Method
+    from winsome.method import Method
     from winsome.rewinding import Rewind
     from winsome.study.arms import Arm
 
@@ -34,7 +34,7 @@ def method(name: str, **options: Any) -> Method:
             function that returns one.
         options: such as `levels`, `rate` and `step`.
     """
-    from winsome.methods import Method, make_method
+    from winsome.method import Method, make_method
 
     found = by_name(name, method_names(), "method").value
     return found if isinstance(found, Method) else make_method(found, **options)
@@ -65,7 +65,7 @@ def search_name(name: str) -> str:
 
 def takes(name: str, option: str) -> bool:
     """Whether the method of this name is made with an option, such as the `step` of training to go back to."""
-    from winsome.methods import Method
+    from winsome.method import Method
 
     found = by_name(name, method_names(), "method").value
     return not isinstance(found, Method) and option in inspect.signature(found).parameters
@@ -81,7 +81,11 @@ def rewind(name: str, *, step: int) -> Rewind:
 
 
 def allocation(name: str) -> Allocate:
-    """The allocation of this name: one of `ALLOCATIONS`, N:M as 2:4 or ending-in-2:4, or one's own."""
+    """The allocation of this name: one of `ALLOCATIONS`, N:M as 2:4 or ending-in-2:4, or one's own.
+
+    Raises:
+        WinsomeError: there is none of this name, or it takes numbers.
+    """
     from winsome.allocation import ALLOCATIONS, n_of_m
 
     if found := re.fullmatch(r"(ending-in-)?(\d+):(\d+)", name):

@@ -9,7 +9,7 @@ from tyro.conf import UseAppendAction, arg
 
 from winsome.about import about
 from winsome.cli import choices
-from winsome.methods import Method
+from winsome.method import Method
 from winsome.scores import SCORES
 from winsome.user_code import by_name
 

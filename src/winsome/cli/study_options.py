@@ -14,7 +14,7 @@ from winsome.densities import geometric
 from winsome.errors import WinsomeError
 
 if TYPE_CHECKING:
-    from winsome.methods import Method
+    from winsome.method import Method
     from winsome.study.arms import Arm
     from winsome.study.design import Study
     from winsome.training.settings import SGD, Adam, Training

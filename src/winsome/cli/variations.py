@@ -11,7 +11,7 @@ from tyro.conf import arg
 from winsome.errors import WinsomeError, unknown
 
 if TYPE_CHECKING:
-    from winsome.methods import Method
+    from winsome.method import Method
     from winsome.signed_mask import SignedMask
     from winsome.while_training import WhileTraining
 

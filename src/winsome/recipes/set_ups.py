@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from winsome.data.spec import DataSpec
-from winsome.methods import Method, learning_rate_rewinding, weight_rewinding
+from winsome.method import Method
+from winsome.methods import learning_rate_rewinding, weight_rewinding
 from winsome.models.spec import NetworkSpec
 from winsome.recipes.recipe import Scale
 from winsome.study.arms import Claim, FoundNetwork

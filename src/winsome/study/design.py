@@ -13,7 +13,7 @@ from winsome.data.spec import DataSpec
 from winsome.errors import WinsomeError
 from winsome.identity import identity, name_of
 from winsome.mask_swap import Borrow, same_masks
-from winsome.methods import Method
+from winsome.method import Method
 from winsome.models.spec import NetworkSpec
 from winsome.study.arms import CLAIMS, Arm, Claim, Dense, FoundNetwork, Planted, is_reported
 from winsome.training.probe import ProbeSpec
