@@ -168,7 +168,13 @@ class NOfM:
 
 
 def n_of_m(n: int, m: int, *, even: bool = True) -> NOfM:
-    """The allocation N:M, such as `n_of_m(2, 4)`; see `NOfM`."""
+    """The allocation N:M; see `NOfM`.
+
+    Example:
+        >>> scores = {"w": torch.tensor([[1.0, 4.0, 3.0, 2.0]])}
+        >>> n_of_m(2, 4)(scores, 0.5, {"w": torch.ones(1, 4, dtype=torch.bool)})["w"].tolist()
+        [[False, True, True, False]]
+    """
     return NOfM(n, m, even)
 
 

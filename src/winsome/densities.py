@@ -63,6 +63,10 @@ def cubic(levels: int, density: float) -> tuple[float, ...]:
 
     Raises:
         WinsomeError: fewer than 1 level, or a density out of range.
+
+    Example:
+        >>> cubic(2, 0.2)
+        (1.0, 0.30000000000000004, 0.2)
     """
     if levels < 1:
         raise WinsomeError(f"levels must be 1 or more, got {levels}")

@@ -47,6 +47,13 @@ class SignIn:
 
     Raises:
         WinsomeError: every is below 0, or beta is not above 0.
+
+    Example:
+        >>> from winsome import SignedMask
+        >>> layer = nn.Linear(2, 1, bias=False)
+        >>> with SignIn(100)(layer, 0, SignedMask({"weight": torch.ones(1, 2, dtype=torch.int8)})):
+        ...     [name for name, _ in layer.named_parameters()]
+        ['weight', 'weight_m', 'weight_w']
     """
 
     every: int
@@ -184,6 +191,12 @@ class HAM:
 
     Raises:
         WinsomeError: one of them is below 0.
+
+    Example:
+        >>> from dataclasses import replace
+        >>> from winsome import imp
+        >>> replace(imp(3), while_training=HAM(20)).while_training
+        HAM(alpha=20, beta=0.001)
     """
 
     alpha: float = 200.0

@@ -127,7 +127,12 @@ def lrr_with_frozen_norms(levels: int = 15, rate: float = 0.2) -> Method:
     short="sign-in",
 )
 def lrr_with_sign_in(levels: int = 15, rate: float = 0.2, *, every: int = 100) -> Method:
-    """LRR under Sign-In, balanced every so many steps (arXiv:2504.12801)."""
+    """LRR under Sign-In, balanced every so many steps (arXiv:2504.12801).
+
+    Example:
+        >>> lrr_with_sign_in(2, every=50).while_training
+        SignIn(every=50, beta=1.0)
+    """
     return Method(geometric(levels, rate), KeepWeights(), while_training=SignIn(every))
 
 
@@ -139,7 +144,12 @@ def lrr_with_sign_in(levels: int = 15, rate: float = 0.2, *, every: int = 100) -
     short="ham",
 )
 def lrr_with_ham(levels: int = 15, rate: float = 0.2, *, alpha: float = 200.0, beta: float = 1e-3) -> Method:
-    """LRR under hyperbolic aware minimisation (arXiv:2506.02630)."""
+    """LRR under hyperbolic aware minimisation (arXiv:2506.02630).
+
+    Example:
+        >>> lrr_with_ham(2, alpha=20).while_training
+        HAM(alpha=20, beta=0.001)
+    """
     return Method(geometric(levels, rate), KeepWeights(), while_training=HAM(alpha, beta))
 
 
@@ -165,7 +175,12 @@ def rewind_norms(method: Method, *, step: int = 0) -> Method:
     example={"density": 0.3},
 )
 def snip(density: float = 0.1, *, rounds: int = 1) -> Method:
-    """SNIP, scored and trained on the same start (arXiv:1810.02340); in rounds it is iterative SNIP (arXiv:2006.09081)."""
+    """SNIP, scored and trained on the same start (arXiv:1810.02340); in rounds it is iterative SNIP (arXiv:2006.09081).
+
+    Example:
+        >>> snip(0.05).densities
+        (0.05,)
+    """
     return Method(at_initialisation(density), score=snip_score, scoring=Rounds(rounds, before_training=True))
 
 
@@ -176,7 +191,12 @@ def snip(density: float = 0.1, *, rounds: int = 1) -> Method:
     example={"density": 0.3},
 )
 def grasp(density: float = 0.1, *, rounds: int = 1) -> Method:
-    """GraSP (arXiv:2002.07376)."""
+    """GraSP (arXiv:2002.07376).
+
+    Example:
+        >>> grasp(0.05).scoring
+        Rounds(rounds=1, before_training=True)
+    """
     return Method(at_initialisation(density), score=grasp_score, scoring=Rounds(rounds, before_training=True))
 
 
@@ -187,7 +207,12 @@ def grasp(density: float = 0.1, *, rounds: int = 1) -> Method:
     example={"density": 0.3, "rounds": 5},
 )
 def synflow(density: float = 0.1, *, rounds: int = 100) -> Method:
-    """SynFlow in 100 rounds (arXiv:2006.05467)."""
+    """SynFlow in 100 rounds (arXiv:2006.05467).
+
+    Example:
+        >>> synflow(0.05).scoring
+        Rounds(rounds=100, before_training=True)
+    """
     return Method(at_initialisation(density), score=synflow_score, scoring=Rounds(rounds, before_training=True))
 
 
@@ -198,7 +223,12 @@ def synflow(density: float = 0.1, *, rounds: int = 100) -> Method:
     example={"density": 0.3},
 )
 def random_at_initialisation(density: float = 0.1, *, allocate: Allocate = erdos_renyi_kernel) -> Method:
-    """Random places, by default in the layer densities of ERK (arXiv:2210.02412)."""
+    """Random places, by default in the layer densities of ERK (arXiv:2210.02412).
+
+    Example:
+        >>> random_at_initialisation(0.05).score.__name__
+        'random'
+    """
     scoring = Rounds(before_training=True)
     return Method(at_initialisation(density), score=random_score, allocate=allocate, scoring=scoring)
 

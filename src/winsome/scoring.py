@@ -33,6 +33,13 @@ class Rounds:
 
     Raises:
         WinsomeError: fewer than one round.
+
+    Example:
+        >>> kept = {"w": torch.ones(8, dtype=torch.bool)}
+        >>> asked = []
+        >>> _ = Rounds(2)(lambda density, kept: asked.append(round(density, 3)) or kept, 0.25, kept)
+        >>> asked
+        [0.5, 0.25]
     """
 
     rounds: int = 1
