@@ -73,7 +73,8 @@ def find(
     if search.rewind_step and not vary.rewind_norms and not takes_step:
         raise WinsomeError(f"{method} has no step to rewind to; leave --rewind-step out, or add --rewind-norms")
     for option in ("levels", "rate"):
-        if getattr(search, option) != getattr(AS_IN_THE_PAPER, option) and not choices.takes(method, option):
+        given = getattr(search, option) != getattr(AS_IN_THE_PAPER, option)
+        if given and method in choices.method_names() and not choices.takes(method, option):  # code of one's own may ignore it
             raise WinsomeError(
                 f"{method} has no {option}: leave --{option} out; the density of every level is --densities 0.5 0.1"
             )
