@@ -18,7 +18,7 @@ from winsome.about import about
 from winsome.allocation import Allocate
 from winsome.checks import checked_kept, checked_restart, checked_scores
 from winsome.citation import bibtex
-from winsome.methods import make_method
+from winsome.method import make_method
 from winsome.own_names import holding
 from winsome.rewinding import Restart, Rewind
 from winsome.scores import Score
@@ -170,15 +170,19 @@ def check_score(score: Score) -> None:
 
 
 def check_allocation(allocate: Allocate, scores: Mapping[str, Tensor], first: float, second: float) -> None:
-    """Described; exact, nested, the same twice; inside a layer the highest scores are kept."""
-    check_described(allocate)
+    """Described; exact, nested, the same twice; inside a layer the highest scores are kept, or inside a group of a layer."""
+    check_described(allocate if hasattr(allocate, "__name__") else type(allocate))
+    takes = getattr(allocate, "takes", lambda _: True)
+    groups = getattr(allocate, "groups", lambda layer: layer.reshape(1, -1))
+    scores = {name: score for name, score in scores.items() if takes(score.shape)}
     kept = everything(scores)
     for density in (max(first, second), min(first, second)):
         now = checked_kept(allocate(dict(scores), density, kept), density, kept, allocate)
         assert same(now, allocate(dict(scores), density, kept))
         for name, keep in now.items():
-            lowest, alive = scores[name][keep], scores[name][kept[name] & ~keep]
-            assert not lowest.numel() or not alive.numel() or float(lowest.min()) >= float(alive.max())
+            lowest = groups(scores[name].double().masked_fill(~keep, torch.inf)).amin(1)
+            alive = groups(scores[name].double().masked_fill(~kept[name] | keep, -torch.inf)).amax(1)
+            assert bool((lowest >= alive).all())
         kept = now
 
 

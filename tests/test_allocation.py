@@ -8,11 +8,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor
+from torch import Tensor, nn
 
-from contract import check_allocation, check_score, everything, network, prunable
-from winsome import WinsomeError
-from winsome.allocation import ALLOCATIONS, Allocate, balanced, erdos_renyi_kernel, globally, shares, uniformly
+from contract import check_allocation, check_score, everything, made, network, prunable, search
+from winsome import KeepWeights, Method, WinsomeError
+from winsome.allocation import ALLOCATIONS, Allocate, balanced, erdos_renyi_kernel, globally, n_of_m, shares, uniformly
+from winsome.checks import taken_by
 from winsome.scores import SCORES, magnitude
 
 Shapes = {"a": (8, 4, 3, 3), "b": (16, 8), "c": (2, 2), "d": (1,)}
@@ -82,7 +83,72 @@ def test_pruned_zeros_beside_kept_zeros_stay_pruned() -> None:
 @settings(max_examples=40, deadline=None)
 @given(first=st.floats(0.01, 1), second=st.floats(0.01, 1), seed=st.integers(0, 9), kind=st.sampled_from(KINDS))
 def test_every_allocation_keeps_the_contract(name: str, first: float, second: float, seed: int, kind: str) -> None:
-    check_allocation(ALLOCATIONS[name], shuffled(draws(kind), seed), first, second)
+    check_allocation(made(ALLOCATIONS[name]), shuffled(draws(kind), seed), first, second)
+
+
+@settings(max_examples=20, deadline=None)
+@given(first=st.floats(0.01, 1), second=st.floats(0.01, 1), seed=st.integers(0, 9), kind=st.sampled_from(KINDS))
+def test_n_of_m_that_only_ends_so_keeps_it_too(first: float, second: float, seed: int, kind: str) -> None:
+    check_allocation(n_of_m(2, 4, even=False), shuffled(draws(kind), seed), first, second)
+
+
+def counts_in_groups(keep: Tensor, m: int) -> set[int]:
+    """By hand: over every run of M inputs that follow each other, at every place of the kernel."""
+    rows = keep.transpose(1, -1).reshape(-1, keep.shape[1])
+    return {int(row[start : start + m].sum()) for row in rows for start in range(0, keep.shape[1], m)}
+
+
+@given(seed=st.integers(0, 99), kind=st.sampled_from(KINDS), n=st.integers(1, 4))
+@settings(max_examples=30, deadline=None)
+def test_n_of_m_keeps_exactly_the_n_highest_of_every_group(seed: int, kind: str, n: int) -> None:
+    scores = {name: score for name, score in shuffled(draws(kind), seed).items() if name in ("a", "b")}
+    kept = n_of_m(n, 4)(scores, n / 4, everything(scores))
+    for keep in kept.values():
+        assert counts_in_groups(keep, 4) == {n}
+        assert keep.float().mean() == n / 4
+    row, group = scores["a"][3, :, 1, 2], kept["a"][3, :, 1, 2]  # channels at one place of one kernel
+    wanted = brute_force({"w": row}, n, {"w": torch.ones(4, dtype=torch.bool)})
+    assert as_set({"w": group}) == wanted
+
+
+def test_n_of_m_goes_down_one_by_one_or_ends_so() -> None:
+    scores = {name: score for name, score in draws("normal").items() if name in ("a", "b")}
+    kept = everything(scores)
+    for n in (4, 3, 2, 1):
+        kept = n_of_m(1, 4)(scores, n / 4, kept)
+        assert {n} == counts_in_groups(kept["a"], 4) == counts_in_groups(kept["b"], 4)
+    kept = everything(scores)
+    for density, allowed in ((0.8, {2, 3, 4}), (0.64, {2, 3, 4}), (0.5, {2}), (0.3, {0, 1, 2})):
+        kept = n_of_m(2, 4, even=False)(scores, density, kept)
+        found = counts_in_groups(kept["a"], 4) | counts_in_groups(kept["b"], 4)
+        assert found <= allowed
+        assert len(found) == 1 or density != 0.5
+    assert sum(int(keep.sum()) for keep in kept.values()) == round(0.3 * (8 * 4 * 9 + 16 * 8))
+
+
+def test_what_cannot_be_cut_into_groups_is_refused_by_name_and_left_dense_by_a_search(caplog: pytest.LogCaptureFixture) -> None:
+    scores = {"wide": torch.rand(3, 8), "odd": torch.rand(3, 6)}
+    with pytest.raises(WinsomeError, match="'odd' of shape 3x6 cannot be cut into groups of 4 inputs: leave it out"):
+        n_of_m(2, 4)(scores, 0.5, everything(scores))
+    for n, m in ((0, 4), (5, 4)):
+        with pytest.raises(WinsomeError, match=f"keeps 1 to M of every M weights, got {n}:{m}"):
+            n_of_m(n, m)
+    method = Method((1.0, 0.75, 0.5), KeepWeights(), allocate=n_of_m(2, 4))
+    levels = search(method)
+    assert list(levels[-1].ticket.mask) == ["3.weight"]
+    assert "NOfM(n=2, m=4, even=True) leaves dense what it cannot take, and does not count it: 0.weight (8x6)" in caplog.text
+    assert [counts_in_groups(level.ticket.mask.kept("3.weight"), 4) for level in levels] == [{4}, {3}, {2}]
+    assert "0.weight" in levels[-1].ticket.signs, "the signs of what stays dense travel with the ticket"
+    assert bool(levels[-1].state["0.weight"].all())
+    with pytest.raises(WinsomeError, match=r"can take none of the network's weights: 0\.weight \(8x6\), 3\.weight \(7x8\)"):
+        search(Method((0.5,), allocate=n_of_m(2, 5)))
+
+
+def test_a_pattern_takes_no_weight_whose_inputs_lie_elsewhere(caplog: pytest.LogCaptureFixture) -> None:
+    model = nn.Sequential(nn.ConvTranspose2d(8, 8, 1), nn.Conv2d(8, 8, 1), nn.Flatten(), nn.Linear(8, 2))
+    assert taken_by(n_of_m(2, 4), ("0.weight", "1.weight"), model) == ("1.weight",)
+    assert "does not count it: 0.weight (8x8x1x1)" in caplog.text
+    assert taken_by(globally, ("0.weight", "1.weight"), model) == ("0.weight", "1.weight")
 
 
 @pytest.mark.parametrize("allocate", [globally, uniformly, erdos_renyi_kernel, balanced])
@@ -110,6 +176,31 @@ def test_layer_counts_against_their_definitions() -> None:
     assert counts["balanced"] == {"a": 46, "b": 46, "c": 10}  # 102 kept: c is full, the rest is shared
     # densities proportional to 50/400, 20/100, 7/10: of 102 weights 66.2, 26.5 and 9.3
     assert counts["erdos_renyi_kernel"] == {"a": 66, "b": 27, "c": 9}
+
+
+# The 22 prunable tensors of ResNet-20: how many layers have each shape, and what RigL's own code keeps at these densities.
+DENSITIES = (0.5, 0.2, 0.1, 0.05, 0.02)
+RIGL = {
+    (16, 3, 3, 3): (1, (432, 432, 425, 206, 83)),
+    (16, 16, 3, 3): (6, (2304, 1369, 646, 313, 126)),
+    (32, 16, 3, 3): (1, (4608, 1945, 918, 444, 178)),
+    (32, 32, 3, 3): (5, (7074, 2521, 1190, 575, 231)),
+    (32, 16, 1, 1): (1, (512, 512, 512, 411, 165)),
+    (64, 32, 3, 3): (1, (10308, 3673, 1734, 838, 336)),
+    (64, 64, 3, 3): (5, (13542, 4826, 2278, 1101, 441)),
+    (64, 32, 1, 1): (1, (2048, 2048, 1666, 805, 323)),
+    (10, 64): (1, (640, 640, 640, 608, 244)),
+}
+
+
+@pytest.mark.parametrize("place", range(5))
+def test_erk_on_resnet20_is_rigls_but_for_its_rounding(place: int) -> None:
+    shapes = {f"{shape} {i}": shape for shape, (count, _) in RIGL.items() for i in range(count)}
+    scores = {name: torch.zeros(shape) for name, shape in shapes.items()}
+    counts = {name: int(keep.sum()) for name, keep in erdos_renyi_kernel(scores, DENSITIES[place], everything(scores)).items()}
+    assert sum(counts.values()) == round(DENSITIES[place] * 270_896)
+    for name, shape in shapes.items():
+        assert abs(counts[name] - RIGL[shape][1][place]) <= 3
 
 
 @given(st.lists(st.tuples(st.floats(0.01, 10), st.integers(0, 50)), min_size=1, max_size=8), st.floats(0, 1))
@@ -141,7 +232,7 @@ def test_densities_that_cannot_be_are_refused() -> None:
 def test_chunks_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     scores = draws("int8 grid")
     expected = as_set(globally(scores, 0.3, everything(scores)))
-    monkeypatch.setattr("winsome.allocation.CHUNK", 7)
+    monkeypatch.setattr("winsome.ranking.CHUNK", 7)
     assert as_set(globally(scores, 0.3, everything(scores))) == expected
 
 

@@ -10,7 +10,8 @@ import pytest
 from commands import said
 from winsome.cli import choices, main
 from winsome.evidence.pairs import pairs_of
-from winsome.methods import METHODS, Method
+from winsome.method import Method
+from winsome.methods import METHODS
 from winsome.study import presets
 from winsome.study.arms import ARMS, arms_of_search
 from winsome.study.compare import arms_named, compare

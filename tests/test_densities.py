@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from winsome import WinsomeError, at_initialisation, geometric, one_shot
+from winsome import WinsomeError, at_initialisation, cubic, geometric, one_shot
 from winsome.densities import check_densities, check_density
 
 # Rounded to three digits, as the papers' tables have them.
@@ -61,3 +61,13 @@ def test_densities_never_grow_and_there_is_one() -> None:
         check_densities([1, 0.5, 0.6])
     with pytest.raises(WinsomeError, match="at least one density"):
         check_densities([])
+
+
+def test_cubic_removes_most_at_first_and_ends_exactly() -> None:
+    assert cubic(4, 0.2) == pytest.approx([1, 0.2 + 0.8 * 27 / 64, 0.2 + 0.8 / 8, 0.2 + 0.8 / 64, 0.2])
+    assert cubic(30, 0.032)[-1] == 0.032
+    assert check_densities(cubic(30, 0.032)) == cubic(30, 0.032)
+    with pytest.raises(WinsomeError, match="levels must be 1 or more, got 0"):
+        cubic(0, 0.2)
+    with pytest.raises(WinsomeError, match=r"got 20; 20 % kept is density 0\.2"):
+        cubic(3, 20)

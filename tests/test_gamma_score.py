@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 import winsome
+from winsome.gamma_score import magnitude_times_gamma
 from winsome.models import build
-from winsome.scores import magnitude_times_gamma
 
 
 def scores_of(model: nn.Module) -> dict[str, Tensor]:

@@ -22,7 +22,8 @@ import winsome
 from contract import network, search, train
 from winsome import Method, WinsomeError
 from winsome.identity import identity, name_of
-from winsome.methods import METHODS, WHILE_TRAINING, make_method
+from winsome.method import make_method
+from winsome.methods import METHODS, WHILE_TRAINING
 from winsome.norms import interpolated_norms
 from winsome.perturbation import SignFlips
 from winsome.scores import magnitude

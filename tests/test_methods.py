@@ -15,7 +15,8 @@ from winsome import Method, WinsomeError
 from winsome.about import about
 from winsome.allocation import balanced, globally
 from winsome.mask_swap import same_masks
-from winsome.methods import METHODS, WHILE_TRAINING, make_method, named_method, rewind_norms
+from winsome.method import make_method, named_method
+from winsome.methods import METHODS, WHILE_TRAINING, rewind_norms
 from winsome.norms import frozen_norms, interpolated_norms
 from winsome.perturbation import SignFlips
 from winsome.rewinding import KeepWeights, KeepWeightsRewindNorms, Rewind, RewindSigns, RewindTo

@@ -17,7 +17,8 @@ from winsome.evidence.gather import collect, is_gathered
 from winsome.evidence.results import FILE_NAME, Results, read
 from winsome.figures.styles import arm_styles, search_styles
 from winsome.files import read_json
-from winsome.methods import Method, aws, learning_rate_rewinding
+from winsome.method import Method
+from winsome.methods import aws, learning_rate_rewinding
 from winsome.models.spec import NetworkSpec
 from winsome.report.glossary import glossary
 from winsome.study.arms import Claim, Dense, FoundNetwork, Planted

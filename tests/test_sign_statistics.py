@@ -22,7 +22,7 @@ from winsome.analysis.signs import COUNTS, agreements, dynamics, flips, level_si
 from winsome.errors import WinsomeError
 from winsome.files import read_state
 from winsome.level import Level
-from winsome.methods import Method
+from winsome.method import Method
 from winsome.signed_mask import SignedMask
 
 Weight = tuple[int, ...]  # the sign of one weight at every moment; 0 from where it is pruned on

@@ -433,7 +433,7 @@ def with_metadata(text: str) -> bytes:
         (with_metadata('{"version":true,"provenance":{}}'), "no version number"),
         (with_metadata('{"version":1,"provenance":[]}'), "no provenance"),
         (with_metadata('{"version":1,"provenance":{}}'), "metadata does not match its checksum"),
-        (with_metadata('{"version":2,"something":"new"}'), "version 2.*pip install -U winsome"),
+        (with_metadata('{"version":3,"something":"new"}'), "version 3.*pip install -U winsome"),
         (
             safetensors.torch.save({"index": torch.ones(3)}, {"winsome-ticket": '{"version":1,"provenance":{}}'}),
             "no bytes named 'index'",

@@ -8,19 +8,29 @@ if TYPE_CHECKING:  # the one list of public names: each is imported when it is a
     from winsome.allocation import balanced as balanced
     from winsome.allocation import erdos_renyi_kernel as erdos_renyi_kernel
     from winsome.allocation import globally as globally
+    from winsome.allocation import n_of_m as n_of_m
     from winsome.allocation import uniformly as uniformly
     from winsome.densities import at_initialisation as at_initialisation
+    from winsome.densities import cubic as cubic
     from winsome.densities import geometric as geometric
     from winsome.densities import one_shot as one_shot
     from winsome.errors import Diverged as Diverged
     from winsome.errors import WinsomeError as WinsomeError
+    from winsome.hyperbolic import HAM as HAM
+    from winsome.hyperbolic import SignIn as SignIn
     from winsome.level import Level as Level
-    from winsome.methods import Method as Method
+    from winsome.method import Method as Method
     from winsome.methods import aws as aws
+    from winsome.methods import grasp as grasp
     from winsome.methods import imp as imp
     from winsome.methods import learning_rate_rewinding as learning_rate_rewinding
     from winsome.methods import lrr_with_frozen_norms as lrr_with_frozen_norms
+    from winsome.methods import lrr_with_ham as lrr_with_ham
     from winsome.methods import lrr_with_norm_rewinding as lrr_with_norm_rewinding
+    from winsome.methods import lrr_with_sign_in as lrr_with_sign_in
+    from winsome.methods import random_at_initialisation as random_at_initialisation
+    from winsome.methods import snip as snip
+    from winsome.methods import synflow as synflow
     from winsome.methods import weight_rewinding as weight_rewinding
     from winsome.norm_statistics import re_estimate_batch_norm as re_estimate_batch_norm
     from winsome.norms import Frozen as Frozen
@@ -37,6 +47,7 @@ if TYPE_CHECKING:  # the one list of public names: each is imported when it is a
     from winsome.scores import Probe as Probe
     from winsome.scores import magnitude as magnitude
     from winsome.scores import random as random
+    from winsome.scoring import Rounds as Rounds
     from winsome.search import find_tickets as find_tickets
     from winsome.signed_mask import SignedMask as SignedMask
     from winsome.ticket import Ticket as Ticket

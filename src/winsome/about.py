@@ -27,6 +27,7 @@ class About:
         example: keyword arguments that a contract test calls it with, beyond those that all parts of its kind take.
         needs: what a search has to have for it: a probe, normalisation layers, gradients of a loss.
         stacks: whether it can act on a stack of networks, whose tensors have a leading axis.
+        training: of a score, whether the network is in training mode meanwhile where the probe does not say.
         short: a shorter name for the command line: "lrr".
     """
 
@@ -37,6 +38,7 @@ class About:
     needs: frozenset[Need] = frozenset()
     stacks: bool = False
     short: str = ""
+    training: bool = True
 
 
 def described(
@@ -48,11 +50,13 @@ def described(
     needs: tuple[Need, ...] = (),
     stacks: bool = False,
     short: str = "",
+    training: bool = True,
 ) -> Callable[[Part], Part]:
     """Describe a function or class where it is defined; see `About` for the arguments."""
 
     def describe(part: Part) -> Part:
-        setattr(part, _PLACE, About(label, sentence, citations, dict(example or {}), frozenset(needs), stacks, short))
+        said = About(label, sentence, citations, dict(example or {}), frozenset(needs), stacks, short, training)
+        setattr(part, _PLACE, said)
         return part
 
     return describe

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from winsome.about import described
 from winsome.densities import check_density
 from winsome.errors import WinsomeError
-from winsome.scores import Scores, check_scores
+from winsome.ranking import Kept, check_scores, keep_highest
+from winsome.scores import Scores
 
-Kept = dict[str, Tensor]
 Allocate = Callable[[Scores, float, Mapping[str, Tensor]], Kept]
-Keys = Callable[[NDArray[Any]], NDArray[Any]]
-
-CHUNK = 1 << 20  # weights ranked at once: what a search for the threshold needs beside the scores stays a few megabytes
 
 
 @described("globally", "The highest scores over all layers together are kept, so that layers end up with different densities.")
@@ -44,7 +40,7 @@ def globally(scores: Scores, density: float, kept: Mapping[str, Tensor]) -> Kept
         {'wide': [True, False, False], 'narrow': [True]}
     """
     count = _count(scores, density, kept)
-    return _keep_highest(scores, kept, count)
+    return keep_highest(scores, kept, count)
 
 
 @described("uniformly", "Every layer keeps the same fraction of its weights.")
@@ -98,6 +94,96 @@ def balanced(scores: Scores, density: float, kept: Mapping[str, Tensor]) -> Kept
     return _by_layer(scores, density, kept, dict.fromkeys(scores, 1.0))
 
 
+@described(
+    "N:M",
+    "Of every M consecutive inputs of a unit N are kept, the pattern that sparse matrix products of hardware take.",
+    citations=("zhou2021learning",),
+    example={"n": 2, "m": 4},
+)
+@dataclass(frozen=True)
+class NOfM:
+    """In every group of M consecutive inputs N weights are kept, exactly, at density N / M (arXiv:2102.04010).
+
+    Groups run along the inputs: of a linear layer and of attention's projections within a row, of a convolution over the input
+    channels at one place of the kernel. In a group the highest scores are kept, of equal ones the earlier. A weight whose
+    inputs are no multiple of M cannot be cut into groups: a search leaves it dense and does not count it (`takes`).
+
+    Attributes:
+        n: weights kept of a group, 1 to m.
+        m: weights of a group.
+        even: at other densities d, too, every group keeps d * M weights, or one more or less where that is no whole number: a
+            search of densities 1, 3/4, 2/4 goes through 4:4, 3:4 and 2:4. Otherwise the highest scores over all groups are
+            kept, but never fewer than N of a group above density N / M nor more than N below it: it *ends* in N:M.
+
+    Raises:
+        WinsomeError: n is not in 1 to m.
+    """
+
+    n: int
+    m: int
+    even: bool = True
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.n <= self.m:
+            raise WinsomeError(f"N:M keeps 1 to M of every M weights, got {self.n}:{self.m}")
+
+    def takes(self, shape: Sequence[int]) -> bool:
+        """Whether a weight of this shape can be cut into groups."""
+        return len(shape) > 1 and shape[input_axis(shape)] % self.m == 0
+
+    def groups(self, values: Tensor) -> Tensor:
+        """The values by group, [groups, m]; a view where possible."""
+        return values.movedim(input_axis(values.shape), -1).reshape(-1, self.m)
+
+    def __call__(self, scores: Scores, density: float, kept: Mapping[str, Tensor]) -> Kept:
+        """Arguments, result and errors as `globally`.
+
+        Raises:
+            WinsomeError: also where a weight cannot be cut into groups; it is named.
+        """
+        for name, score in scores.items():
+            if not self.takes(score.shape):
+                raise WinsomeError(
+                    f"{name!r} of shape {'x'.join(map(str, score.shape))} cannot be cut into groups of {self.m} inputs: leave "
+                    "it out of what is pruned"
+                )
+        wanted = _count(scores, density, kept)
+        places = {name: self._places(score, kept[name]) for name, score in scores.items()}
+        result: Kept = {name: torch.zeros(score.shape, dtype=torch.bool, device="cpu") for name, score in scores.items()}
+        for turn in range(self.m if self.even else 2):
+            among = {name: (place == turn) & kept[name].cpu() for name, place in places.items()}
+            chosen = keep_highest(scores, among, min(wanted, sum(int(torch.count_nonzero(one)) for one in among.values())))
+            wanted -= sum(int(torch.count_nonzero(one)) for one in chosen.values())
+            result = {name: keep | chosen[name] for name, keep in result.items()}
+        return result
+
+    def _places(self, score: Tensor, kept: Tensor) -> Tensor:
+        """In which turn every weight is kept: by its place in its group, the highest score first; pruned ones are last."""
+        grouped = self.groups(score.detach().to("cpu", torch.float64).masked_fill(~kept.cpu(), -torch.inf))
+        order = grouped.argsort(dim=1, descending=True, stable=True)
+        place = torch.empty_like(order).scatter_(1, order, torch.arange(self.m).expand_as(order))
+        turns = place if self.even else (place >= self.n).to(place.dtype)
+        axis = input_axis(score.shape)
+        return turns.view(score.movedim(axis, -1).shape).movedim(-1, axis)
+
+
+def n_of_m(n: int, m: int, *, even: bool = True) -> NOfM:
+    """The allocation N:M; see `NOfM`.
+
+    Example:
+        >>> scores = {"w": torch.tensor([[1.0, 4.0, 3.0, 2.0]])}
+        >>> n_of_m(2, 4)(scores, 0.5, {"w": torch.ones(1, 4, dtype=torch.bool)})["w"].tolist()
+        [[False, True, True, False]]
+    """
+    return NOfM(n, m, even)
+
+
+def input_axis(shape: Sequence[int]) -> int:
+    """The axis of a weight along which its inputs lie: 1 of linear layers, convolutions and attention's projections."""
+    del shape
+    return 1
+
+
 def keep_in_layers(scores: Scores, counts: Mapping[str, int], kept: Mapping[str, Tensor]) -> Kept:
     """Every layer keeps the given number of its weights, those of highest score; the result is nested in `kept`.
 
@@ -110,7 +196,7 @@ def keep_in_layers(scores: Scores, counts: Mapping[str, int], kept: Mapping[str,
         left = int(torch.count_nonzero(kept[name]))
         if counts[name] > left:
             raise WinsomeError(f"{name!r} is to keep {counts[name]} weights, only {left} are left")
-        result.update(_keep_highest({name: score}, {name: kept[name]}, counts[name]))
+        result.update(keep_highest({name: score}, {name: kept[name]}, counts[name]))
     return result
 
 
@@ -162,85 +248,7 @@ def _by_layer(scores: Scores, density: float, kept: Mapping[str, Tensor], weight
     return keep_in_layers(scores, dict(zip(scores, parts, strict=True)), kept)
 
 
-def _keep_highest(scores: Scores, kept: Mapping[str, Tensor], count: int) -> Kept:
-    """Exactly the `count` highest scores among the kept weights; ties go to the earlier weight."""
-    keys_of = _key_function(scores)
-    result = {name: kept[name].detach().to("cpu", torch.bool, copy=True).contiguous() for name in scores}
-    if count == sum(int(torch.count_nonzero(keep)) for keep in result.values()):
-        return result
-    if count == 0:
-        return {name: torch.zeros_like(keep) for name, keep in result.items()}
-    threshold, ties, all_ties = _threshold(scores, result, count, keys_of)
-    for name, score in scores.items():
-        flat = result[name].view(-1).numpy()
-        for start, keys in _chunks(score, keys_of):
-            alive = flat[start : start + len(keys)]  # a view: the result is written in place
-            alive &= keys >= threshold
-            if ties < all_ties:
-                at_threshold = np.flatnonzero(alive & (keys == threshold))
-                alive[at_threshold[ties:]] = False
-                ties = max(ties - len(at_threshold), 0)
-    return result
-
-
-def _threshold(scores: Scores, kept: Mapping[str, Tensor], count: int, keys_of: Keys) -> tuple[int, int, int]:
-    """The key of the lowest score that is kept, how many weights with exactly this key are kept, and how many have it.
-
-    A radix select: keys are counted by their upper 16 bits, then by the next 16 among those in the bin that holds the
-    threshold, until none is left. It is exact, needs no copy of the scores, and equal scores do not slow it down.
-    """
-    flat = {name: None if bool(keep.all()) else keep.view(-1).numpy() for name, keep in kept.items()}
-    bits = 64 if _is_wide(scores) else 32
-    prefix, wanted, in_bin = 0, count, 0
-    for shift in range(bits - 16, -1, -16):
-        histogram = np.zeros(1 << 16, dtype=np.int64)
-        for name, score in scores.items():
-            alive = flat[name]
-            for start, keys in _chunks(score, keys_of):
-                if alive is not None:
-                    keys = keys[alive[start : start + len(keys)]]
-                digits = keys >> shift
-                if shift < bits - 16:
-                    digits = digits[(digits >> 16) == prefix] & 0xFFFF
-                # bincount takes no uint64, but the digits fit any integer type
-                histogram += np.bincount(digits.view(np.int64) if bits == 64 else digits, minlength=1 << 16)
-        from_top = np.cumsum(histogram[::-1])
-        place = int(np.searchsorted(from_top, wanted))
-        wanted -= int(from_top[place - 1]) if place else 0
-        in_bin = int(histogram[0xFFFF - place])
-        prefix = (prefix << 16) | (0xFFFF - place)
-    return prefix, wanted, in_bin
-
-
-def _is_wide(scores: Scores) -> bool:
-    return any(score.dtype == torch.float64 for score in scores.values())
-
-
-def _key_function(scores: Scores) -> Keys:
-    """How a chunk of scores becomes unsigned integers of the same order, alike for all layers.
-
-    The bits of non-negative floats are in order as they stand; only where a sign bit is set are they rearranged.
-    """
-    dtype, unsigned = (np.float64, np.uint64) if _is_wide(scores) else (np.float32, np.uint32)
-    top = unsigned(1) << unsigned(np.dtype(unsigned).itemsize * 8 - 1)
-
-    def plain(values: NDArray[Any]) -> NDArray[Any]:
-        return values.astype(dtype, copy=False).view(unsigned)
-
-    def rearranged(values: NDArray[Any]) -> NDArray[Any]:
-        bits: NDArray[Any] = np.add(values, 0, dtype=dtype).view(unsigned)  # -0 + 0 is +0: both zeros are equal
-        return np.asarray(np.where(bits & top, ~bits, bits | top))
-
-    signed = any(bool(np.signbit(values).any()) for score in scores.values() for _, values in _chunks(score, lambda v: v))
-    return rearranged if signed else plain
-
-
-def _chunks(score: Tensor, keys_of: Keys) -> Iterator[tuple[int, NDArray[Any]]]:
-    """The score's values in flat order, `CHUNK` at a time: (start, keys)."""
-    flat = score.detach().reshape(-1)
-    for start in range(0, flat.numel(), CHUNK):
-        part = flat[start : start + CHUNK].to("cpu")
-        yield start, keys_of((part if part.dtype in (torch.float32, torch.float64) else part.float()).numpy())
-
-
-ALLOCATIONS: dict[str, Allocate] = {f.__name__: f for f in (globally, uniformly, erdos_renyi_kernel, balanced)}
+ALLOCATIONS: dict[str, Callable[..., Any]] = {  # allocations, and classes whose instances are
+    **{f.__name__: f for f in (globally, uniformly, erdos_renyi_kernel, balanced)},
+    "n_of_m": NOfM,
+}

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 from torch import nn
 
 from winsome import distributed
-from winsome.allocation import Kept
-from winsome.checks import checked_kept, checked_restart, checked_scores
+from winsome.checks import checked_kept, checked_restart, checked_scores, tell_collapse
 from winsome.errors import WinsomeError
-from winsome.methods import Method
+from winsome.looked_at import in_mode
+from winsome.method import Method
+from winsome.ranking import Kept
 from winsome.rewinding import Restart
 from winsome.scores import Probe, Scores
 from winsome.seeding import generator, seeded, stream_seed
-from winsome.signed_mask import SignedMask
+from winsome.signed_mask import SignedMask, zero_pruned
 from winsome.state import State
 
 
@@ -41,14 +40,24 @@ def pruned(
         return kept
     parameters = dict(model.named_parameters())
     weights = {name: parameters[name] for name in kept}
-    with _probed(model, probe), seeded(seed, "streams that a score draws from", number):
-        scores = method.score(weights, model, probe, generator(seed, "score", number))
+    drawn = generator(seed, "score", number)
 
-    def allocated() -> Kept:
-        checked: Scores = checked_scores(scores, weights, kept, method.score)
-        return checked_kept(method.allocate(checked, density, kept), density, kept, method.allocate)
+    def choose(density: float, kept: Kept) -> Kept:
+        if method.scoring.rounds > 1:
+            zero_pruned(weights, kept)  # the state that the level starts from is loaded next
+        scores = method.score(weights, model, probe, drawn)
 
-    return distributed.from_main(allocated)  # scores on a GPU may differ between ranks in their last bits
+        def allocated() -> Kept:
+            checked: Scores = checked_scores(scores, weights, kept, method.score)
+            return checked_kept(method.allocate(checked, density, kept), density, kept, method.allocate)
+
+        return distributed.from_main(allocated)  # scores on a GPU may differ between ranks in their last bits
+
+    mode = probe.mode(method.score) if probe is not None else None
+    with in_mode(model, mode), seeded(seed, "streams that a score draws from", number):
+        now = method.scoring(choose, density, kept)
+    tell_collapse(now, method.score, density=density, number=number)
+    return now
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,24 +98,3 @@ def restarted(
         state, first_step = checked_restart(method.rewind(early, trained, restart), trained, method.rewind, early=early)
     mask = SignedMask.of({name: state[name] for name in kept}, kept)
     return Start(state, first_step, mask, stream_seed(seed, "level", number))
-
-
-@contextmanager
-def _probed(model: nn.Module, probe: Probe | None) -> Iterator[None]:
-    """The network as a score finds it: in the probe's mode and without gradients; both are given back.
-
-    Weights and buffers need not be: the state that the level starts from is loaded next.
-    """
-    modes = [(module, module.training) for module in model.modules()]
-    gradients = [(parameter, parameter.grad) for parameter in model.parameters()]
-    if probe is not None:
-        model.train(probe.training)
-    for parameter, _ in gradients:
-        parameter.grad = None
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
-        for parameter, gradient in gradients:
-            parameter.grad = gradient

@@ -2,21 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from winsome.allocation import Kept
 from winsome.divergence import is_finite
 from winsome.errors import WinsomeError
 from winsome.identity import name_of
+from winsome.matrices import input_axes
+from winsome.ranking import Kept
 from winsome.scores import Scores
 from winsome.signed_mask import SignedMask
 from winsome.state import State
 
 Part = Callable[..., object]
+
+
+log = logging.getLogger("winsome")
+
+
+def taken_by(allocate: Part, names: tuple[str, ...], model: nn.Module) -> tuple[str, ...]:
+    """The names of the weights that an allocation can take, those of its patterns; the others stay dense, and are told.
+
+    A pattern lies along a weight's inputs, which it takes to be axis 1: a weight that has them elsewhere, as a transposed
+    convolution and transformers' `Conv1D` do, stays dense.
+
+    Raises:
+        WinsomeError: it can take none.
+    """
+    takes: Callable[[Sequence[int]], bool] | None = getattr(allocate, "takes", None)
+    shapes = {name: parameter.shape for name, parameter in model.named_parameters()}
+    if takes is None:
+        return names
+    axes = input_axes(model)
+    dense = [name for name in names if name in shapes and (axes.get(name, 1) != 1 or not takes(shapes[name]))]
+    if not dense:
+        return names
+    left = ", ".join(f"{name} ({'x'.join(map(str, shapes[name]))})" for name in dense)
+    if len(dense) == len(names):
+        raise WinsomeError(f"{name_of(allocate)} can take none of the network's weights: {left}")
+    log.warning("%s leaves dense what it cannot take, and does not count it: %s", name_of(allocate), left)
+    return tuple(name for name in names if name not in dense)
+
+
+def tell_collapse(kept: Mapping[str, Tensor], part: Part, *, density: float, number: int) -> None:
+    """Name the layers that have lost all their weights, before the level trains."""
+    for name, keep in kept.items():
+        if keep.numel() and not bool(keep.any()):
+            log.warning(
+                "level %d: %s has lost all its weights by %r at density %g; more rounds of scoring (Rounds), another "
+                "allocation or a higher density may keep some",
+                *(number, name, name_of(part), density),
+            )
 
 
 def checked_scores(scores: object, weights: Mapping[str, Tensor], kept: Mapping[str, Tensor], part: Part) -> Scores:

@@ -55,6 +55,25 @@ def geometric(levels: int, rate: float = 0.2) -> tuple[float, ...]:
     return tuple((1 - rate) ** level for level in range(levels + 1))
 
 
+def cubic(levels: int, density: float) -> tuple[float, ...]:
+    """Levels 0..levels from dense to `density`, most removed at first: d + (1 - d) (1 - k / levels)^3 (arXiv:1710.01878).
+
+    The schedule of gradual magnitude pruning, with `KeepWeights` and short levels: each is a stretch of training between two
+    prunings, from which a killed search goes on.
+
+    Raises:
+        WinsomeError: fewer than 1 level, or a density out of range.
+
+    Example:
+        >>> cubic(2, 0.2)
+        (1.0, 0.30000000000000004, 0.2)
+    """
+    if levels < 1:
+        raise WinsomeError(f"levels must be 1 or more, got {levels}")
+    last = check_density(density)
+    return tuple(last + (1 - last) * (1 - level / levels) ** 3 for level in range(levels + 1))
+
+
 def one_shot(density: float) -> tuple[float, ...]:
     """Train dense, then prune once to `density`.
 

@@ -13,10 +13,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook
+from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
 OnForward = Callable[[nn.Module], None]  # called with the module
 OnStep = Callable[[Sequence[Tensor]], None]  # called with those of the watched weights that an optimizer holds
+OnOptimizer = Callable[[Optimizer], None]  # called with an optimizer that holds some of the watched weights
 
 _KINDS = ("_forward_pre_hooks", "_forward_hooks", "_forward_hooks_always_called")
 
@@ -80,6 +81,7 @@ def in_backward() -> bool:
 # torch walks through its own dict of hooks during every step, so that none may come or go while another thread trains: one hook
 # of ours is in it for good, and looks here.
 _watched: tuple[tuple[dict[int, Tensor], OnStep], ...] = ()
+_around: tuple[tuple[frozenset[int], OnOptimizer | None, OnOptimizer | None], ...] = ()
 _registered = False
 _lock = threading.Lock()
 
@@ -90,12 +92,10 @@ def after_steps_on(weights: Sequence[Tensor], on_step: OnStep) -> Iterator[None]
 
     Steps of others, such as those of a second model in one loop or of a search in another thread, are not looked at.
     """
-    global _watched, _registered  # noqa: PLW0603
+    global _watched  # noqa: PLW0603
     entry = ({id(weight): weight for weight in weights}, on_step)
     with _lock:
-        if not _registered:
-            register_optimizer_step_post_hook(_stepped)
-            _registered = True
+        _register()
         _watched = (*_watched, entry)
     try:
         yield
@@ -104,7 +104,48 @@ def after_steps_on(weights: Sequence[Tensor], on_step: OnStep) -> Iterator[None]
             _watched = tuple(one for one in _watched if one is not entry)
 
 
+@contextmanager
+def around_steps_of(
+    weights: Sequence[Tensor], before: OnOptimizer | None = None, after: OnOptimizer | None = None
+) -> Iterator[None]:
+    """Inside the block, call functions before and after every step of an optimizer whose groups hold some of the weights.
+
+    What runs after a step does so before the functions of `after_steps_on`: those may write zeros over what it leaves.
+    """
+    global _around  # noqa: PLW0603
+    entry = (frozenset(map(id, weights)), before, after)
+    with _lock:
+        _register()
+        _around = (*_around, entry)
+    try:
+        yield
+    finally:
+        with _lock:
+            _around = tuple(one for one in _around if one is not entry)
+
+
+def _register() -> None:
+    global _registered  # noqa: PLW0603
+    if not _registered:
+        register_optimizer_step_pre_hook(_about_to_step)
+        register_optimizer_step_post_hook(_stepped)
+        _registered = True
+
+
+def _holds(optimizer: Optimizer, watched: frozenset[int]) -> bool:
+    return any(id(parameter) in watched for group in optimizer.param_groups for parameter in group["params"])
+
+
+def _about_to_step(optimizer: Optimizer, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -> None:
+    for watched, before, _ in _around:
+        if before is not None and _holds(optimizer, watched):
+            before(optimizer)
+
+
 def _stepped(optimizer: Optimizer, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -> None:
+    for watched, _, after in _around:
+        if after is not None and _holds(optimizer, watched):
+            after(optimizer)
     for weights, on_step in _watched:
         held = [p for group in optimizer.param_groups for p in group["params"] if id(p) in weights]
         if held:

@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 from winsome import distributed
 from winsome.divergence import LOOK_EVERY, Finite
 from winsome.errors import WinsomeError
-from winsome.methods import Method
+from winsome.method import Method
 from winsome.own_names import OwnNames, holding
 from winsome.runs import checkpoint
 from winsome.runs.search_folder import SearchFolder

@@ -10,12 +10,14 @@ import torch
 from torch import Tensor
 
 from winsome.about import described
-from winsome.allocation import Kept, keep_in_layers
+from winsome.allocation import keep_in_layers
 from winsome.errors import WinsomeError
 from winsome.identity import name_of
-from winsome.methods import Method
+from winsome.method import Method
+from winsome.ranking import Kept
 from winsome.rewinding import Restart, Rewind
 from winsome.scores import Scores, random
+from winsome.scoring import Rounds
 from winsome.seeding import generator
 from winsome.signed_mask import SignedMask
 from winsome.state import State
@@ -134,7 +136,7 @@ def same_masks(method: Method, masks: Sequence[SignedMask], _seed: int = 0) -> M
         method: rewinds and trains as it always does.
         masks: of the other run, one for each level; the densities of both must agree.
     """
-    return replace(method, allocate=MasksOf(tuple(masks)))
+    return replace(method, allocate=MasksOf(tuple(masks)), scoring=_at_once(method))
 
 
 @described(
@@ -159,7 +161,12 @@ def permuted_masks(method: Method, masks: Sequence[SignedMask], seed: int) -> Me
 )
 def random_masks_of_the_same_counts(method: Method, masks: Sequence[SignedMask], _seed: int = 0) -> Method:
     """Mask randomisation by chance: at every level random survivors, in each layer as many as in another run's mask."""
-    return replace(method, score=random, allocate=LayerCountsOf(tuple(masks)))
+    return replace(method, score=random, allocate=LayerCountsOf(tuple(masks)), scoring=_at_once(method))
+
+
+def _at_once(method: Method) -> Rounds:
+    """Masks that are borrowed have the densities of levels, not those of rounds between them."""
+    return replace(method.scoring, rounds=1)
 
 
 @described(

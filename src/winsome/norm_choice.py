@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from winsome.about import parts_of
-from winsome.methods import Method
+from winsome.method import Method
 from winsome.norms import Frozen, Interpolated, frozen_norms, interpolated_norms
 from winsome.psi import Which
 from winsome.rewinding import KeepWeightsRewindNorms

@@ -9,9 +9,10 @@ from typing import Any
 from torch import nn
 
 from winsome.about import about, parts_of
+from winsome.checks import taken_by
 from winsome.classifiers import output_layers
 from winsome.errors import WinsomeError
-from winsome.methods import Method
+from winsome.method import Method
 from winsome.norms import frozen_norms, interpolated_norms
 from winsome.prunable import plan, warn_of_much_dense
 from winsome.prunable import prunable as default_prunable
@@ -20,8 +21,15 @@ from winsome.psi import Which, chosen, goals, norm_state_names
 log = logging.getLogger("winsome")
 
 
-def names_to_prune(model: nn.Module, prunable: Sequence[str] | None, classifier: str | Sequence[str] | None) -> tuple[str, ...]:
-    """The names given, or the usual ones; matrices that would stay dense for no usual reason are said, and several outputs.
+def names_to_prune(
+    model: nn.Module,
+    prunable: Sequence[str] | None,
+    classifier: str | Sequence[str] | None,
+    allocate: Callable[..., object],
+) -> tuple[str, ...]:
+    """The names given, or the usual ones, of what the allocation can take.
+
+    Matrices that would stay dense for no usual reason are said, and several outputs.
 
     Raises:
         WinsomeError: both names and a classifier are given; nothing is prunable.
@@ -32,12 +40,12 @@ def names_to_prune(model: nn.Module, prunable: Sequence[str] | None, classifier:
             raise WinsomeError(f"`prunable` is a list of parameter names, or None for the usual ones; got {wrong}")
         if classifier is not None:
             raise WinsomeError("`prunable` says every weight that is pruned: leave `classifier` out, or `prunable`")
-        return tuple(prunable)
+        return taken_by(allocate, tuple(prunable), model)
     names = default_prunable(model, classifier=classifier)
     warn_of_much_dense(model, names, plan(model, classifier=classifier))
     if classifier is None and len(heads := output_layers(model)) > 1:
         log.info("%s has %d output layers, which stay dense: %s", type(model).__name__, len(heads), ", ".join(heads))
-    return names
+    return taken_by(allocate, names, model)
 
 
 def norm_names(model: nn.Module, method: Method) -> frozenset[str]:

@@ -16,7 +16,7 @@ from winsome import distributed
 from winsome.between_levels import Start, pruned, restarted
 from winsome.divergence import not_finite, refuse_diverged
 from winsome.level import Level, Metrics
-from winsome.methods import Method
+from winsome.method import Method
 from winsome.psi import Which
 from winsome.runs.checkpoint import CarriedOptimizer
 from winsome.runs.search_folder import SearchFolder
@@ -55,7 +55,7 @@ class Search:
         self.names = tuple(weights)
         made_with = {"method": method.record(), "seed": seed, "citations": list(method.cited)}
         if probe is not None and looks_at_probe(method):
-            made_with["probe"] = probe.record()
+            made_with["probe"] = probe.record(method.score)
         self.provenance = {**made_with, **(config or {}), **distributed.record()}
         self._kept = {name: torch.ones(weight.shape, dtype=torch.bool, device="cpu") for name, weight in weights.items()}
         shapes = {name: list(weight.shape) for name, weight in weights.items()}
@@ -101,7 +101,7 @@ class Search:
             level.finish(ticket, state, record["metrics"], record["seconds"])
             self._parent = ticket.mask.digest()
             return level
-        load_state(self.model, self._trained)
+        load_state(self.model, self._initial if self.method.scoring.before_training else self._trained)
         self._kept = pruned(
             self.model, self.method, self._kept, density=density, number=number, seed=self.seed, probe=self.probe
         )
@@ -126,10 +126,9 @@ class Search:
             log.warning("level %d: the training loop changed no parameter", level.number)
         made = origin(level.number, level.density, metrics, parent=self._parent)
         metrics = made["metrics"]
-        ticket = ticket_of(self.model, self.names, self._kept, **{**self.provenance, **made})
+        values = self._initial if self.method.scoring.before_training else None
+        ticket = ticket_of(self.model, self.names, self._kept, values, **{**self.provenance, **made})
         self._early = self._early or level.early
-        for name in ticket.mask.empty_layers():
-            log.warning("level %d: %s has lost all its weights", level.number, name)
         if self._folder is not None:
             record: dict[str, Any] = {"number": level.number, "density": level.density, "first_step": level.first_step}
             self._folder.write_level(level.number, state, ticket, {**record, "metrics": metrics, "seconds": seconds})

@@ -14,7 +14,7 @@ from winsome.about import about
 from winsome.errors import WinsomeError
 from winsome.files import as_json
 from winsome.identity import identity, name_of
-from winsome.methods import Method
+from winsome.method import Method
 from winsome.norm_choice import with_norms
 from winsome.prunable import refuse_unmade, refuse_wrapped
 from winsome.psi import Which
@@ -67,7 +67,7 @@ def searched(
     refuse_wrapped(model)
     refuse_unmade(model)
     _refuse_without_probe(method, probe)
-    names = names_to_prune(model, prunable, classifier)
+    names = names_to_prune(model, prunable, classifier, method.allocate)
     parameters = dict(model.named_parameters())
     if unknown := [name for name in names if name not in parameters]:
         raise WinsomeError(f"the model has no parameter {', '.join(unknown)}; see winsome.plan(model) for its names")

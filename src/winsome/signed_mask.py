@@ -195,3 +195,10 @@ def matching_parameters(wanted: Mapping[str, Tensor], model: nn.Module) -> dict[
     if different := differences(shapes_of(parameters), shapes, "the model", "the ticket", surplus=False):
         raise WinsomeError(f"{different}; a ticket fits only the architecture that it was found in")
     return {name: parameters[name] for name in wanted}
+
+
+@torch.no_grad()
+def zero_pruned(weights: Mapping[str, Tensor], kept: Mapping[str, Tensor]) -> None:
+    """Set weights to zero in place where they are not kept (bool by name); zeros are written, so that no NaN stays."""
+    for name, weight in weights.items():
+        weight.masked_fill_(~kept[name].to(weight.device), 0)

@@ -53,16 +53,23 @@ def signs_of(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: 1 - 2 * (value.detach().to("cpu") < 0).to(torch.int8) for name, value in values.items()}
 
 
-def ticket_of(model: nn.Module, prunable_names: Sequence[str], kept: Mapping[str, Tensor], **provenance: Any) -> Ticket:
+def ticket_of(
+    model: nn.Module,
+    prunable_names: Sequence[str],
+    kept: Mapping[str, Tensor],
+    values: Mapping[str, Tensor] | None = None,
+    **provenance: Any,
+) -> Ticket:
     """The ticket that a trained model holds: the signs of its kept weights, of its classifier and of its biases.
 
     Args:
         model: the trained network.
         prunable_names: names of its prunable parameters.
         kept: which of their weights are kept, bool by parameter name.
+        values: whose signs are read, by parameter name; the model's own if None.
         provenance: what to record of where it came from; JSON values.
     """
-    parameters = dict(model.named_parameters())
+    parameters = dict(model.named_parameters()) if values is None else values
     mask = SignedMask.of({name: parameters[name] for name in prunable_names}, {name: kept[name] for name in prunable_names})
     signs = signs_of({name: parameters[name] for name in unpruned_signed(model, prunable_names)})
     return Ticket(mask, signs, provenance=provenance)

@@ -14,7 +14,8 @@ from typing import Any
 import torch
 
 from winsome.errors import WinsomeError
-from winsome.methods import METHODS, make_method
+from winsome.method import make_method
+from winsome.methods import METHODS
 from winsome.runs.search_folder import SearchFolder, search_folders
 from winsome.shapes import differences
 from winsome.signed_mask import SignedMask

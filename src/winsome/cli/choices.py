@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,8 @@ from winsome.errors import WinsomeError, unknown
 from winsome.user_code import Named, UserFile, by_name
 
 if TYPE_CHECKING:  # options are known before torch is imported
-    from winsome.methods import Method
+    from winsome.allocation import Allocate
+    from winsome.method import Method
     from winsome.rewinding import Rewind
     from winsome.study.arms import Arm
 
@@ -32,7 +34,7 @@ def method(name: str, **options: Any) -> Method:
             function that returns one.
         options: such as `levels`, `rate` and `step`.
     """
-    from winsome.methods import Method, make_method
+    from winsome.method import Method, make_method
 
     found = by_name(name, method_names(), "method").value
     return found if isinstance(found, Method) else make_method(found, **options)
@@ -61,12 +63,12 @@ def search_name(name: str) -> str:
     return name.rpartition(":")[2]
 
 
-def rewinds_to_a_step(name: str) -> bool:
-    """Whether the method of this name asks for a training step to go back to."""
-    from winsome.methods import Method
+def takes(name: str, option: str) -> bool:
+    """Whether the method of this name is made with an option, such as the `step` of training to go back to."""
+    from winsome.method import Method
 
     found = by_name(name, method_names(), "method").value
-    return not isinstance(found, Method) and "step" in inspect.signature(found).parameters
+    return not isinstance(found, Method) and option in inspect.signature(found).parameters
 
 
 def rewind(name: str, *, step: int) -> Rewind:
@@ -75,6 +77,22 @@ def rewind(name: str, *, step: int) -> Rewind:
 
     found = by_name(name, REWINDS, "rewind").value
     made: Rewind = found(**taken_by(found, {"step": step})) if isinstance(found, type) else found
+    return made
+
+
+def allocation(name: str) -> Allocate:
+    """The allocation of this name: one of `ALLOCATIONS`, N:M as 2:4 or ending-in-2:4, or one's own.
+
+    Raises:
+        WinsomeError: there is none of this name, or it takes numbers.
+    """
+    from winsome.allocation import ALLOCATIONS, n_of_m
+
+    if found := re.fullmatch(r"(ending-in-)?(\d+):(\d+)", name):
+        return n_of_m(int(found[2]), int(found[3]), even=not found[1])
+    made: Allocate = by_name(name, ALLOCATIONS, "allocation").value
+    if isinstance(made, type):
+        raise WinsomeError(f"the allocation {name!r} takes numbers: write 2:4 for two of every four, or ending-in-2:4")
     return made
 
 

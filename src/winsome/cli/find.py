@@ -69,11 +69,17 @@ def find(
         vary: What else the search does.
     """
     chosen = parts.method(method, levels=search.levels, rate=search.rate, step=search.rewind_step)
-    takes_step = choices.rewinds_to_a_step(method) or parts.rewind is not None
+    takes_step = choices.takes(method, "step") or parts.rewind is not None
     if search.rewind_step and not vary.rewind_norms and not takes_step:
         raise WinsomeError(f"{method} has no step to rewind to; leave --rewind-step out, or add --rewind-norms")
+    for option in ("levels", "rate"):
+        given = getattr(search, option) != getattr(AS_IN_THE_PAPER, option)
+        if given and method in choices.method_names() and not choices.takes(method, option):  # code of one's own may ignore it
+            raise WinsomeError(
+                f"{method} has no {option}: leave --{option} out; the density of every level is --densities 0.5 0.1"
+            )
     spec = images.of(data)
-    loaded = spec.load() if vary.flip_signs else None
+    loaded = spec.load() if vary.flip_signs or vary.sign_in else None
     training = search.training(lr_warmup_epochs=vary.lr_warmup_epochs, sync_batch_norm=compute.sync_batch_norm)
     per_epoch = training.epoch_steps(loaded) if loaded is not None else 0
     one = OneSearch(

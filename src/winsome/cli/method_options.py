@@ -8,9 +8,8 @@ from typing import Annotated, Literal
 from tyro.conf import UseAppendAction, arg
 
 from winsome.about import about
-from winsome.allocation import ALLOCATIONS
 from winsome.cli import choices
-from winsome.methods import Method
+from winsome.method import Method
 from winsome.scores import SCORES
 from winsome.user_code import by_name
 
@@ -22,8 +21,12 @@ class PartOptions:
     """Parts in place of the method's own. One of your own is FILE.py:NAME or PACKAGE.MODULE:NAME (docs/extending.md).
 
     Attributes:
-        score: What matters, instead of what the method says: magnitude, magnitude_times_gamma, random, or one of your own.
-        allocate: How many weights each layer keeps: globally, uniformly, erdos_renyi_kernel, balanced, or one of your own.
+        score: What matters, instead of what the method says: magnitude, magnitude_times_gamma, random, snip, grasp, synflow,
+            gradient_magnitude, or one of your own.
+        score_rounds: Score and prune so many times before a level, a few weights each time, without training in between.
+        allocate: How many weights each layer keeps: globally, uniformly, erdos_renyi_kernel, balanced, 2:4 (of every 4
+            inputs 2, with --densities 1 0.75 0.5 one fewer at every level), ending-in-2:4 (globally, in the end 2:4), or one
+            of your own.
         rewind: Where a level restarts: RewindTo, KeepWeights, KeepWeightsRewindNorms, KeepSigns, RewindSigns,
             ShuffleMagnitudes, ShuffleEarlyMagnitudes, RewindAndRestart, RewindWeightsKeepNorms (those that go back do so to
             --rewind-step), or one of your own.
@@ -36,6 +39,7 @@ class PartOptions:
     """
 
     score: Annotated[str | None, Unset] = None
+    score_rounds: Annotated[int | None, Unset] = None
     allocate: Annotated[str | None, Unset] = None
     rewind: Annotated[str | None, Unset] = None
     while_training: Annotated[str | None, Unset] = None
@@ -51,8 +55,11 @@ class PartOptions:
         if self.score is not None:
             made = replace(made, score=by_name(self.score, SCORES, "score").value)
             label += f", {about(made.score).label}"
+        if self.score_rounds is not None:
+            made = replace(made, scoring=replace(made.scoring, rounds=self.score_rounds))
+            label += f", {self.score_rounds} rounds"
         if self.allocate is not None:
-            made = replace(made, allocate=by_name(self.allocate, ALLOCATIONS, "allocation").value)
+            made = replace(made, allocate=choices.allocation(self.allocate))
             label += f", {about(made.allocate).label}"
         if self.rewind is not None:
             made = replace(made, rewind=choices.rewind(self.rewind, step=step))

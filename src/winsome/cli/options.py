@@ -139,20 +139,22 @@ class ProbeOptions:
         probe_images: Training images that a score which looks at data is shown, drawn by the search's seed.
         probe_batch: Images in a batch of these.
         probe_augmented: Augment them as in training.
-        probe_training: The network is in training mode meanwhile, in which BatchNorm takes a batch's statistics.
+        probe_mode: Whether BatchNorm takes a batch's statistics meanwhile (training) or the stored ones (evaluation); that
+            decides the mask. By default as the authors of the score have it.
     """
 
     probe_images: int = 128
     probe_batch: int = 128
     probe_augmented: bool = False
-    probe_training: bool = True
+    probe_mode: Literal["authors", "training", "evaluation"] = "authors"
 
     def spec(self) -> ProbeSpec:
         """The same for a study."""
         from winsome.training.probe import ProbeSpec
 
         batch = min(self.probe_batch, self.probe_images)
-        return ProbeSpec(self.probe_images, batch, self.probe_augmented, self.probe_training)
+        training = None if self.probe_mode == "authors" else self.probe_mode == "training"
+        return ProbeSpec(self.probe_images, batch, self.probe_augmented, training)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from tyro.conf import UseAppendAction, arg
 
 if TYPE_CHECKING:  # help knows every option before torch is imported
-    from winsome.methods import Method
+    from winsome.method import Method
 
 Unset = arg(help_behavior_hint="")  # no default is shown
 

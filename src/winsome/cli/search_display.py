@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 from torch import nn
@@ -9,15 +10,25 @@ from torch import nn
 from winsome.cli.console import open_console, say
 from winsome.level import Level
 from winsome.norm_choice import norms_of
-from winsome.prunable import format_plan, plan
+from winsome.prunable import format_plan, plan, prunable
 from winsome.runs.search_folder import SearchFolder
 from winsome.study.one_search import OneSearch, open_search, run_search
 from winsome.training.conditions import Conditions
 
 
-def show_plan(one: OneSearch, network: nn.Module) -> None:
-    """Print which weights a search prunes, and which parameters it takes for normalisation."""
-    lines = plan(network, prune_classifier=one.prune_classifier, classifier=one.classifier or None, norms=norms_of(one.method))
+def show_plan(one: OneSearch, network: nn.Module, searched: Collection[str] | None = None) -> None:
+    """Print which weights a search prunes, and which parameters it takes for normalisation.
+
+    Args:
+        one: the search.
+        network: what it prunes.
+        searched: the weights that it prunes, where its allocation leaves some of the usual ones dense.
+    """
+    classifier = one.classifier or None
+    usual = prunable(network, prune_classifier=one.prune_classifier, classifier=classifier)
+    dense = [name for name in usual if searched is not None and name not in searched]
+    norms = norms_of(one.method)
+    lines = plan(network, prune_classifier=one.prune_classifier, classifier=classifier, norms=norms, exclude=dense)
     open_console().print(format_plan(lines))
 
 
@@ -26,7 +37,7 @@ def show_search(one: OneSearch, conditions: Conditions, folder: Path) -> None:
     console = open_console()
     search, place = open_search(one, folder, conditions), SearchFolder(folder)
     finished_already = place.is_finished(one.last_level)
-    show_plan(one, search.model)
+    show_plan(one, search.model, searched=search.names)
     say(console, f"{one.study.title}: {one.network.name}, {conditions.precision.label} on {conditions.device}")
 
     def on_level(level: Level) -> None:

@@ -10,10 +10,11 @@ from tyro.conf import arg
 
 from winsome.cli import choices
 from winsome.cli.options import Unset
+from winsome.densities import geometric
 from winsome.errors import WinsomeError
 
 if TYPE_CHECKING:
-    from winsome.methods import Method
+    from winsome.method import Method
     from winsome.optimizer_state import OptimizerState
     from winsome.study.arms import Arm
     from winsome.study.design import SearchSpec, Study
@@ -52,7 +53,12 @@ class ExtentOptions:
         made = {choices.search_name(name): choices.method(name, **options, step=0) for name in names}
         if len(made) < len(set(names)):
             raise WinsomeError("two of the methods have one name, which is their folder's too; call one of them something else")
-        return {name: replace(method, densities=self.densities or method.densities) for name, method in made.items()}
+        # What prunes at initialisation has one density: here it is judged at all those of the others, each from the start.
+        levels = geometric(int(options["levels"]), options["rate"])
+        return {
+            name: replace(method, densities=self.densities or (levels if method.scoring.before_training else method.densities))
+            for name, method in made.items()
+        }
 
     @property
     def searches(self) -> dict[str, Any]:

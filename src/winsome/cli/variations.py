@@ -11,7 +11,7 @@ from tyro.conf import arg
 from winsome.errors import WinsomeError, unknown
 
 if TYPE_CHECKING:
-    from winsome.methods import Method
+    from winsome.method import Method
     from winsome.signed_mask import SignedMask
     from winsome.while_training import WhileTraining
 
@@ -38,6 +38,8 @@ class Variations:
         flip_every: Epochs between flips: before epochs N - 1, 2 N - 1, ... of a level.
         flip_levels: Levels at which signs flip; by default all.
         fixed_signs: No sign may change from the initialisation's.
+        sign_in: Weights train as products of two factors, balanced anew every so many epochs (Sign-In).
+        ham: Multiply weights after every step, with this alpha (HAM); the paper's for ImageNet is 200.
     """
 
     masks_of: Annotated[Path | None, arg(help_behavior_hint="")] = None
@@ -48,6 +50,8 @@ class Variations:
     flip_every: int = 30
     flip_levels: Annotated[tuple[int, ...], arg(help_behavior_hint="")] = ()
     fixed_signs: bool = False
+    sign_in: Annotated[int | None, arg(help_behavior_hint="")] = None
+    ham: Annotated[float | None, arg(help_behavior_hint="")] = None
 
     def of(self, method: Method, *, seed: int, rewind_step: int, epochs: int, steps_per_epoch: int) -> Method:
         """The method, varied.
@@ -56,6 +60,7 @@ class Variations:
             WinsomeError: the other search lacks a level, or a variation is out of its range.
         """
         from winsome import methods
+        from winsome.hyperbolic import HAM, SignIn
         from winsome.mask_swap import BORROWS
         from winsome.perturbation import SignFlips, fixed_signs, flip_steps
         from winsome.seeding import stream_seed
@@ -78,6 +83,10 @@ class Variations:
             parts.append(OnLevels(self.flip_levels, flips) if self.flip_levels else flips)
         if self.fixed_signs:
             parts.append(fixed_signs)
+        if self.sign_in is not None:
+            parts.append(SignIn(self.sign_in * steps_per_epoch))
+        if self.ham is not None:
+            parts.append(HAM(self.ham))
         own = () if method.while_training is plain else (method.while_training,)
         return replace(method, while_training=AllOf((*own, *parts))) if parts else method
 

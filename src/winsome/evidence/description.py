@@ -15,7 +15,7 @@ from winsome.data.catalogue import DATA_SETS
 from winsome.evidence.results import ArmRecord, DataRecord, Hardware, SearchRecord, StudyDesign, StudyRecord
 from winsome.identity import name_of
 from winsome.machine import usable_cores
-from winsome.methods import Method
+from winsome.method import Method
 from winsome.prunable import prunable
 from winsome.study.arms import Arm, Dense, FoundNetwork, is_reported, kind_of
 from winsome.study.conditions import fresh_network

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from winsome.data.spec import DataSpec
-from winsome.methods import Method, learning_rate_rewinding, weight_rewinding
+from winsome.method import Method
+from winsome.methods import learning_rate_rewinding, weight_rewinding
 from winsome.models.spec import NetworkSpec
 from winsome.recipes.recipe import Scale
 from winsome.rewinding import RewindAndRestart
@@ -172,6 +173,7 @@ def studies_of_searches(
     *,
     reference: str,
     small: tuple[SetUp, ...] = (DIGITS,),
+    judged: tuple[int, ...] = (),
 ) -> dict[str, Study]:
     """Studies that compare the networks of searches themselves, level by level; one for each set-up of a scale.
 
@@ -182,12 +184,15 @@ def studies_of_searches(
         claims: what is judged, at the lowest density.
         reference: the search with which the others are compared.
         small: the set-ups at small scale.
+        judged: the levels of the searches that are judged, where they are not the set-up's.
     """
     chosen = set_ups(scale, small)
-    return {set_up.name: _study(set_up, title, searches(set_up), claims, reference) for set_up in chosen}
+    return {set_up.name: _study(set_up, title, searches(set_up), claims, reference, judged) for set_up in chosen}
 
 
-def _study(set_up: SetUp, title: str, searches: Searches, claims: tuple[Claim, ...], reference: str) -> Study:
+def _study(
+    set_up: SetUp, title: str, searches: Searches, claims: tuple[Claim, ...], reference: str, judged: tuple[int, ...]
+) -> Study:
     return Study(
         name=set_up.name,
         title=title,
@@ -199,7 +204,7 @@ def _study(set_up: SetUp, title: str, searches: Searches, claims: tuple[Claim, .
         warmup_ramp=bool(set_up.warmup_before),
         training=set_up.training,
         arms=tuple(FoundNetwork(name, label, sentence, name) for name, (_, label, sentence) in searches.items()),
-        levels=set_up.judged,
+        levels=judged or set_up.judged,
         search_seeds=tuple(range(set_up.seeds)),
         prune_classifier=True,
         claims=claims,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 from winsome.norms import reset_norm_parameters
 from winsome.seeding import generator, stream_seed
@@ -59,7 +60,10 @@ def _fresh_start(
     if isinstance(arm, Dense):
         mask = nothing_pruned(network)
     else:
-        mask = arm.transplant(folder.found(arm.search, seed, level), network, generator(seed, "transplant", start))
+        found = folder.found(arm.search, seed, level)
+        if arm.signs_of is not None:
+            found = replace(found, signs_of=folder.found(arm.signs_of[0], seed, arm.signs_of[1]).state)
+        mask = arm.transplant(found, network, generator(seed, "transplant", start))
         checked_mask(mask, network, arm.transplant)
     # The same data order for every arm of a start: differences between arms are paired in all but the transplant.
     order = "scratch order" if isinstance(arm, Dense) or not arm.order else f"scratch order {arm.order}"

@@ -55,6 +55,12 @@ class Planted:
     order: int = 0  # which data order: 0 is the one that all other arms of a start share
     repeat: bool = False
     while_training: WhileTraining = plain  # a context around its training
+    signs_of: tuple[str, int] | None = None  # the search, and its level, whose trained network a transplant may take signs of
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """The searches that it needs."""
+        return (self.search,) if self.signs_of is None else (self.search, self.signs_of[0])
 
 
 Arm = Dense | FoundNetwork | Planted

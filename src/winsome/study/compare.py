@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from winsome.errors import WinsomeError
-from winsome.methods import Method
+from winsome.method import Method
 from winsome.study.arms import ARMS, CLAIMS, Arm, Dense, arms_of_search
 from winsome.study.design import Study
 

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from winsome.about import about
 from winsome.data.spec import DataSpec
 from winsome.errors import WinsomeError
 from winsome.identity import identity, name_of
 from winsome.mask_swap import Borrow, same_masks
-from winsome.methods import Method
+from winsome.method import Method
 from winsome.models.spec import NetworkSpec
 from winsome.study.arms import CLAIMS, Arm, Claim, Dense, FoundNetwork, Planted, is_reported
 from winsome.training.probe import ProbeSpec
@@ -108,8 +109,9 @@ class Study:
         if not self.search_seeds or not self.starts:
             raise WinsomeError("a study needs at least one search seed and one start")
         for arm in self.arms:
-            if arm.search is not None and arm.search not in searches:
-                raise WinsomeError(f"the arm {arm.name!r} needs a search {arm.search!r}; the study has {', '.join(searches)}")
+            for search in arm.needed if isinstance(arm, Planted) else filter(None, (arm.search,)):
+                if search not in searches:
+                    raise WinsomeError(f"the arm {arm.name!r} needs a search {search!r}; the study has {', '.join(searches)}")
         for name, spec in self.search_specs.items():
             if spec.masks_of is not None and (spec.masks_of not in searches or spec.masks_of == name):
                 raise WinsomeError(f"{name!r} borrows the masks of {spec.masks_of!r}; the study has {', '.join(searches)}")
@@ -125,6 +127,11 @@ class Study:
         for level in self.levels:
             if not 0 <= level <= deepest:
                 raise WinsomeError(f"level {level} is not searched: levels go from 0 to {deepest}")
+        for arm in self.arms:
+            if isinstance(arm, Planted) and arm.signs_of is not None and not 0 <= arm.signs_of[1] <= self.deepest:
+                raise WinsomeError(
+                    f"the arm {arm.name!r} takes signs of level {arm.signs_of[1]}; the searches end at level {self.deepest}"
+                )
 
     @property
     def all_densities(self) -> tuple[float, ...]:
@@ -184,7 +191,8 @@ class Study:
 
     def needed_searches(self) -> dict[str, SearchSpec]:
         """The searches that the study's arms need, and those whose masks these borrow."""
-        wanted = {arm.search for arm in self.arms if isinstance(arm, FoundNetwork | Planted)}
+        wanted = {arm.search for arm in self.arms if isinstance(arm, FoundNetwork)}
+        wanted |= {search for arm in self.arms if isinstance(arm, Planted) for search in arm.needed}
         wanted |= {source for name in wanted for source in self.sources(name)}
         return {name: spec for name, spec in self.search_specs.items() if name in wanted}
 
@@ -208,7 +216,7 @@ class Study:
             "fast": self.fast,
             "compiled": self.compiled,
             "prune_classifier": self.prune_classifier,
-            "probe": self.probe.record(),
+            "probe": self.probe.record({n: about(spec.method.score).training for n, spec in self.needed_searches().items()}),
         }
 
 
@@ -220,7 +228,8 @@ def _settings(arm: Arm) -> dict[str, Any]:
         case Planted():
             transplant, context = identity(arm.transplant), identity(arm.while_training)
             where = {"search": arm.search, "transplant": transplant, "order": arm.order, "repeat": arm.repeat}
-            return {**where, "while_training": context}
+            signs = {} if arm.signs_of is None else {"signs_of": list(arm.signs_of)}
+            return {**where, "while_training": context, **signs}
         case Dense():
             return {"while_training": identity(arm.while_training)}
 

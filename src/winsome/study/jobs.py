@@ -83,10 +83,11 @@ def jobs_of(study: Study, *, at_once: int) -> tuple[Job, ...]:
 def needs(job: Job, jobs: Sequence[Job], study: Study) -> tuple[Job, ...]:
     """The jobs that must be finished before this one: the search behind an arm, the search whose masks another borrows."""
     if isinstance(job, SearchJob):
-        source, seeds = study.search_specs[job.search].masks_of, {*job.seeds}
+        sources, seeds = {study.search_specs[job.search].masks_of}, {*job.seeds}
     else:
-        source, seeds = job.arm.search, {run.search_seed for run in job.runs}
-    return tuple(other for other in jobs if isinstance(other, SearchJob) and other.search == source and seeds & {*other.seeds})
+        sources = {*job.arm.needed} if isinstance(job.arm, Planted) else {job.arm.search}
+        seeds = {run.search_seed for run in job.runs}
+    return tuple(other for other in jobs if isinstance(other, SearchJob) and other.search in sources and seeds & {*other.seeds})
 
 
 def cost(job: Job, study: Study) -> float:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from winsome.data.spec import DataSpec
 from winsome.errors import WinsomeError
-from winsome.methods import Method
+from winsome.method import Method
 from winsome.models.spec import NetworkSpec
 from winsome.search import Search
 from winsome.study.design import Study

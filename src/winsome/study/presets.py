@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from winsome.data.spec import DataSpec
-from winsome.methods import Method, aws, learning_rate_rewinding, lrr_with_frozen_norms
+from winsome.method import Method
+from winsome.methods import aws, learning_rate_rewinding, lrr_with_frozen_norms
 from winsome.models.spec import NetworkSpec
 from winsome.study.arms import ARMS, PAPER_A_ARMS, REPEATS
 from winsome.study.design import Study

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from winsome.files import write_whole
 from winsome.searchable import looks_at_probe
-from winsome.study.arms import Dense
+from winsome.study.arms import Dense, Planted
 from winsome.study.design import Study
 from winsome.study.folder import StudyFolder
 from winsome.study.jobs import ArmJob, Job, SearchJob, jobs_of
@@ -61,7 +61,9 @@ def _arm_identity(study: Study, job: ArmJob, stacked: bool) -> Hashable:
     if isinstance(job.arm, Dense):
         kept = replace(_without_names(study, ()), search_training=_NO_TRAINING, warmup_epochs=0, warmup_ramp=False)
         return kept, stacked
-    return _without_names(study, _with_sources(study, job.arm.search)), _search_identity(study, job.arm.search, stacked)
+    needed = job.arm.needed if isinstance(job.arm, Planted) else (job.arm.search,)
+    names = tuple(name for search in needed for name in _with_sources(study, search))
+    return _without_names(study, names), *(_search_identity(study, search, stacked) for search in needed)
 
 
 def _with_sources(study: Study, name: str) -> tuple[str, ...]:

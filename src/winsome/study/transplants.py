@@ -22,10 +22,11 @@ from winsome.transfer import absorb_norm_signs, mask_only, plant, shuffled, sign
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """What a search found at one level: the ticket, and the trained network's state."""
+    """What a search found at one level: the ticket, the trained network's state, and another one's to take signs of."""
 
     ticket: Ticket
     state: State
+    signs_of: State | None = None
 
 
 # Plants on a fresh network, in place; the generator is for transplants that draw. Returns the mask to train under.
@@ -58,6 +59,23 @@ def plant_phi(found: Found, network: nn.Module, random: torch.Generator) -> Sign
     del random
     norms = {name: found.state[name] for name in norm_parameters(network)}
     return plant(found.ticket.with_norms(norms), network, keep=signs_and_norms)
+
+
+@described("found signs planted", "A search's mask on a fresh start, with the signs of another trained network: |θ₀|·m·s.")
+def plant_found_signs(found: Found, network: nn.Module, random: torch.Generator) -> SignedMask:
+    """|theta_0| * s with the places of one search and the signs of another network, such as the dense one that was trained.
+
+    Raises:
+        WinsomeError: the arm names no network to take signs of.
+    """
+    del random
+    if found.signs_of is None:
+        raise WinsomeError(
+            "plant_found_signs takes the signs of another trained network: say which search and level it is of, "
+            "Planted(..., signs_of=('lrr', 0))"
+        )
+    kept = {name: found.ticket.mask.kept(name) for name in found.ticket.mask}
+    return plant(ticket_of(network, list(kept), kept, found.signs_of), network)
 
 
 @described("absorbed signs planted", "Signs read after negative γ were absorbed into the weights.", citations=("oh2025sign",))

@@ -10,7 +10,7 @@ from typing import Any
 
 from winsome.data.spec import DataSpec
 from winsome.errors import WinsomeError
-from winsome.methods import Method
+from winsome.method import Method
 from winsome.models.spec import NetworkSpec
 from winsome.study.arms import Arm, Claim, Dense, FoundNetwork, Planted
 from winsome.study.design import SearchSpec, Study

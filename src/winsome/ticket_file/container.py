@@ -14,7 +14,7 @@ from torch import Tensor
 from winsome.errors import WinsomeError
 from winsome.signed_mask import SignedMask
 from winsome.ticket import Ticket
-from winsome.ticket_file.header import FORMAT, VERSION, metadata_text, provenance_of, read_metadata
+from winsome.ticket_file.header import FIRST_VERSION, FORMAT, VERSION, metadata_text, provenance_of, read_metadata
 from winsome.ticket_file.index import Index, LayerEntry, NormEntry, SignsEntry, index_bytes, read_index
 from winsome.ticket_file.layer_code import (
     Bytes,
@@ -40,12 +40,14 @@ def encode(ticket: Ticket) -> bytes:
     Raises:
         WinsomeError: a sign is neither -1 nor +1, a norm is no plain float tensor, or provenance is not JSON.
     """
-    metadata = metadata_text(ticket.provenance)
-    coded = {name: (sign.shape, encode_layer(sign.numpy().reshape(-1))) for name, sign in ticket.mask.items()}
+    coded = {name: (sign.shape, encode_layer(sign.numpy())) for name, sign in ticket.mask.items()}
+    # What an older Winsome can read stays in the version that it knows.
+    version = VERSION if any(layer.pattern is not None for _, layer in coded.values()) else FIRST_VERSION
+    metadata = metadata_text(ticket.provenance, version)
     signs = {name: (value.shape, _packed_signs(name, value)) for name, value in ticket.signs.items()}
     norms = {name: _plain_norm(name, value) for name, value in ticket.norms.items()}
     index = Index(
-        tuple(LayerEntry(n, tuple(s), c.kept, c.words.size // 4, c.checksum) for n, (s, c) in coded.items()),
+        tuple(LayerEntry(n, tuple(s), c.kept, c.words.size // 4, c.checksum, c.pattern) for n, (s, c) in coded.items()),
         tuple(SignsEntry(name, tuple(shape), checksum(bits)) for name, (shape, bits) in signs.items()),
         tuple(NormEntry(name, _norm_checksum(value)) for name, value in norms.items()),
         zlib.crc32(metadata.encode()),
@@ -123,7 +125,8 @@ def _mask(index: Index, tensors: Mapping[str, Tensor]) -> SignedMask:
     decoded = {}
     for layer, layer_words, layer_signs in zip(index.layers, words, signs, strict=True):
         try:
-            flat = decode_layer(CodedLayer(layer.kept, layer_words, layer_signs, layer.checksum), layer.total)
+            code = CodedLayer(layer.kept, layer_words, layer_signs, layer.checksum, layer.pattern)
+            flat = decode_layer(code, layer.shape)
         except WinsomeError as error:
             raise WinsomeError(f"layer {layer.name!r} cannot be decoded: {error}") from error
         decoded[layer.name] = torch.from_numpy(flat).reshape(layer.shape)

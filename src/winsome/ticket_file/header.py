@@ -13,7 +13,8 @@ from winsome.errors import WinsomeError
 from winsome.strict_json import text_of, value_of
 
 FORMAT = "winsome-ticket"  # the one key of the safetensors metadata
-VERSION = 1
+FIRST_VERSION = 1
+VERSION = 2  # layers in an N:M pattern have a code of their own; files without such layers stay in version 1
 MAX_HEADER_BYTES = 100_000_000  # safetensors' own limit
 MAX_PROVENANCE_BYTES = 2**25  # as JSON; inside the header every quotation mark takes a second byte, a backslash too
 MAX_DEPTH = 50  # of nested provenance
@@ -58,13 +59,13 @@ def refusals_named(path: Path) -> Iterator[None]:
         raise WinsomeError(f"cannot read {path}: {error}") from error
 
 
-def metadata_text(provenance: Mapping[str, Any]) -> str:
+def metadata_text(provenance: Mapping[str, Any], version: int = FIRST_VERSION) -> str:
     """Version and provenance as JSON text, plain ASCII.
 
     Raises:
         WinsomeError: provenance holds something that JSON cannot say unchanged.
     """
-    content = {"version": VERSION, "provenance": plain_json(provenance, "provenance")}
+    content = {"version": version, "provenance": plain_json(provenance, "provenance")}
     try:
         text = text_of(content, separators=(",", ":"))
     except ValueError as error:  # Python writes no integer of more than 4,300 digits

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from winsome.errors import WinsomeError
 from winsome.ticket_file.layer_code import packed_size
+from winsome.ticket_file.pattern_code import Pattern, can_be
 
 MAX_SIDES = 32  # dimensions of a tensor
 MAX_WEIGHTS = 2**48  # of one tensor: beyond it sizes overflow somewhere
@@ -31,6 +32,7 @@ class LayerEntry:
     kept: int
     n_words: int
     checksum: int
+    pattern: Pattern | None = None  # (n, m), where its mask is coded as one
 
     @property
     def total(self) -> int:
@@ -101,7 +103,7 @@ def index_bytes(index: Index) -> bytes:
     """
     rows = {
         "metadata": index.metadata_checksum,
-        "layers": [[e.name, e.shape, e.kept, e.n_words, e.checksum] for e in index.layers],
+        "layers": [[e.name, e.shape, e.kept, e.n_words, e.checksum, *([e.pattern] if e.pattern else [])] for e in index.layers],
         "signs": [[e.name, e.shape, e.checksum] for e in index.signs],
         "norms": [[e.name, e.checksum] for e in index.norms],
     }
@@ -142,7 +144,7 @@ def read_index(data: bytes) -> Index:
     if not isinstance(rows, dict):
         raise WinsomeError(f"{DAMAGED}: it is not a JSON object; fetch the file again")
     index = Index(
-        tuple(_entries(rows.get("layers"), 5, _layer)),
+        tuple(_entries(rows.get("layers"), 5, _layer, wider=True)),
         tuple(_entries(rows.get("signs"), 3, lambda name, shape, crc: SignsEntry(name, _shape(shape), _count(crc)))),
         tuple(_entries(rows.get("norms"), 2, lambda name, crc: NormEntry(name, _count(crc)))),
         _count(rows.get("metadata")),
@@ -154,17 +156,21 @@ def read_index(data: bytes) -> Index:
     return index
 
 
-def _entries(rows: object, width: int, entry: Callable[..., Entry]) -> Iterator[Entry]:
+def _entries(rows: object, width: int, entry: Callable[..., Entry], *, wider: bool = False) -> Iterator[Entry]:
     if not isinstance(rows, list):
         raise WinsomeError(f"{DAMAGED}: a list is missing; fetch the file again")
     for row in rows:
-        if not isinstance(row, list) or len(row) != width or not isinstance(row[0], str):
+        if not isinstance(row, list) or len(row) - width not in (0, wider) or not row or not isinstance(row[0], str):
             raise WinsomeError(f"{DAMAGED}: an entry is malformed; fetch the file again")
         yield entry(*row)
 
 
-def _layer(name: str, shape: Any, kept: Any, n_words: Any, crc: Any) -> LayerEntry:
-    layer = LayerEntry(name, _shape(shape), _count(kept), _count(n_words), _count(crc))
+def _layer(name: str, shape: Any, kept: Any, n_words: Any, crc: Any, pattern: Any = None) -> LayerEntry:
+    layer = LayerEntry(name, _shape(shape), _count(kept), _count(n_words), _count(crc), _pattern(pattern))
+    if layer.pattern is not None:
+        n, m = layer.pattern
+        if not can_be(layer.pattern, layer.shape) or layer.kept * m != layer.total * n:
+            raise WinsomeError(f"{DAMAGED}: {name!r} cannot be {n}:{m} with {layer.kept} of {layer.total} weights")
     if layer.kept > layer.total:
         raise WinsomeError(f"{DAMAGED}: {name!r} keeps {layer.kept} of {layer.total} weights; fetch the file again")
     if (layer.n_words == 0) != (layer.kept in (0, layer.total)):
@@ -179,6 +185,14 @@ def _shape(sides: object) -> tuple[int, ...]:
     if math.prod(max(side, 1) for side in shape) > MAX_WEIGHTS:
         raise WinsomeError(f"{DAMAGED}: a shape has more than 2^48 entries; fetch the file again")
     return shape
+
+
+def _pattern(value: object) -> Pattern | None:
+    if value is None:
+        return None
+    if not isinstance(value, list) or len(value) != 2:
+        raise WinsomeError(f"{DAMAGED}: a pattern is malformed; fetch the file again")
+    return _count(value[0]), _count(value[1])
 
 
 def _count(value: object) -> int:

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from winsome.errors import WinsomeError
 from winsome.signed_mask import SignedMask
+from winsome.ticket_file.pattern_code import Pattern, decode_pattern, encode_pattern, pattern_bits, pattern_of
 
 Bytes = npt.NDArray[np.uint8]
 Signs = npt.NDArray[np.int8]
@@ -36,14 +37,19 @@ class CodedLayer:
     words: Bytes  # ANS words of the mask, 4 bytes each, little-endian; none where all or no weights are kept
     signs: Bytes  # a bit per kept weight in order, 1 for negative, the first in the highest bit
     checksum: int  # CRC-32 of the mask as packed bits followed by `signs`
+    pattern: Pattern | None = None  # (n, m) where the words are of the code of a pattern
 
 
-def encode_layer(signs: Signs) -> CodedLayer:
-    """The code of a layer's signs (flat, -1, 0, +1)."""
+def encode_layer(values: Signs) -> CodedLayer:
+    """The code of a layer's signs (-1, 0, +1, in the layer's shape)."""
+    signs = values.reshape(-1)
     kept_bits = signs != 0
     kept = int(np.count_nonzero(kept_bits))
     packed = np.packbits(kept_bits)
     negative = np.packbits(_values_where(kept_bits, signs) < 0)
+    if (pattern := pattern_of(kept_bits.reshape(values.shape))) is not None:
+        words = encode_pattern(kept_bits.reshape(values.shape), pattern)
+        return CodedLayer(kept, words, negative, checksum(packed, negative), pattern)
     coder = constriction.stream.stack.AnsCoder()
     if 0 < kept < signs.size:
         model = _model(kept, signs.size)
@@ -54,13 +60,14 @@ def encode_layer(signs: Signs) -> CodedLayer:
     return CodedLayer(kept, words, negative, checksum(packed, negative))
 
 
-def decode_layer(coded: CodedLayer, total: int) -> Signs:
-    """The signs (flat int8) of a layer with `total` weights.
+def decode_layer(coded: CodedLayer, shape: tuple[int, ...]) -> Signs:
+    """The signs (flat int8) of a layer of this shape.
 
     Raises:
         WinsomeError: the code is not that of a layer with so many weights, so many of them kept, and this checksum.
     """
-    packed = _decode_mask(coded, total)
+    total = math.prod(shape)
+    packed = _decode_mask(coded, total) if coded.pattern is None else decode_pattern(coded.words, shape, coded.pattern)
     if checksum(packed, coded.signs) != coded.checksum:
         raise WinsomeError("its checksum does not match; the file is corrupted, fetch it again")
     signs = np.unpackbits(packed, count=total).view(np.int8)
@@ -148,5 +155,10 @@ def entropy_bits(kept: int, total: int) -> float:
 
 
 def entropy_bytes(mask: SignedMask) -> float:
-    """Bytes that a signed mask needs: each layer's mask at its own density, and one bit for the sign of each kept weight."""
-    return sum(entropy_bits(layer.kept, layer.total) + layer.kept for layer in mask.layers().values()) / 8
+    """Bytes that a signed mask needs: each layer's mask at its own density or in its N:M pattern, and a bit for each sign."""
+    bits = 0.0
+    for name, layer in mask.layers().items():
+        pattern = pattern_of(mask.kept(name).numpy())
+        at_density = pattern is None
+        bits += entropy_bits(layer.kept, layer.total) if at_density else pattern_bits(pattern or (1, 1), layer.total)
+    return (bits + mask.n_kept) / 8

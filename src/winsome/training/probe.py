@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from types import MappingProxyType
 from typing import Any
 
 from winsome.data.batches import statistics_batches
@@ -20,7 +22,7 @@ class ProbeSpec:
         images: chosen at random, for each search seed its own; in full batches.
         batch_size: images of one batch.
         augmented: whether they are augmented as in training.
-        training: whether the network is in training mode meanwhile, in which BatchNorm takes a batch's statistics.
+        training: whether BatchNorm takes a batch's statistics; None: as the score's authors have it.
 
     Raises:
         WinsomeError: less than one image, or images that do not fill a batch.
@@ -29,7 +31,7 @@ class ProbeSpec:
     images: int = 128
     batch_size: int = 128
     augmented: bool = False
-    training: bool = True
+    training: bool | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.batch_size <= self.images:
@@ -37,9 +39,14 @@ class ProbeSpec:
                 f"a probe has one batch or more of one image or more, got {self.images} images in batches of {self.batch_size}"
             )
 
-    def record(self) -> dict[str, Any]:
-        """The choice as JSON values."""
-        return asdict(self)
+    def record(self, modes: Mapping[str, bool] = MappingProxyType({})) -> dict[str, Any]:
+        """The choice as JSON values.
+
+        Args:
+            modes: by search, whether its score is usually shown a network in training mode; what counts where it is not said.
+        """
+        usual: bool | dict[str, bool] = True if all(modes.values()) else dict(modes)
+        return asdict(self) | {"training": usual if self.training is None else self.training}
 
     def of(self, conditions: Conditions, *, seed: int) -> Probe:
         """The probe of a search: batches on the device, in the memory layout of its network.
