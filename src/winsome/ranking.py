@@ -10,6 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from winsome.errors import WinsomeError
+
 Kept = dict[str, Tensor]
 Keys = Callable[[NDArray[Any]], NDArray[Any]]
 

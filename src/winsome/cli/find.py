@@ -72,12 +72,7 @@ def find(
     takes_step = choices.takes(method, "step") or parts.rewind is not None
     if search.rewind_step and not vary.rewind_norms and not takes_step:
         raise WinsomeError(f"{method} has no step to rewind to; leave --rewind-step out, or add --rewind-norms")
-    for option in ("levels", "rate"):
-        given = getattr(search, option) != getattr(AS_IN_THE_PAPER, option)
-        if given and method in choices.method_names() and not choices.takes(method, option):  # code of one's own may ignore it
-            raise WinsomeError(
-                f"{method} has no {option}: leave --{option} out; the density of every level is --densities 0.5 0.1"
-            )
+    _refuse_ignored(method, search)
     spec = images.of(data)
     loaded = spec.load() if vary.flip_signs or vary.sign_in else None
     training = search.training(lr_warmup_epochs=vary.lr_warmup_epochs, sync_batch_norm=compute.sync_batch_norm)
@@ -109,3 +104,13 @@ def find(
 
 # The list that help shows is METHODS itself.
 find.__doc__ = (find.__doc__ or "").replace(_METHODS, textwrap.indent(choices.method_lines(), "    "))
+
+
+def _refuse_ignored(method: str, search: SearchOptions) -> None:
+    """Refuse --levels and --rate for a method of Winsome's that takes neither."""
+    for option in ("levels", "rate"):
+        given = getattr(search, option) != getattr(AS_IN_THE_PAPER, option)
+        if given and method in choices.method_names() and not choices.takes(method, option):  # code of one's own may ignore it
+            raise WinsomeError(
+                f"{method} has no {option}: leave --{option} out; the density of every level is --densities 0.5 0.1"
+            )
