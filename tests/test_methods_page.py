@@ -20,7 +20,9 @@ BEGIN, END = "<!-- generated from `about` -->\n", "<!-- end -->\n"
 WHILE = {
     "plain": "(the default)",
     "interpolated_norms": "`--method aws`",
+    "Interpolated": "`--method aws --norms '*.gamma'`",
     "frozen_norms": "`--method frozen`",
+    "Frozen": "`--method frozen --norms '*.gamma'`",
     "fixed_signs": "`--fixed-signs`",
     "SignFlips": "`--flip-signs 0.3`",
     "SignIn": "`--sign-in 4`",
