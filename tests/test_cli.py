@@ -178,7 +178,7 @@ def test_a_study_that_was_stopped_before_it_gathered_what_it_grew_by(tmp_path: P
         def no_time(*_: object, **__: object) -> None:
             raise KeyboardInterrupt
 
-        stopped.setattr("winsome.evidence.gather.collect", no_time)
+        stopped.setattr("winsome.cli.study_run.collect", no_time)
         with pytest.raises(SystemExit):
             main([*command, "--more-arms", "random_mask"])
     main([*command, "--more-arms", "random_mask"])

@@ -74,9 +74,9 @@ def test_a_study(study: Path, said: Say) -> None:
     summary = rows(folder / "summary.csv")
     assert len(summary) == len(MEASURES) * (3 + 3)
     for row in summary:
-        values = [MEASURES[row["statistic"]](one) for one in by_method[row["method"]]]
+        values = [MEASURES[row["measure"]](one) for one in by_method[row["method"]]]
         if row["minus"]:
-            others = [MEASURES[row["statistic"]](one) for one in by_method[row["minus"]]]
+            others = [MEASURES[row["measure"]](one) for one in by_method[row["minus"]]]
             values = [value - other for value, other in zip(values, others, strict=True)]
         assert float(row["mean"]) == pytest.approx(fmean(values), abs=1e-12)
         assert float(row["std"]) == pytest.approx(stdev(values), abs=1e-12)
