@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +17,7 @@ from winsome.errors import WinsomeError
 from winsome.methods import Method
 from winsome.own_names import OwnNames, holding
 from winsome.runs import checkpoint
+from winsome.runs.checkpoint import Stateful
 from winsome.runs.search_folder import SearchFolder
 from winsome.seeding import seeded, stream_seed
 from winsome.signed_mask import SignedMask
@@ -103,30 +104,44 @@ class Level:
         """The level is trained, now or in an earlier process."""
         self._ticket, self.state, self.metrics, self.seconds, self.finished = ticket, state, metrics, seconds, True
 
-    def steps(self, total: int, *, optimizer: Optimizer | None = None, save_every: int = 0) -> Iterator[int]:
+    def steps(
+        self,
+        total: int,
+        *,
+        optimizer: Optimizer | Sequence[Optimizer] | None = None,
+        save_every: int = 0,
+        also: Mapping[str, Stateful] | None = None,
+    ) -> Iterator[int]:
         """The training steps of this level: `for step in level.steps(2000): ...` with one optimizer step in each.
 
         Hand over the optimizer and the level goes on inside itself after a kill: its state, the network's and the random
-        streams' are kept every `save_every` steps. Without it, a killed level starts over. A learning-rate schedule must
-        follow from `step`: a scheduler object's own count is not kept.
+        streams' are kept every `save_every` steps. Without it, a killed level starts over. What else counts steps as it goes
+        is handed over as well: `also={"scheduler": scheduler, "ema": ema, "scaler": scaler}`.
 
         Args:
             total: steps of a full level; a method that rewinds to step k starts at k.
-            optimizer: what steps the network.
+            optimizer: what steps the network; a list of several.
             save_every: steps between two checkpoints; 0 for none.
+            also: whatever has `state_dict` and `load_state_dict`, by names of your choice; the state of rank 0 is kept.
 
         Raises:
-            WinsomeError: no step is left to train.
+            WinsomeError: no step is left to train; a scheduler is not handed over; what is handed over cannot be kept, or is
+                not what the checkpoint was kept of.
             Diverged: a parameter became NaN or infinite.
         """
         if total <= self.first_step:
             raise WinsomeError(f"a level of {total} steps that starts at step {self.first_step} trains nothing")
-        if save_every and (optimizer is None or self._folder is None):
-            lacking = "optimizer=..." if optimizer is None else "find_tickets(..., save_to=...)"
+        optimizers, beside = checkpoint.all_of(optimizer), dict(also or {})
+        if save_every and (not optimizers or self._folder is None):
+            lacking = "find_tickets(..., save_to=...)" if optimizers else "optimizer=..."
             log.warning("save_every=%d keeps nothing without %s", save_every, lacking)
+        folder = self._folder if optimizers else None
         first, extra = self.first_step, self._progress
-        if optimizer is not None and self._folder is not None:
-            first = checkpoint.restore(self._folder.read_checkpoint(self.number), self._model, optimizer, extra, default=first)
+        if folder is not None:
+            if save_every:
+                checkpoint.refuse_unkept(optimizers, beside)
+            saved = folder.read_checkpoint(self.number)
+            first = checkpoint.restore(saved, self._model, optimizers, extra, default=first, also=beside)
             if first > self.first_step:
                 log.info("level %d goes on at step %d", self.number, first)
         finite = Finite(self._model, self.number, first)
@@ -134,9 +149,11 @@ class Level:
             if self.number == 0 and step == self.method.rewind.step and not self.early:
                 distributed.share_buffers(self._model)
                 self.keep_early(self._own.state() if self._own is not None else full_state(self._model))
-            if optimizer is not None and self._folder is not None and save_every and step > first and step % save_every == 0:
+            if folder is not None and save_every and step > first and step % save_every == 0:
                 finite.look(step)  # nothing goes on from what diverged
-                self._folder.write_checkpoint(*checkpoint.take(self._model, optimizer, extra, step=step, level=self.number))
+                checkpoint.refuse_unkept(optimizers, beside)  # a scheduler may have been made since
+                kept = checkpoint.take(self._model, optimizers, extra, step=step, level=self.number, also=beside)
+                folder.write_checkpoint(*kept)
             yield step
             if (step + 1) % LOOK_EVERY == 0 or step + 1 == total:
                 finite.look(step + 1)
