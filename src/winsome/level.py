@@ -16,6 +16,7 @@ from winsome.divergence import LOOK_EVERY, Finite
 from winsome.errors import WinsomeError
 from winsome.methods import Method
 from winsome.own_names import OwnNames, holding
+from winsome.places import follow_now
 from winsome.runs import checkpoint
 from winsome.runs.checkpoint import Stateful
 from winsome.runs.search_folder import SearchFolder
@@ -144,6 +145,7 @@ class Level:
             first = checkpoint.restore(saved, self._model, optimizers, extra, default=first, also=beside)
             if first > self.first_step:
                 log.info("level %d goes on at step %d", self.number, first)
+        follow_now(self._model)  # a loop may have changed layers, and may compile next
         finite = Finite(self._model, self.number, first)
         for step in range(first, total):
             if self.number == 0 and step == self.method.rewind.step and not self.early:

@@ -13,7 +13,8 @@ from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 from winsome.about import described
 from winsome.alphas import Alphas
 from winsome.errors import WinsomeError
-from winsome.hooks import around_forward
+from winsome.hooks import after_steps_on, around_forward
+from winsome.places import Places, following
 from winsome.signed_mask import SignedMask
 from winsome.while_training import Progress
 
@@ -117,7 +118,42 @@ def interpolated_norms(model: nn.Module, seed: int | Sequence[int], _mask: Signe
                 # An entry of the instance's __dict__ hides the parameter of that name, which stays in place.
                 layer.__dict__[kind] = torch.lerp(torch.full_like(psi, _initial(layer, kind)), psi, share)
 
-    layers = [layer for layer in norm_layers(model).values() if next(layer.parameters(recurse=False), None) is not None]
+    layers: dict[str, nn.Module] = {}
+    hooks = ExitStack()
+
+    def hook() -> None:
+        """Interpolate the layers that stand in the model now."""
+        hooks.close()
+        found = {name: layer for name, layer in norm_layers(model).items() if any(True for _ in layer.parameters(False))}
+        if gone := [name for name in layers if name not in found]:
+            raise WinsomeError(
+                f"normalisation {', '.join(map(repr, gone))} was swapped inside the training loop for what nothing "
+                "interpolates; change layers before the search"
+            )
+        layers.clear()
+        layers.update(found)
+        for layer in layers.values():
+            hooks.enter_context(around_forward(layer, shadow, _unshadow))
+        places.look(layers)
+
+    def follow() -> None:
+        if places.moved():
+            hook()
+        alphas.follow()
+
+    def begin(network: nn.Module) -> None:
+        if network.training and not torch.compiler.is_compiling() and places.moved():
+            hook()
+        alphas.begin(network)
+
+    def refuse_swapped(_held: Sequence[Tensor]) -> None:
+        if places.moved():
+            raise WinsomeError(
+                f"normalisation of the model was swapped inside the training loop ({', '.join(layers)}), and the forward is "
+                "compiled: nothing interpolates it; change layers before level.steps(...)"
+            )
+
+    places = Places(model, ())
     for name, layer in unknown_norms(model).items():
         kind, starts = type(layer).__name__, ", ".join(f"{key!r}: 1.0" for key, _ in layer.named_parameters(recurse=False))
         log.warning(
@@ -126,18 +162,20 @@ def interpolated_norms(model: nn.Module, seed: int | Sequence[int], _mask: Signe
             *(name, kind, kind, starts),
         )
     with ExitStack() as stack:
-        stack.enter_context(around_forward(model, alphas.begin, alphas.end))
-        for layer in layers:
-            stack.enter_context(around_forward(layer, shadow, _unshadow))
+        stack.enter_context(around_forward(model, begin, alphas.end))
+        stack.callback(hooks.close)
+        hook()
+        stack.enter_context(following(model, follow))
+        stack.enter_context(after_steps_on([], refuse_swapped, always=True))
         try:
             yield {"forward_passes": alphas.passes}
         finally:
-            for layer in layers:  # an interrupt between the hooks leaves a shadow behind
+            for layer in layers.values():  # an interrupt between the hooks leaves a shadow behind
                 _unshadow(layer)
         if layers and not int(alphas.passes):
             log.warning(
                 "normalisation was not interpolated: alpha is drawn when the model itself is called in training mode, which "
-                "never happened; call model(inputs), not a part of it"
+                "never happened; call model(inputs), not a part of it, after model.train()"
             )
 
 
@@ -160,13 +198,26 @@ def frozen_norms(model: nn.Module, _seed: int | Sequence[int] = 0, _mask: Signed
         ...     [name for name, parameter in model.named_parameters() if parameter.requires_grad]
         ['0.weight', '0.bias']
     """
-    reset_norm_parameters(model)
-    trained = [parameter for parameter in norm_parameters(model).values() if parameter.requires_grad]
-    for parameter in trained:
-        parameter.requires_grad_(False)
-        parameter.grad = None  # one from before the block would let an optimizer's momentum or weight decay act
+    trained: list[nn.Parameter] = []
+    places = Places(model, ())
+
+    def freeze() -> None:
+        reset_norm_parameters(model)
+        for parameter in norm_parameters(model).values():
+            if parameter.requires_grad:
+                trained.append(parameter)
+                parameter.requires_grad_(False)
+                parameter.grad = None  # one from before the block would let an optimizer's momentum or weight decay act
+        places.look(norm_parameters(model))
+
+    def follow(*_: object) -> None:
+        if not torch.compiler.is_compiling() and places.moved():
+            freeze()
+
+    freeze()
     try:
-        yield {}
+        with around_forward(model, follow), following(model, follow), after_steps_on([], follow, always=True):
+            yield {}
     finally:
         for parameter in trained:
             parameter.requires_grad_(True)

@@ -59,6 +59,7 @@ class Search:
         self._folder = None
         if save_to is not None:
             self._folder = SearchFolder.take(Path(save_to).expanduser(), {**self.provenance, "weights": shapes})
+        self._modes = [(module, module.training) for module in model.modules()]
         self._initial = self._first_network()
         # A mask of -inf, say, that is a parameter: nothing that diverged.
         self._odd = not_finite(dict(model.named_parameters()))
@@ -103,6 +104,8 @@ class Search:
         )
         start = self._start_of(number)
         load_state(self.model, start.state)
+        for module, training in self._modes:  # a loop may have ended in evaluation
+            module.training = training
         distributed.agree(f"level {number}: the signed mask", start.mask.digest, _SAME_WEIGHTS)
         level = Level(number, density, start.mask, start.first_step, start.seed, self.method, self.model, self._folder)
         level.early, self._start = self._early, start.state
