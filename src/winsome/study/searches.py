@@ -33,6 +33,7 @@ def search_of(
         "method_name": name,
         "network": study.network.of_images(conditions.data.image_shape, conditions.data.n_classes).record(),
         "data": study.data.record() | {"digest": conditions.data.digest()},
+        **study.data.place(),
         "training": training.record() | {"warmup_epochs_before_level_0": study.warmup_epochs},
         "precision": conditions.precision.label,
     }
