@@ -446,4 +446,4 @@ def test_a_run_knows_its_images_whatever_they_are_called_and_wherever_they_lie(f
         ticket_file.write(ticket, folder / place / "level-00.ticket")
     assert FoundTicket.read(folder / "run" / "level-00.ticket").data == DataSpec(str((folder / "here").resolve()))
     with pytest.raises(WinsomeError, match="found with the images of a folder called 'here'; name it: --data FOLDER"):
-        FoundTicket.read(folder / "elsewhere" / "level-00.ticket").data
+        _ = FoundTicket.read(folder / "elsewhere" / "level-00.ticket").data

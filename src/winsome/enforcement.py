@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from winsome.errors import WinsomeError
-from winsome.hooks import Watch, after_steps_on, around_forward
+from winsome.hooks import OnStep, after_steps_on, around_forward
 from winsome.places import Places, following
 
 _WORDS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}  # integers as wide as a number, by bytes
@@ -49,7 +49,7 @@ def kept_zero(model: nn.Module, kept: Mapping[str, Tensor]) -> Iterator[None]:
     with ExitStack() as stack:
         stack.callback(held.release)
         stack.enter_context(around_forward(model, before_forward))
-        held.watch = stack.enter_context(after_steps_on(list(held.weights.values()), after_step, always=bool(kept)))
+        held.watch_for = stack.enter_context(after_steps_on(list(held.weights.values()), after_step, always=bool(kept)))
         stack.enter_context(following(model, held.follow))
         yield
         held.follow()
@@ -61,7 +61,7 @@ class _Held:
     def __init__(self, model: nn.Module, kept: Mapping[str, Tensor]) -> None:
         self.model = model
         self.kept = kept
-        self.watch: Watch | None = None
+        self.watch_for: OnStep | None = None
         self.weights: dict[str, nn.Parameter] = {}
         self._zeroed: dict[int, _Zeroed] = {}
         self._handles: dict[str, Any] = {}
@@ -98,8 +98,8 @@ class _Held:
                 )
             places.append(name if new is not None else name_of.get(id(weight), name))  # it may stand elsewhere (LoRA, a part)
         self._places.look(places)
-        if self.watch is not None:
-            self.watch.look_at(list(self.weights.values()))
+        if self.watch_for is not None:
+            self.watch_for(list(self.weights.values()))
 
     def release(self) -> None:
         """Zeros once more, and no hooks."""

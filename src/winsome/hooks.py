@@ -77,7 +77,7 @@ def in_backward() -> bool:
     return torch._C._current_graph_task_id() != -1
 
 
-class Watch:
+class _Watch:
     """What the steps of optimizers are watched for; its weights may be others from some time on."""
 
     def __init__(self, weights: Sequence[Tensor], on_step: OnStep, *, always: bool) -> None:
@@ -91,27 +91,30 @@ class Watch:
 
 # torch walks through its own dict of hooks during every step, so that none may come or go while another thread trains: one hook
 # of ours is in it for good, and looks here.
-_watched: tuple[Watch, ...] = ()
+_watched: tuple[_Watch, ...] = ()
 _registered = False
 _lock = threading.Lock()
 
 
 @contextmanager
-def after_steps_on(weights: Sequence[Tensor], on_step: OnStep, *, always: bool = False) -> Iterator[Watch]:
+def after_steps_on(weights: Sequence[Tensor], on_step: OnStep, *, always: bool = False) -> Iterator[OnStep]:
     """Inside the block, call a function after every step of an optimizer whose groups hold some of the weights, with these.
 
     Steps of others, such as those of a second model in one loop or of a search in another thread, are not looked at; or the
     function is called with none, where it is to be called always.
+
+    Yields:
+        What to call with other weights, to watch for these from then on.
     """
     global _watched, _registered  # noqa: PLW0603
-    watch = Watch(weights, on_step, always=always)
+    watch = _Watch(weights, on_step, always=always)
     with _lock:
         if not _registered:
             register_optimizer_step_post_hook(_stepped)
             _registered = True
         _watched = (*_watched, watch)
     try:
-        yield watch
+        yield watch.look_at
     finally:
         with _lock:
             _watched = tuple(one for one in _watched if one is not watch)

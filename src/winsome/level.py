@@ -16,9 +16,7 @@ from winsome.divergence import LOOK_EVERY, Finite
 from winsome.errors import WinsomeError
 from winsome.methods import Method
 from winsome.own_names import OwnNames, holding
-from winsome.places import follow_now
 from winsome.runs import checkpoint
-from winsome.runs.checkpoint import Stateful
 from winsome.runs.search_folder import SearchFolder
 from winsome.seeding import seeded, stream_seed
 from winsome.signed_mask import SignedMask
@@ -111,7 +109,7 @@ class Level:
         *,
         optimizer: Optimizer | Sequence[Optimizer] | None = None,
         save_every: int = 0,
-        also: Mapping[str, Stateful] | None = None,
+        also: Mapping[str, checkpoint.Stateful] | None = None,
     ) -> Iterator[int]:
         """The training steps of this level: `for step in level.steps(2000): ...` with one optimizer step in each.
 
@@ -145,7 +143,8 @@ class Level:
             first = checkpoint.restore(saved, self._model, optimizers, extra, default=first, also=beside)
             if first > self.first_step:
                 log.info("level %d goes on at step %d", self.number, first)
-        follow_now(self._model)  # a loop may have changed layers, and may compile next
+        if self._own is not None:
+            self._own.follow()  # a loop may have changed layers, and may compile next
         finite = Finite(self._model, self.number, first)
         for step in range(first, total):
             if self.number == 0 and step == self.method.rewind.step and not self.early:

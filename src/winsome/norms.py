@@ -108,52 +108,7 @@ def interpolated_norms(model: nn.Module, seed: int | Sequence[int], _mask: Signe
         1
     """
     alphas = Alphas(model, seed)
-
-    def shadow(layer: nn.Module) -> None:
-        if not layer.training or (alpha := alphas.of_layer()) is None:
-            return
-        for kind, psi in layer._parameters.items():
-            if psi is not None and psi.requires_grad:
-                share = alpha.reshape(alpha.shape + (1,) * (psi.ndim - alpha.ndim)).to(psi.device, psi.dtype)
-                # An entry of the instance's __dict__ hides the parameter of that name, which stays in place.
-                layer.__dict__[kind] = torch.lerp(torch.full_like(psi, _initial(layer, kind)), psi, share)
-
-    layers: dict[str, nn.Module] = {}
-    hooks = ExitStack()
-
-    def hook() -> None:
-        """Interpolate the layers that stand in the model now."""
-        hooks.close()
-        found = {name: layer for name, layer in norm_layers(model).items() if any(True for _ in layer.parameters(False))}
-        if gone := [name for name in layers if name not in found]:
-            raise WinsomeError(
-                f"normalisation {', '.join(map(repr, gone))} was swapped inside the training loop for what nothing "
-                "interpolates; change layers before the search"
-            )
-        layers.clear()
-        layers.update(found)
-        for layer in layers.values():
-            hooks.enter_context(around_forward(layer, shadow, _unshadow))
-        places.look(layers)
-
-    def follow() -> None:
-        if places.moved():
-            hook()
-        alphas.follow()
-
-    def begin(network: nn.Module) -> None:
-        if network.training and not torch.compiler.is_compiling() and places.moved():
-            hook()
-        alphas.begin(network)
-
-    def refuse_swapped(_held: Sequence[Tensor]) -> None:
-        if places.moved():
-            raise WinsomeError(
-                f"normalisation of the model was swapped inside the training loop ({', '.join(layers)}), and the forward is "
-                "compiled: nothing interpolates it; change layers before level.steps(...)"
-            )
-
-    places = Places(model, ())
+    interpolated = _Interpolated(model, alphas)
     for name, layer in unknown_norms(model).items():
         kind, starts = type(layer).__name__, ", ".join(f"{key!r}: 1.0" for key, _ in layer.named_parameters(recurse=False))
         log.warning(
@@ -162,17 +117,13 @@ def interpolated_norms(model: nn.Module, seed: int | Sequence[int], _mask: Signe
             *(name, kind, kind, starts),
         )
     with ExitStack() as stack:
-        stack.enter_context(around_forward(model, begin, alphas.end))
-        stack.callback(hooks.close)
-        hook()
-        stack.enter_context(following(model, follow))
-        stack.enter_context(after_steps_on([], refuse_swapped, always=True))
-        try:
-            yield {"forward_passes": alphas.passes}
-        finally:
-            for layer in layers.values():  # an interrupt between the hooks leaves a shadow behind
-                _unshadow(layer)
-        if layers and not int(alphas.passes):
+        stack.enter_context(around_forward(model, interpolated.before_forward, alphas.end))
+        stack.callback(interpolated.release)
+        interpolated.hook()
+        stack.enter_context(following(model, interpolated.follow))
+        stack.enter_context(after_steps_on([], interpolated.refuse_swapped, always=True))
+        yield {"forward_passes": alphas.passes}
+        if interpolated.layers and not int(alphas.passes):
             log.warning(
                 "normalisation was not interpolated: alpha is drawn when the model itself is called in training mode, which "
                 "never happened; call model(inputs), not a part of it, after model.train()"
@@ -274,6 +225,64 @@ def re_estimate_batch_norm(
             layer.momentum = momentum
     if not number:
         raise WinsomeError("no batch to re-estimate BatchNorm statistics from; hand over at least one")
+
+
+class _Interpolated:
+    """The layers whose parameters are hidden by interpolated ones during their forwards; those that stand in the model now."""
+
+    def __init__(self, model: nn.Module, alphas: Alphas) -> None:
+        self.layers: dict[str, nn.Module] = {}
+        self._model, self._alphas = model, alphas
+        self._places, self._hooks = Places(model, ()), ExitStack()
+
+    def hook(self) -> None:
+        """Interpolate the layers that stand in the model now."""
+        found = {name: layer for name, layer in norm_layers(self._model).items() if any(True for _ in layer.parameters(False))}
+        if gone := [name for name in self.layers if name not in found]:
+            raise WinsomeError(
+                f"normalisation {', '.join(map(repr, gone))} was swapped inside the training loop for what nothing "
+                "interpolates; change layers before the search"
+            )
+        self.release()
+        self.layers = found
+        for layer in found.values():
+            self._hooks.enter_context(around_forward(layer, self._shadow, _unshadow))
+        self._places.look(found)
+
+    def before_forward(self, model: nn.Module) -> None:
+        """Follow what a loop swapped, and draw the pass's alpha."""
+        if model.training and not torch.compiler.is_compiling() and self._places.moved():
+            self.hook()
+        self._alphas.begin(model)
+
+    def follow(self) -> None:
+        """Go on with layers, and on the device, that the model has now."""
+        if self._places.moved():
+            self.hook()
+        self._alphas.follow()
+
+    def refuse_swapped(self, _held: Sequence[Tensor]) -> None:
+        """After a step: under a compiled forward nothing was followed."""
+        if self._places.moved():
+            raise WinsomeError(
+                f"normalisation of the model was swapped inside the training loop ({', '.join(self.layers)}), and the forward "
+                "is compiled: nothing interpolates it; change layers before level.steps(...)"
+            )
+
+    def release(self) -> None:
+        """No hooks and no shadows: an interrupt between two hooks leaves one behind."""
+        self._hooks.close()
+        for layer in self.layers.values():
+            _unshadow(layer)
+
+    def _shadow(self, layer: nn.Module) -> None:
+        if not layer.training or (alpha := self._alphas.of_layer()) is None:
+            return
+        for kind, psi in layer._parameters.items():
+            if psi is not None and psi.requires_grad:
+                share = alpha.reshape(alpha.shape + (1,) * (psi.ndim - alpha.ndim)).to(psi.device, psi.dtype)
+                # An entry of the instance's __dict__ hides the parameter of that name, which stays in place.
+                layer.__dict__[kind] = torch.lerp(torch.full_like(psi, _initial(layer, kind)), psi, share)
 
 
 def _unshadow(layer: nn.Module) -> None:

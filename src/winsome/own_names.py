@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from winsome.errors import WinsomeError
 from winsome.identity import name_of
+from winsome.places import follow_now
 from winsome.signed_mask import SignedMask
 from winsome.state import State, copied
 from winsome.while_training import Progress, WhileTraining, entering
@@ -48,6 +49,10 @@ class OwnNames:
                     "mask.kept(name)"
                 )
         return copied(state)
+
+    def follow(self) -> None:
+        """Whatever acts on parameters and layers by name looks whether the loop swapped some."""
+        follow_now(self.model)
 
     @torch.no_grad()
     def give_back(self) -> None:

@@ -116,12 +116,12 @@ def fixed_signs(model: nn.Module, _seed: int | Sequence[int], mask: SignedMask) 
     @torch.no_grad()
     def project(held: Sequence[Tensor]) -> None:
         if places.moved() or any(signs[id(w)].device != w.device or signs[id(w)].dtype != w.dtype for w in held):
-            watch.look_at(held := find())
+            watch_for(held := find())
         if held:
             torch._foreach_abs_(list(held))
             torch._foreach_mul_(list(held), [signs[id(weight)] for weight in held])
 
     weights = find()
-    with after_steps_on(weights, project, always=True) as watch:
+    with after_steps_on(weights, project, always=True) as watch_for:
         project(weights)
         yield {}

@@ -18,8 +18,7 @@ from winsome.divergence import not_finite, refuse_diverged
 from winsome.files import as_json
 from winsome.level import Level, Metrics
 from winsome.methods import Method
-from winsome.runs.file_names import DATA_FOLDER
-from winsome.runs.search_folder import SearchFolder
+from winsome.runs.search_folder import SearchFolder, identifying
 from winsome.scores import Probe
 from winsome.searchable import looks_at_probe, searched_weights
 from winsome.state import State, first_difference, full_state, load_state, state_digest
@@ -54,14 +53,14 @@ class Search:
         made_with = {"method": method.record(), "seed": seed, "citations": list(method.cited)}
         if probe is not None and looks_at_probe(method):
             made_with["probe"] = probe.record()
-        place = {DATA_FOLDER: config[DATA_FOLDER]} if config and DATA_FOLDER in config else {}
-        told = {key: value for key, value in (config or {}).items() if key not in place}
-        self.provenance = {**made_with, **told, **distributed.record()}
+        self.provenance = {**made_with, **identifying(config or {}), **distributed.record()}
         self._kept = {name: torch.ones(weight.shape, dtype=torch.bool, device="cpu") for name, weight in weights.items()}
         shapes = {name: list(weight.shape) for name, weight in weights.items()}
         self._folder = None
         if save_to is not None:
-            self._folder = SearchFolder.take(Path(save_to).expanduser(), {**self.provenance, **place, "weights": shapes})
+            self._folder = SearchFolder.take(
+                Path(save_to).expanduser(), {**self.provenance, **(config or {}), "weights": shapes}
+            )
         self._modes = [(module, module.training) for module in model.modules()]
         self._initial = self._first_network()
         # A mask of -inf, say, that is a parameter: nothing that diverged.
