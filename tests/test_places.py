@@ -13,10 +13,11 @@ from torch import Tensor, nn
 import winsome
 from winsome import SignedMask
 from winsome.errors import WinsomeError
-from winsome.norms import frozen_norms, interpolated_norms
+from winsome.hyperbolic import HAM, SignIn
+from winsome.norms import Frozen, Interpolated, frozen_norms, interpolated_norms
 from winsome.perturbation import SignFlips, fixed_signs
 from winsome.places import Places
-from winsome.psi import norm_layers
+from winsome.psi import biases, norm_layers
 
 INPUTS = torch.randn(16, 1, 6, 6, generator=torch.Generator().manual_seed(0))
 
@@ -177,6 +178,83 @@ def test_interpolation_follows_converted_layers_to_the_bit() -> None:
 
     for one, other in zip(outputs(lambda _: None), outputs(convert_norms), strict=True):
         assert torch.equal(one, other)
+
+
+def convert_everything(model: Any) -> None:
+    """Another block, with other convolutions and norms in it, of the same parameters."""
+    convert_norms(model)
+    new = convolution()
+    new.weight, new.bias = model[0][3].weight, model[0][3].bias
+    model[0] = nn.Sequential(*model[0][:3], new, *model[0][4:])
+
+
+@pytest.mark.parametrize(
+    "part", [Interpolated(), Interpolated(biases), Interpolated("0.*", "start"), Interpolated(["0.3", "0.4.bias"], toward=2.0)]
+)
+def test_parameters_of_any_choice_are_followed_to_the_bit(part: Interpolated) -> None:
+    def output(convert: Callable[[Any], None]) -> Tensor:
+        model = network()
+        with part(model, 3):
+            with torch.no_grad():
+                for parameter in model.parameters():
+                    parameter.add_(0.5)  # away from the start
+            convert(model)
+            outputs: Tensor = model(INPUTS)
+            assert not torch.equal(outputs, model.eval()(INPUTS))
+        assert not any({"weight", "bias"} & set(vars(module)) for module in model.modules())
+        return outputs
+
+    assert torch.equal(output(lambda _: None), output(convert_everything))
+
+
+def test_toward_the_start_is_toward_what_was_there_first_whatever_is_swapped() -> None:
+    model = network()
+    first = model.get_parameter("0.3.weight").detach().clone()
+    with Frozen("0.3.weight", "start")(model):
+        overwrite_parameter(model)
+        step(model)
+        assert torch.equal(model.get_parameter("0.3.weight"), first)
+    assert all(parameter.requires_grad for parameter in model.parameters())
+
+
+@pytest.mark.parametrize("swap", [replace_block, to_double_in_new_parameters])
+def test_what_took_the_place_of_frozen_parameters_trains_after_the_block(swap: Callable[[Any], None]) -> None:
+    model = network()
+    with frozen_norms(model):
+        swap(model)
+        step(model)
+        assert not model.get_parameter("0.4.weight").requires_grad
+    assert all(parameter.requires_grad for parameter in model.parameters())
+
+
+@pytest.mark.parametrize(
+    ("part", "swap", "said"),
+    [
+        (
+            Interpolated(biases),
+            lambda m: m.__setitem__(2, nn.Identity()),
+            r"interpolates '2\.bias' was swapped .* nothing interp",
+        ),
+        (Frozen("0.4"), lambda m: m[0].__setitem__(4, nn.Identity()), r"freezes '0\.4\.weight', '0\.4\.bias' was swapped"),
+        (frozen_norms, lambda m: m[0].__setitem__(4, nn.Identity()), r"normalisation '0\.4' was swapped .* nothing freezes"),
+        (
+            Interpolated("0.3.weight", "start"),
+            lambda m: m[0].__setitem__(3, convolution(groups=2)),
+            r"'0\.3\.weight' was swapped .* of shape \(8, 4, 3, 3\), but it goes toward its start, of \(8, 8, 3, 3\)",
+        ),
+        (SignIn(2), overwrite_parameter, r"'0\.3\.weight' was swapped inside the training loop, and Sign-In trains it no more"),
+        (SignIn(2), replace_convolution, r"'0\.3\.weight', '0\.3\.weight_m', '0\.3\.weight_w' was swapped"),
+        (HAM(), overwrite_parameter, r"'0\.3\.weight' was swapped inside the training loop, and HAM trains it no more"),
+    ],
+)
+def test_a_part_that_cannot_follow_says_what_was_swapped(part: Any, swap: Callable[[Any], None], said: str) -> None:
+    def train(model: nn.Module) -> None:
+        with part(model, 0, mask_of(model)):
+            swap(model)
+            step(model)
+
+    with pytest.raises(WinsomeError, match=said):
+        train(network())
 
 
 def test_frozen_norms_are_frozen_in_new_layers_too() -> None:
