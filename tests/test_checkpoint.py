@@ -16,7 +16,6 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 import winsome
 from winsome import models
 from winsome.data import ImageData, load, subset
-from winsome.errors import WinsomeError
 from winsome.norms import interpolated_norms
 from winsome.perturbation import fixed_signs
 from winsome.search import Search
@@ -176,24 +175,6 @@ def test_a_users_optimizer_goes_on_to_the_same_bits(tmp_path: Path, name: str, d
         last("stopped", stop_after=14)
     assert (tmp_path / "stopped" / "checkpoint.safetensors").exists()
     assert_same_bits(whole, last("stopped"))
-
-
-def test_an_optimizer_that_no_checkpoint_can_hold_is_named(tmp_path: Path) -> None:
-    def train(model: nn.Module, level: winsome.Level) -> None:
-        optimizer = torch.optim.LBFGS(model.parameters())
-
-        def closure() -> Tensor:
-            optimizer.zero_grad()
-            loss: Tensor = model(torch.ones(2, 4)).square().mean()
-            loss.backward()  # type: ignore[no-untyped-call]
-            return loss
-
-        for _ in level.steps(4, optimizer=optimizer, save_every=2):
-            optimizer.step(closure)  # type: ignore[no-untyped-call]
-
-    model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 2))
-    with pytest.raises(WinsomeError, match=r"the state of LBFGS cannot be kept in a checkpoint .*leave `optimizer` out"):
-        list(winsome.find_tickets(model, winsome.imp(1), train, save_to=tmp_path))
 
 
 def assert_same_bits(one: dict[str, Tensor], other: dict[str, Tensor]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import tarfile
 import unicodedata
 from collections.abc import Sequence
@@ -17,13 +18,21 @@ import pytest
 import torch
 from PIL import Image, ImageOps
 
+import winsome
 from image_files import CLASSES, dataset, labels_for, picture, pictures, pixels_of, png, write_folder, write_parquet
+from winsome import ticket_file
 from winsome.cli.options import DataOptions, KnownDataOptions
 from winsome.data import ImageData, load, with_validation
 from winsome.data.shards import read_shards
 from winsome.data.spec import DataSpec
 from winsome.data.splits import held_out, stratified
 from winsome.errors import WinsomeError
+from winsome.models.spec import NetworkSpec
+from winsome.search import Search
+from winsome.study.conditions import conditions_of
+from winsome.study.found_ticket import FoundTicket
+from winsome.study.one_search import OneSearch, open_search
+from winsome.training.settings import Training
 
 
 @pytest.fixture(autouse=True)
@@ -399,7 +408,7 @@ def test_floating_point_images_are_refused_however_they_are_asked_for(folder: Pa
 def test_a_spec_keeps_what_was_chosen_and_says_nothing_of_what_was_not(folder: Path) -> None:
     write_folds(folder, "parquet")
     chosen = DataSpec(str(folder), config="fold_1", sixteen_bit="high-byte")
-    assert DataSpec.from_record(chosen.record()) == chosen
+    assert DataSpec.from_record(chosen.record(), folder=chosen.place()["data_folder"]) == chosen
     assert rows_of(chosen.load()) == tuple(bytes_of(images) for images in FOLDS["fold_1"])
     assert not {"config", "sixteen_bit"} & DataSpec(str(folder)).record().keys()
     assert DataOptions(config="fold_1", sixteen_bit="high-byte").of(str(folder)) == chosen
@@ -411,3 +420,30 @@ def test_data_is_known_by_its_images_and_not_by_its_name(folder: Path) -> None:
     write_parquet(folder / "train.parquet", pictures(6, size=32))
     write_parquet(folder / "test.parquet", pictures(3, seed=1, size=32))
     assert load(str(folder)).digest() == load("cifar10", data_dir=folder).digest()
+
+
+def test_a_run_knows_its_images_whatever_they_are_called_and_wherever_they_lie(folder: Path) -> None:
+    for place in ("here", "there", "others"):
+        write_parquet(folder / place / "train.parquet", pictures(8, seed=int(place == "others"), size=8))
+        write_parquet(folder / place / "test.parquet", pictures(4, seed=2, size=8))
+    network, training = NetworkSpec("residual_mlp", (("width", 8),)), Training(1, 4)
+
+    def opened(name: str, data_dir: Path | None = None) -> Search:
+        one = OneSearch("imp", winsome.imp(0), DataSpec(name, data_dir), network, training)
+        return open_search(one, folder / "run", conditions_of(one.study))
+
+    search = opened(str(folder / "here"))
+    assert str(folder) not in json.dumps(search.provenance), "what tickets say"
+    assert search.provenance["data"]["name"] == "here"
+    opened(str(folder / "there"))
+    opened("cifar10", folder / "here")
+    with pytest.raises(WinsomeError, match="the images are others: their digest, which data are known by, was"):
+        opened(str(folder / "others"))
+
+    ticket = winsome.Ticket(winsome.SignedMask({"w": torch.ones(2)}), provenance=search.provenance)
+    for place in ("run", "elsewhere"):
+        (folder / place).mkdir(exist_ok=True)
+        ticket_file.write(ticket, folder / place / "level-00.ticket")
+    assert FoundTicket.read(folder / "run" / "level-00.ticket").data == DataSpec(str((folder / "here").resolve()))
+    with pytest.raises(WinsomeError, match="found with the images of a folder called 'here'; name it: --data FOLDER"):
+        _ = FoundTicket.read(folder / "elsewhere" / "level-00.ticket").data

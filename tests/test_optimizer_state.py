@@ -200,6 +200,36 @@ def test_a_loop_that_hands_over_no_optimizer_is_told_so() -> None:
         list(winsome.find_tickets(network(), method, lambda *_: None))
 
 
+def test_several_optimizers_are_refused_by_name_where_one_is_carried() -> None:
+    def of_two(model: nn.Module, level: Level) -> None:
+        for _ in level.steps(STEPS, optimizer=[optimizer_of(model), optimizer_of(model, "adamw")]):
+            pass
+
+    method = dataclasses.replace(learning_rate_rewinding(1), optimizer_state="kept")
+    with pytest.raises(WinsomeError, match="it carries one, not SGD and AdamW"):
+        list(winsome.find_tickets(network(), method, of_two))
+
+
+def test_a_state_that_is_nested_goes_on_from_level_to_level(tmp_path: Path) -> None:
+    def by_line_search(model: nn.Module, level: Level) -> None:
+        optimizer = torch.optim.LBFGS(model.parameters(), lr=0.1, max_iter=2)
+        for _ in level.steps(2, optimizer=optimizer):
+            optimizer.step(lambda: closure(model))  # type: ignore[no-untyped-call]
+
+    def closure(model: nn.Module) -> Tensor:
+        model.zero_grad()
+        loss = F.cross_entropy(model(INPUTS), LABELS)
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss
+
+    def search_to(deepest: int, folder: Path | None) -> dict[str, Tensor]:
+        method = Method(DENSITIES[: deepest + 1], KeepWeights(), optimizer_state="kept")
+        return list(winsome.find_tickets(network().double(), method, by_line_search, save_to=folder))[-1].state
+
+    search_to(1, tmp_path)
+    assert same(search_to(2, tmp_path), search_to(2, None))
+
+
 def test_another_optimizer_at_the_next_level_is_refused() -> None:
     method = dataclasses.replace(learning_rate_rewinding(1), optimizer_state="kept")
     with pytest.raises(WinsomeError, match="the state of SGD over 9 parameters does not fit AdamW over 9"):

@@ -217,6 +217,24 @@ def test_a_level_read_back_is_the_level_that_was_trained(name: str, tmp_path: Pa
     assert seen[0][0] != levels[0].ticket.mask, "signs turned, or nothing is shown"
 
 
+def test_every_level_starts_in_the_modes_that_the_model_was_given_in() -> None:
+    """A loop that ends in evaluation must not train its next level there, where AWS does nothing."""
+    modes: list[list[bool]] = []
+
+    def ends_in_evaluation(model: nn.Module, level: Level) -> dict[str, Any]:
+        modes.append([module.training for module in model.modules()])
+        metrics = train(model, level)
+        model.eval()
+        return metrics
+
+    model = fresh_model(1)
+    model.layer_norm.eval()
+    before = [module.training for module in model.modules()]
+    list(winsome.find_tickets(model, winsome.aws(2), ends_in_evaluation))
+    assert modes == [before] * 3
+    assert not all(before)
+
+
 @pytest.mark.parametrize("kind", ["torch.compile", "DataParallel"])
 def test_a_wrapped_model_is_refused_before_anything_is_written(tmp_path: Path, kind: str) -> None:
     model = fresh_model(0)

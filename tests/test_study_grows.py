@@ -87,7 +87,7 @@ def test_a_study_does_not_go_on_with_other_images(tmp_path: Path, monkeypatch: p
 
     with monkeypatch.context() as changed:
         changed.setattr(DataSpec, "load", one_label_more)
-        with pytest.raises(WinsomeError, match="data_digest was"):
+        with pytest.raises(WinsomeError, match="the images are others"):
             run(dataclasses.replace(study, search_seeds=(0, 1, 2)), tmp_path, workers=1)
     run(dataclasses.replace(study, search_seeds=(0, 1, 2)), tmp_path, workers=1)  # with its own it goes on
 

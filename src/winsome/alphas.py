@@ -52,8 +52,15 @@ class Alphas:
             self._refuse_second_call()
             self.current = self._of_backward()
         else:
+            self.follow()
             self.current = self._next()
             self._note(self.current)
+
+    def follow(self) -> None:
+        """Go to the device where the model is; the count stays the tensor that it is, for a checkpoint restores it in place."""
+        device = next((p.device for p in self._model.parameters()), self.passes.device)
+        if device != self.passes.device and device.type != "meta":  # where nothing can be counted
+            self.seeds, self.passes.data = self.seeds.to(device), self.passes.to(device)
 
     def end(self, _model: nn.Module) -> None:
         """After the model's forward."""

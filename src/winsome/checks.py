@@ -143,7 +143,11 @@ def checked_restart(
     )
     for name, value in strict.items():
         new = given[name]
-        if new.shape != value.shape or new.dtype != value.dtype:
+        types = {
+            value.dtype,
+            value.dtype if early is None else early[name].dtype,
+        }  # a loop may have moved the network to another
+        if new.shape != value.shape or new.dtype not in types:
             raise WinsomeError(
                 f"{who} gives {_shape(new)} {_type(new)} for {name!r}, which is {_shape(value)} {_type(value)} in the network"
             )

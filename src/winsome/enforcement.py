@@ -2,62 +2,130 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from winsome.hooks import after_steps_on, around_forward
+from winsome.errors import WinsomeError
+from winsome.hooks import OnStep, after_steps_on, around_forward
+from winsome.places import Places, following
 
 _WORDS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}  # integers as wide as a number, by bytes
 
 
 @contextmanager
-def kept_zero(model: nn.Module, weights: Sequence[nn.Parameter], kept: Sequence[Tensor]) -> Iterator[None]:
+def kept_zero(model: nn.Module, kept: Mapping[str, Tensor]) -> Iterator[None]:
     """Hold weights of a model at zero where they are not kept, inside the block.
 
     Gradients are zeroed as they are accumulated, and weights after every step of an optimizer that holds them: only those
     that it holds, so that no graph of another model is broken, nor one whose backward steps optimizers as it goes. What moves
     weights by other means (an average that is swapped in, slow weights, a state that is loaded) is undone before the model's
-    next training forward, in compiled models after their next step. Writing zeros over zeros leaves every graph valid.
+    next forward, in compiled models after their next step. Writing zeros over zeros leaves every graph valid.
+
+    A parameter that takes the place of another (a layer that is replaced, a model that is moved) is held from the model's next
+    forward on, of a compiled model from its next step on.
 
     Args:
         model: the network whose forward is watched.
-        weights: parameters of it.
-        kept: bool tensors of their shapes.
+        kept: bool tensors by the names of parameters, of their shapes.
+
+    Raises:
+        WinsomeError: a parameter was taken out of the model inside the block, or swapped for one of another shape; names it.
     """
-    zeroed = {id(weight): _Zeroed(keep) for weight, keep in zip(weights, kept, strict=True)}
+    held = _Held(model, kept)
 
-    def zero(held: Sequence[Tensor]) -> None:
-        for weight in held:
-            zeroed[id(weight)].write(weight)
+    def before_forward(_network: nn.Module) -> None:
+        if not torch.compiler.is_compiling():
+            held.follow()
+            held.zero(held.weights.values())
 
-    def before_forward(network: nn.Module) -> None:
-        if network.training and not torch.compiler.is_compiling():
-            zero(weights)
+    def after_step(stepped: Sequence[Tensor]) -> None:
+        held.zero(stepped)
+        held.follow()
 
     with ExitStack() as stack:
+        stack.callback(held.release)
         stack.enter_context(around_forward(model, before_forward))
-        stack.enter_context(after_steps_on(weights, zero))
+        held.watch_for = stack.enter_context(after_steps_on(list(held.weights.values()), after_step, always=bool(kept)))
+        stack.enter_context(following(model, held.follow))
+        yield
+        held.follow()
+
+
+class _Held:
+    """The weights that are held at zero by name, and the hooks on their gradients."""
+
+    def __init__(self, model: nn.Module, kept: Mapping[str, Tensor]) -> None:
+        self.model = model
+        self.kept = kept
+        self.watch_for: OnStep | None = None
+        self.weights: dict[str, nn.Parameter] = {}
+        self._zeroed: dict[int, _Zeroed] = {}
+        self._handles: dict[str, Any] = {}
+        for name, weight in model.named_parameters(remove_duplicate=False):
+            if name in kept:
+                self._hold(name, weight)
+        self._places = Places(model, kept)
+        self.zero(self.weights.values())
+
+    def zero(self, weights: Iterable[Tensor]) -> None:
+        """Write the zeros of some of the weights."""
         for weight in weights:
-            stack.enter_context(_hooked(weight, zeroed[id(weight)]))
-        zero(weights)
-        stack.callback(zero, weights)
-        yield
+            self._zeroed[id(weight)].write(weight)
+
+    def follow(self) -> None:
+        """Hold what has taken the place of a weight."""
+        if not self._places.moved():
+            return
+        now = dict(self.model.named_parameters(remove_duplicate=False))
+        name_of = {id(parameter): name for name, parameter in now.items()}
+        places = []
+        for name, weight in list(self.weights.items()):
+            new = now.get(name)
+            if new is not None and new is not weight:
+                if new.shape != self.kept[name].shape:
+                    shapes = f"{tuple(new.shape)}, which the mask of {tuple(self.kept[name].shape)} does not fit"
+                    raise WinsomeError(f"{name!r} was swapped inside the training loop for a parameter of shape {shapes}")
+                self._hold(name, new)
+                self.zero([new])
+            elif new is None and id(weight) not in name_of and not _is_computed(self.model, name):
+                raise WinsomeError(
+                    f"{name!r} was taken out of the model inside the training loop: nothing holds its pruned weights at zero; "
+                    "change layers before the search, or keep their names"
+                )
+            places.append(name if new is not None else name_of.get(id(weight), name))  # it may stand elsewhere (LoRA, a part)
+        self._places.look(places)
+        if self.watch_for is not None:
+            self.watch_for(list(self.weights.values()))
+
+    def release(self) -> None:
+        """Zeros once more, and no hooks."""
+        self.zero(self.weights.values())
+        for handle in self._handles.values():
+            handle.remove()
+
+    def _hold(self, name: str, weight: nn.Parameter) -> None:
+        """Zero every gradient of a weight, from when it is unfrozen on if it is frozen now."""
+        if name in self._handles:
+            self._handles.pop(name).remove()
+        zeroed = _Zeroed(self.kept[name])
+        self.weights[name], self._zeroed[id(weight)] = weight, zeroed
+        trained = weight.requires_grad
+        weight.requires_grad_(True)  # torch refuses hooks on others
+        self._handles[name] = weight.register_post_accumulate_grad_hook(zeroed.write_gradient)  # type: ignore[no-untyped-call]
+        weight.requires_grad_(trained)
 
 
-@contextmanager
-def _hooked(weight: nn.Parameter, zeroed: _Zeroed) -> Iterator[None]:
-    """Zero every gradient of a weight, from when it is unfrozen on if it is frozen now."""
-    trained = weight.requires_grad
-    weight.requires_grad_(True)  # torch refuses hooks on others
-    handle = weight.register_post_accumulate_grad_hook(zeroed.write_gradient)  # type: ignore[no-untyped-call]
-    weight.requires_grad_(trained)
+def _is_computed(model: nn.Module, name: str) -> bool:
+    """Whether there is a tensor of this name that is no parameter: one behind a parametrisation."""
+    path, _, leaf = name.rpartition(".")
     try:
-        yield
-    finally:
-        handle.remove()
+        return isinstance(getattr(model.get_submodule(path), leaf), Tensor)
+    except AttributeError:
+        return False
 
 
 class _Zeroed:

@@ -78,30 +78,46 @@ def in_backward() -> bool:
     return torch._C._current_graph_task_id() != -1
 
 
+class _Watch:
+    """What the steps of optimizers are watched for; its weights may be others from some time on."""
+
+    def __init__(self, weights: Sequence[Tensor], on_step: OnStep, *, always: bool) -> None:
+        self.on_step, self.always = on_step, always
+        self.look_at(weights)
+
+    def look_at(self, weights: Sequence[Tensor]) -> None:
+        """Watch for these weights."""
+        self.weights = {id(weight): weight for weight in weights}
+
+
 # torch walks through its own dict of hooks during every step, so that none may come or go while another thread trains: one hook
 # of ours is in it for good, and looks here.
-_watched: tuple[tuple[dict[int, Tensor], OnStep], ...] = ()
+_watched: tuple[_Watch, ...] = ()
 _around: tuple[tuple[frozenset[int], OnOptimizer | None, OnOptimizer | None], ...] = ()
 _registered = False
 _lock = threading.Lock()
 
 
 @contextmanager
-def after_steps_on(weights: Sequence[Tensor], on_step: OnStep) -> Iterator[None]:
+def after_steps_on(weights: Sequence[Tensor], on_step: OnStep, *, always: bool = False) -> Iterator[OnStep]:
     """Inside the block, call a function after every step of an optimizer whose groups hold some of the weights, with these.
 
-    Steps of others, such as those of a second model in one loop or of a search in another thread, are not looked at.
+    Steps of others, such as those of a second model in one loop or of a search in another thread, are not looked at; or the
+    function is called with none, where it is to be called always.
+
+    Yields:
+        What to call with other weights, to watch for these from then on.
     """
     global _watched  # noqa: PLW0603
-    entry = ({id(weight): weight for weight in weights}, on_step)
+    watch = _Watch(weights, on_step, always=always)
     with _lock:
         _register()
-        _watched = (*_watched, entry)
+        _watched = (*_watched, watch)
     try:
-        yield
+        yield watch.look_at
     finally:
         with _lock:
-            _watched = tuple(one for one in _watched if one is not entry)
+            _watched = tuple(one for one in _watched if one is not watch)
 
 
 @contextmanager
@@ -146,7 +162,7 @@ def _stepped(optimizer: Optimizer, _args: tuple[Any, ...], _kwargs: dict[str, An
     for watched, _, after in _around:
         if after is not None and _holds(optimizer, watched):
             after(optimizer)
-    for weights, on_step in _watched:
-        held = [p for group in optimizer.param_groups for p in group["params"] if id(p) in weights]
-        if held:
-            on_step(held)
+    for watch in _watched:
+        held = [p for group in optimizer.param_groups for p in group["params"] if id(p) in watch.weights]
+        if held or watch.always:
+            watch.on_step(held)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -13,7 +13,8 @@ from torch.optim.optimizer import Optimizer
 
 from winsome.about import described
 from winsome.errors import WinsomeError
-from winsome.hooks import around_steps_of
+from winsome.hooks import after_steps_on, around_forward, around_steps_of
+from winsome.places import Places, following
 from winsome.signed_mask import SignedMask, matching_parameters
 from winsome.while_training import Progress
 
@@ -73,7 +74,8 @@ class SignIn:
             The count of optimizer steps, for a checkpoint; the factors are parameters of the model meanwhile.
 
         Raises:
-            WinsomeError: an optimizer holds weights but not their factors, or makes gradients within its step.
+            WinsomeError: an optimizer holds weights but not their factors, or makes gradients within its step; the loop swapped
+                a weight.
         """
         weights = matching_parameters(mask, model)
         pairs = [_Pair(model, name, weight, mask.kept(name), self.beta) for name, weight in weights.items()]
@@ -92,7 +94,8 @@ class SignIn:
                 if balance:
                     pair.balance()
 
-        with around_steps_of(list(weights.values()), before, after):
+        held = weights | {name: factor for pair in pairs for name, factor in zip(pair.names, (pair.m, pair.w), strict=True)}
+        with around_steps_of(list(weights.values()), before, after), _refusing_swaps(model, held, "Sign-In"):
             try:
                 setattr(model, IGNORED, [*getattr(model, IGNORED, []), *(name for pair in pairs for name in pair.names)])
                 yield {"optimizer_steps": steps}
@@ -208,9 +211,14 @@ class HAM:
 
     @contextmanager
     def __call__(self, model: nn.Module, seed: int | Sequence[int], _mask: SignedMask) -> Iterator[Progress]:
-        """Multiply after every step of an optimizer of the model inside the block."""
+        """Multiply after every step of an optimizer of the model inside the block.
+
+        Raises:
+            WinsomeError: weights train under Sign-In, too; the loop swapped a weight.
+        """
         least = 2 if isinstance(seed, int) else 3  # a stack's tensors have a leading axis
-        weights = {id(parameter): parameter for parameter in model.parameters() if parameter.ndim >= least}
+        held = {name: parameter for name, parameter in model.named_parameters() if parameter.ndim >= least}
+        weights = {id(parameter): parameter for parameter in held.values()}
         acted = False
 
         @torch.no_grad()
@@ -227,7 +235,27 @@ class HAM:
                         weight.mul_(exponent.clamp_(-LARGEST_EXPONENT, LARGEST_EXPONENT).exp_())
                         acted = True
 
-        with around_steps_of(list(weights.values()), after=after):
+        with around_steps_of(list(weights.values()), after=after), _refusing_swaps(model, held, "HAM"):
             yield {}
         if not acted:
             log.warning("HAM multiplied nothing: no step was made with gradients of weights of two sides or more")
+
+
+@contextmanager
+def _refusing_swaps(model: nn.Module, held: Mapping[str, Tensor], who: str) -> Iterator[None]:
+    """End the training by name once a loop swapped some of the parameters, for `who` would act on those that are gone."""
+    places = Places(model, held)
+
+    def look(*_: object) -> None:
+        if torch.compiler.is_compiling() or not places.moved():
+            return
+        there = {id(parameter) for parameter in model.parameters()}
+        if gone := [repr(name) for name, parameter in held.items() if id(parameter) not in there]:
+            raise WinsomeError(
+                f"{', '.join(gone)} was swapped inside the training loop, and {who} trains it no more; "
+                "change layers before the search"
+            )
+        places.look(held)  # a layer may stand below a new one
+
+    with around_forward(model, look), following(model, look), after_steps_on([], look, always=True):
+        yield

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -108,57 +108,78 @@ class Level:
         """The level is trained, now or in an earlier process."""
         self._ticket, self.state, self.metrics, self.seconds, self.finished = ticket, state, metrics, seconds, True
 
-    def steps(self, total: int, *, optimizer: Optimizer | None = None, save_every: int = 0) -> Iterator[int]:
+    def steps(
+        self,
+        total: int,
+        *,
+        optimizer: Optimizer | Sequence[Optimizer] | None = None,
+        save_every: int = 0,
+        also: Mapping[str, checkpoint.Stateful] | None = None,
+    ) -> Iterator[int]:
         """The training steps of this level: `for step in level.steps(2000): ...` with one optimizer step in each.
 
         Hand over the optimizer and the level goes on inside itself after a kill: its state, the network's and the random
-        streams' are kept every `save_every` steps. Without it, a killed level starts over. A learning-rate schedule must
-        follow from `step`: a scheduler object's own count is not kept. A method that keeps or rewinds the optimizer's state
-        puts it into this optimizer before the first step, and needs it for that.
+        streams' are kept every `save_every` steps. Without it, a killed level starts over. What else counts steps as it goes
+        is handed over as well: `also={"scheduler": scheduler, "ema": ema, "scaler": scaler}`.
+        A method that keeps or rewinds the optimizer's state puts it into this optimizer before the first step, and needs it
+        for that.
 
         Args:
             total: steps of a full level; a method that rewinds to step k starts at k.
-            optimizer: what steps the network.
+            optimizer: what steps the network; a list of several.
             save_every: steps between two checkpoints; 0 for none.
+            also: whatever has `state_dict` and `load_state_dict`, by names of your choice; the state of rank 0 is kept.
 
         Raises:
-            WinsomeError: no step is left to train, or the method's optimizer is not handed over.
+            WinsomeError: no step is left to train; the method's optimizer or a scheduler is not handed over; what is handed
+                over cannot be kept, or is not what the checkpoint was kept of.
             Diverged: a parameter became NaN or infinite.
         """
         if total <= self.first_step:
             raise WinsomeError(f"a level of {total} steps that starts at step {self.first_step} trains nothing")
-        if save_every and (optimizer is None or self._folder is None):
-            lacking = "optimizer=..." if optimizer is None else "find_tickets(..., save_to=...)"
+        optimizers, beside = checkpoint.all_of(optimizer), dict(also or {})
+        if save_every and (not optimizers or self._folder is None):
+            lacking = "find_tickets(..., save_to=...)" if optimizers else "optimizer=..."
             log.warning("save_every=%d keeps nothing without %s", save_every, lacking)
+        folder = self._folder if optimizers else None
         first, extra = self.first_step, self._progress
-        self._start_optimizer(optimizer)
-        if optimizer is not None and self._folder is not None:
-            first = checkpoint.restore(self._folder.read_checkpoint(self.number), self._model, optimizer, extra, default=first)
+        self._start_optimizer(optimizers)
+        if folder is not None:
+            if save_every:
+                checkpoint.refuse_unkept(optimizers, beside)
+            saved = folder.read_checkpoint(self.number)
+            first = checkpoint.restore(saved, self._model, optimizers, extra, default=first, also=beside)
             if first > self.first_step:
                 log.info("level %d goes on at step %d", self.number, first)
+        if self._own is not None:
+            self._own.follow()  # a loop may have changed layers, and may compile next
         finite = Finite(self._model, self.number, first)
         for step in range(first, total):
             if self.number == 0 and step == self.method.rewind.step and not self.early:
                 distributed.share_buffers(self._model)
-                if optimizer is not None:
-                    self.carried.keep_early(optimizer)
+                if self._optimizer is not None:
+                    self.carried.keep_early(self._optimizer)
                 self.keep_early(self._own.state() if self._own is not None else full_state(self._model))
-            if optimizer is not None and self._folder is not None and save_every and step > first and step % save_every == 0:
+            if folder is not None and save_every and step > first and step % save_every == 0:
                 finite.look(step)  # nothing goes on from what diverged
-                self._folder.write_checkpoint(*checkpoint.take(self._model, optimizer, extra, step=step, level=self.number))
+                checkpoint.refuse_unkept(optimizers, beside)  # a scheduler may have been made since
+                kept = checkpoint.take(self._model, optimizers, extra, step=step, level=self.number, also=beside)
+                folder.write_checkpoint(*kept)
             yield step
             if (step + 1) % LOOK_EVERY == 0 or step + 1 == total:
                 finite.look(step + 1)
 
-    def _start_optimizer(self, optimizer: Optimizer | None) -> None:
-        if optimizer is None and self.carried.wanted:
+    def _start_optimizer(self, optimizers: Sequence[Optimizer]) -> None:
+        if not self.carried.wanted:
+            return
+        if len(optimizers) != 1:
+            given = f"; it carries one, not {' and '.join(type(one).__name__ for one in optimizers)}" if optimizers else ""
             raise WinsomeError(
                 f'a method with optimizer_state="{self.method.optimizer_state}" takes the optimizer of every level: '
-                "level.steps(total, optimizer=optimizer)"
+                f"level.steps(total, optimizer=optimizer){given}"
             )
-        self._optimizer = optimizer
-        if optimizer is not None:
-            self.carried.start(self.number, optimizer)
+        (self._optimizer,) = optimizers
+        self.carried.start(self.number, self._optimizer)
 
     def _keep_optimizer(self) -> None:
         if self.carried.wanted:

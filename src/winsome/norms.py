@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
 from winsome.about import described
-from winsome.alphas import Alphas
 from winsome.errors import WinsomeError
-from winsome.hooks import OnForward, around_forward
-from winsome.psi import Goal, Toward, Which, goals
+from winsome.interpolation import frozen, interpolated
+from winsome.psi import Toward, Which, goals
 from winsome.signed_mask import SignedMask
 from winsome.while_training import Progress
-
-log = logging.getLogger("winsome")
 
 
 @torch.no_grad()
@@ -79,58 +75,8 @@ def interpolated_norms(model: nn.Module, seed: int | Sequence[int], _mask: Signe
         >>> int(progress["forward_passes"])
         1
     """
-    with interpolated(model, seed, goals(model)) as progress:
+    with interpolated(model, seed) as progress:
         yield progress
-
-
-@contextmanager
-def interpolated(model: nn.Module, seed: int | Sequence[int], wanted: Mapping[str, Goal]) -> Iterator[Progress]:
-    """Every training forward pass uses alpha * parameter + (1 - alpha) * value; see `interpolated_norms`."""
-    alphas = Alphas(model, seed)
-    by_reader: dict[nn.Module, list[Goal]] = {}
-    readers = _readers(model)
-    for goal in wanted.values():
-        by_reader.setdefault(readers.get(goal.owner, goal.owner), []).append(goal)
-
-    with ExitStack() as stack:
-        stack.enter_context(around_forward(model, alphas.begin, alphas.end))
-        for reader, its_goals in by_reader.items():
-            stack.enter_context(around_forward(reader, *_shadowing(its_goals, alphas)))
-        try:
-            yield {"forward_passes": alphas.passes}
-        finally:
-            for goal in wanted.values():  # an interrupt between the hooks leaves a shadow behind
-                goal.owner.__dict__.pop(goal.kind, None)
-        if wanted and not int(alphas.passes):
-            log.warning(
-                "normalisation was not interpolated: alpha is drawn when the model itself is called in training mode, which "
-                "never happened; call model(inputs), not a part of it"
-            )
-
-
-def _shadowing(its_goals: Sequence[Goal], alphas: Alphas) -> tuple[OnForward, OnForward]:
-    """What is done before a module's forward, and after it, for the parameters that it reads."""
-
-    def shadow(_reader: nn.Module) -> None:
-        if (alpha := alphas.of_layer()) is None:
-            return
-        for goal in its_goals:
-            psi = goal.owner._parameters[goal.kind]
-            if psi is not None and psi.requires_grad:
-                share = alpha.reshape(alpha.shape + (1,) * (psi.ndim - alpha.ndim)).to(psi.device, psi.dtype)
-                # An entry of the instance's __dict__ hides the parameter of that name, which stays in place.
-                goal.owner.__dict__[goal.kind] = torch.lerp(goal.like(psi), psi, share)
-
-    def unshadow(_reader: nn.Module) -> None:
-        for goal in its_goals:
-            goal.owner.__dict__.pop(goal.kind, None)
-
-    return shadow, unshadow
-
-
-def _readers(model: nn.Module) -> dict[nn.Module, nn.Module]:
-    """Layers whose parameters another module's forward reads: an attention that multiplies by its `out_proj` itself."""
-    return {one.out_proj: one for one in model.modules() if isinstance(one, nn.MultiheadAttention)}
 
 
 @described(
@@ -168,7 +114,7 @@ class Interpolated:
     @contextmanager
     def __call__(self, model: nn.Module, seed: int | Sequence[int], _mask: SignedMask | None = None) -> Iterator[Progress]:
         """Interpolate while the block holds; see `interpolated_norms`."""
-        with interpolated(model, seed, goals(model, self.norms, self.toward, self.start)) as progress:
+        with interpolated(model, seed, self.norms, self.toward, self.start) as progress:
             yield progress
 
 
@@ -191,25 +137,8 @@ def frozen_norms(model: nn.Module, _seed: int | Sequence[int] = 0, _mask: Signed
         ...     [name for name, parameter in model.named_parameters() if parameter.requires_grad]
         ['0.weight', '0.bias']
     """
-    with frozen(goals(model)):
+    with frozen(model):
         yield {}
-
-
-@contextmanager
-def frozen(wanted: Mapping[str, Goal]) -> Iterator[None]:
-    """Inside the block parameters have the values that they go toward, and do not train."""
-    trained = [goal.parameter for goal in wanted.values() if goal.parameter.requires_grad]
-    with torch.no_grad():
-        for goal in wanted.values():
-            goal.parameter.copy_(goal.like(goal.parameter))
-    for parameter in trained:
-        parameter.requires_grad_(False)
-        parameter.grad = None  # one from before the block would let an optimizer's momentum or weight decay act
-    try:
-        yield
-    finally:
-        for parameter in trained:
-            parameter.requires_grad_(True)
 
 
 @described(
@@ -245,7 +174,7 @@ class Frozen:
     @contextmanager
     def __call__(self, model: nn.Module, _seed: int | Sequence[int] = 0, _mask: SignedMask | None = None) -> Iterator[Progress]:
         """Freeze while the block holds."""
-        with frozen(goals(model, self.norms, self.toward, self.start)):
+        with frozen(model, self.norms, self.toward, self.start):
             yield {}
 
 

@@ -1,16 +1,19 @@
 """What stands in state_dicts beside plain tensors, in files without pickle: extra state of modules, and rare number formats.
 
-`get_extra_state` (quantisers, FP8 layers, metrics) may return dicts, lists, numbers, strings, bytes, None, tensors among them.
-They become JSON: bytes in base64, tensors as the bytes of a safetensors file. Number formats that safetensors has no name for
-become bytes, with their format beside them.
+`get_extra_state` (quantisers, FP8 layers, metrics) and the states of schedulers and samplers may hold dicts, lists, sets,
+numbers, strings, bytes, None, numpy arrays, tensors among them. They become JSON: bytes in base64, tensors as the bytes of a
+safetensors file. Number formats that safetensors has no name for become bytes, with their format beside them.
 """
 
 from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from winsome.errors import WinsomeError
 from winsome.strict_json import text_of, value_of
@@ -35,7 +38,7 @@ def plain_tensors(values: Mapping[str, Any]) -> tuple[dict[str, Tensor], str | N
     others: dict[str, Any] = {}
     for name, value in values.items():
         if not isinstance(value, Tensor):
-            others[name] = _written(value, name)
+            others[name] = written(value, f"{name!r} (get_extra_state)")
             continue
         _refuse_unstored(value, name)
         value = value.detach().to("cpu").contiguous().clone()
@@ -63,7 +66,7 @@ def with_odd_values(tensors: Mapping[str, Tensor], text: str | None) -> dict[str
             state[name] = torch.view_as_complex(data.view(kind.to_real()).view(*how["shape"], 2))
         else:
             state[name] = data.view(kind).view(how["shape"])
-    state |= {name: _read(value) for name, value in record["others"].items()}
+    state |= {name: read(value) for name, value in record["others"].items()}
     return {name: state[name] for name in record["order"] or state}
 
 
@@ -86,12 +89,20 @@ def _as_bytes(value: Tensor) -> Tensor:
     return flat.view(torch.uint8)
 
 
-def _written(value: Any, name: str) -> Any:
-    """JSON for a value; what JSON has no word for is a dict of one key that begins with "!"."""
+def written(value: Any, name: str, otherwise: str = "search without save_to") -> Any:
+    """JSON for a value; what JSON has no word for is a dict whose first key begins with "!".
+
+    Raises:
+        WinsomeError: no file keeps it safely; names what it stands in.
+    """
     from torch import Tensor
 
-    if value is None or isinstance(value, bool | int | float | str):
+    if value is None or type(value) in (bool, int, float, str):
         return value
+    if isinstance(value, np.ndarray | np.generic) and value.dtype.kind in "biufc":
+        return {"!numpy": _text(value.tobytes()), "type": value.dtype.str, "shape": _shape(value)}
+    if isinstance(value, int | float | str):  # of a subclass, such as the members of an enumeration
+        return next(kind(value) for kind in (int, float, str) if isinstance(value, kind))
     if isinstance(value, bytes | bytearray):
         return {"!bytes": _text(bytes(value))}
     if isinstance(value, io.BytesIO):
@@ -102,33 +113,53 @@ def _written(value: Any, name: str) -> Any:
         tensors, text = plain_tensors({"value": value})
         return {"!tensor": _text(save(tensors)), "odd": text}
     if isinstance(value, Mapping):
-        return {"!items": [[_written(key, name), _written(entry, name)] for key, entry in value.items()]}
-    if isinstance(value, list | tuple):
-        entries = [_written(entry, name) for entry in value]
-        return {"!tuple": entries} if isinstance(value, tuple) else entries
+        kind = "!counter" if isinstance(value, Counter) else "!items"
+        return {kind: [[written(key, name, otherwise), written(entry, name, otherwise)] for key, entry in value.items()]}
+    for kind, made in _SEQUENCES.items():
+        if isinstance(value, made):  # type: ignore[arg-type]
+            entries = [written(entry, name, otherwise) for entry in value]
+            return entries if kind == "list" else {f"!{kind}": entries} | _length(value)
     raise WinsomeError(
-        f"{name!r} (get_extra_state) holds a {type(value).__name__}, which no file keeps safely: return tensors, numbers, "
-        "strings, bytes, lists and dicts of them, or search without save_to"
+        f"{name} holds a {type(value).__name__}, which no file keeps safely: keep tensors, numbers, strings, bytes, lists "
+        f"and dicts of them there, or {otherwise}"
     )
 
 
-def _read(value: Any) -> Any:
+_SEQUENCES: dict[str, Callable[..., Any]] = {"list": list, "tuple": tuple, "set": set, "frozenset": frozenset, "deque": deque}
+_MADE: dict[str, Callable[[Any], Any]] = {
+    "!items": lambda items: {read(key): read(entry) for key, entry in items},
+    "!counter": lambda items: Counter({read(key): read(entry) for key, entry in items}),
+    "!bytes": base64.b64decode,
+    "!file": lambda text: io.BytesIO(base64.b64decode(text)),
+}
+
+
+def read(value: Any) -> Any:
+    """The value that `written` made JSON of."""
     if isinstance(value, list):
-        return [_read(entry) for entry in value]
+        return [read(entry) for entry in value]
     if not isinstance(value, dict):
         return value
     kind, content = next(iter(value.items()))
-    if kind == "!bytes":
-        return base64.b64decode(content)
-    if kind == "!file":
-        return io.BytesIO(base64.b64decode(content))
     if kind == "!tensor":
         from safetensors.torch import load
 
         return with_odd_values(load(base64.b64decode(content)), value["odd"])["value"]
-    if kind == "!items":
-        return {_read(key): _read(entry) for key, entry in content}
-    return tuple(_read(entry) for entry in content)
+    if kind == "!numpy":
+        array = np.frombuffer(base64.b64decode(content), value["type"])
+        return array[0] if value["shape"] is None else array.reshape(value["shape"]).copy()
+    if kind in _MADE:
+        return _MADE[kind](content)
+    made = _SEQUENCES[kind.removeprefix("!")](map(read, content))
+    return deque(made, value["length"]) if isinstance(made, deque) else made
+
+
+def _shape(value: np.ndarray[Any, Any] | np.generic) -> list[int] | None:
+    return list(value.shape) if isinstance(value, np.ndarray) else None
+
+
+def _length(value: Any) -> dict[str, Any]:
+    return {"length": value.maxlen} if isinstance(value, deque) else {}
 
 
 def _text(data: bytes) -> str:

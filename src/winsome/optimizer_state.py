@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -24,7 +25,7 @@ class SavedState:
 
     Attributes:
         tensors: by "place of the parameter/name", copies on the CPU.
-        record: JSON values: the optimizer's kind, the shapes of its parameters, and what of its state is no tensor.
+        record: the optimizer's kind, the shapes of its parameters, and what of its state is no tensor.
     """
 
     tensors: State
@@ -75,7 +76,7 @@ def saved_state(optimizer: Optimizer) -> SavedState:
     """A copy of an optimizer's state."""
     tensors, numbers = tensors_and_numbers(optimizer)
     shapes = [list(parameter.shape) for parameter in _parameters(optimizer)]
-    record = {"kind": type(optimizer).__name__, "shapes": shapes, "numbers": numbers}
+    record = {"kind": type(optimizer).__name__, "shapes": shapes, "numbers": copy.deepcopy(numbers)}
     return SavedState({key: value.detach().to("cpu", copy=True) for key, value in tensors.items()}, record)
 
 
@@ -100,9 +101,13 @@ def put_values(optimizer: Optimizer, values: Values, groups: Sequence[Mapping[st
 
     `load_state_dict` casts to the parameter's type, which costs bits of some optimizers. Files keep no layout, and a fused step
     walks through both in the order of memory: of a channels-last parameter beside a momentum that is not it would mix up the
-    weights without a word.
+    weights without a word. A learning rate that is a tensor stays the tensor that it was.
     """
+    held = [{key: value for key, value in group.items() if isinstance(value, Tensor)} for group in optimizer.param_groups]
     optimizer.load_state_dict({"state": dict(values), "param_groups": list(groups)})
+    for group, tensors_of_group in zip(optimizer.param_groups, held, strict=True):
+        for key, tensor in tensors_of_group.items():
+            group[key] = tensor.copy_(group[key])
     parameters = _parameters(optimizer)
     for place, entries in values.items():
         parameter, loaded = parameters[place], optimizer.state[parameters[place]]

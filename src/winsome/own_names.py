@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from winsome.errors import WinsomeError
 from winsome.identity import name_of
+from winsome.places import follow_now
 from winsome.signed_mask import SignedMask
 from winsome.state import State, copied
 from winsome.while_training import Progress, WhileTraining, entering
@@ -30,6 +31,7 @@ class OwnNames:
     names: tuple[str, ...]  # of its state_dict
     parameters: Mapping[nn.Module, Mapping[str, nn.Parameter | None]]  # of every module, in their order
     entered: set[str] = field(default_factory=set)  # names of the state_dict once the part had made its changes
+    left: set[str] = field(default_factory=set)  # and when the loop was done, before the part took them back
 
     def state(self) -> State:
         """A copy of the state on the CPU, under the model's own names, with the values that its layers see.
@@ -48,17 +50,29 @@ class OwnNames:
                 )
         return copied(state)
 
+    def follow(self) -> None:
+        """Whatever acts on parameters and layers by name looks whether the loop swapped some."""
+        follow_now(self.model)
+
     @torch.no_grad()
     def give_back(self) -> None:
         """After the part: every parameter is the one it was, in its place, with the value that the part left under its name.
 
         Raises:
-            WinsomeError: the part left names behind or took some away, or lets a pruned weight live.
+            WinsomeError: the part, or the training loop, left names behind or took some away, or lets a pruned weight live.
         """
         now = dict.fromkeys(self.model.state_dict())
         made_by_model = {name for name, _ in self.model.named_buffers()} - self.entered  # in its first forward
         surplus = [n for n in now if n not in self.names and n not in made_by_model]
         missing = [n for n in self.names if n not in now]
+        by_loop = [n for n in missing if n in self.entered - self.left], [n for n in surplus if n in self.left - self.entered]
+        if by_loop[0] or by_loop[1]:
+            problems = [f"lacks {', '.join(by_loop[0])}"] if by_loop[0] else []
+            problems += [f"has {', '.join(by_loop[1])} beside it"] if by_loop[1] else []
+            raise WinsomeError(
+                f"the training loop changes the model for good: its state {' and '.join(problems)}; change layers before the "
+                "search, or change them back before `train` returns"
+            )
         if surplus or missing:
             problems = [f"leaves {', '.join(surplus)} behind"] if surplus else []
             problems += [f"lacks {', '.join(missing)}"] if missing else []
@@ -75,6 +89,9 @@ class OwnNames:
             for name, parameter in own.items():
                 value = left.pop(name, None)
                 if parameter is not None and value is not None and value is not parameter:
+                    if (value.device, value.dtype) != (parameter.device, parameter.dtype):
+                        module._parameters[name] = value  # the loop moved the model
+                        continue
                     parameter.copy_(value)
                 module._parameters[name] = parameter
             module._parameters.update(left)
@@ -129,4 +146,5 @@ def holding(
     with entering(part, model, seed, mask) as progress:
         own.entered.update(model.state_dict())
         yield own, progress
+        own.left.update(model.state_dict())
     own.give_back()

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from winsome.about import described
 from winsome.errors import WinsomeError
 from winsome.hooks import after_steps_on, around_forward, in_backward
+from winsome.places import Places
 from winsome.seeding import generator
 from winsome.signed_mask import SignedMask, matching_parameters
 from winsome.while_training import Progress
@@ -55,7 +56,7 @@ class SignFlips:
         Yields:
             The count of training forward passes, for a checkpoint.
         """
-        weights = matching_parameters(mask, model)
+        matching_parameters(mask, model)
         passes = torch.zeros((), dtype=torch.int64, device="cpu")
 
         def count(network: nn.Module) -> None:
@@ -63,7 +64,7 @@ class SignFlips:
                 step = int(passes)
                 passes.add_(1)
                 if step in self.at:
-                    self._flip(weights, seed, self.at.index(step))
+                    self._flip(matching_parameters(mask, model), seed, self.at.index(step))
 
         with around_forward(model, count):
             yield {"forward_passes": passes}
@@ -102,15 +103,25 @@ def fixed_signs(model: nn.Module, _seed: int | Sequence[int], mask: SignedMask) 
 
     Only the masked weights are held; biases, normalisation and an unpruned classifier train freely.
     """
-    parameters = matching_parameters(mask, model)
-    signs = {id(p): torch.empty_like(p, requires_grad=False).copy_(mask[name]) for name, p in parameters.items()}
+    signs: dict[int, Tensor] = {}
+    places = Places(model, ())
+
+    def find() -> list[Tensor]:
+        parameters = matching_parameters(mask, model)
+        signs.clear()
+        signs.update({id(p): torch.empty_like(p, requires_grad=False).copy_(mask[name]) for name, p in parameters.items()})
+        places.look(parameters)
+        return list(parameters.values())
 
     @torch.no_grad()
     def project(held: Sequence[Tensor]) -> None:
-        torch._foreach_abs_(list(held))
-        torch._foreach_mul_(list(held), [signs[id(weight)] for weight in held])
+        if places.moved() or any(signs[id(w)].device != w.device or signs[id(w)].dtype != w.dtype for w in held):
+            watch_for(held := find())
+        if held:
+            torch._foreach_abs_(list(held))
+            torch._foreach_mul_(list(held), [signs[id(weight)] for weight in held])
 
-    weights = list(parameters.values())
-    with after_steps_on(weights, project):
+    weights = find()
+    with after_steps_on(weights, project, always=True) as watch_for:
         project(weights)
         yield {}

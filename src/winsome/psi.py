@@ -166,8 +166,8 @@ def goals(
         start: that network's state; what the parameters are now, if not given.
 
     Raises:
-        WinsomeError: an identity that cannot be known; a name that matches nothing; a recurrent layer's parameters, which it
-            reads from a copy.
+        WinsomeError: an identity that cannot be known; a name that matches nothing, or that the start lacks; a recurrent
+            layer's parameters, which it reads from a copy.
     """
     found = chosen(model, which)
     values: Mapping[str, float | Tensor]
@@ -175,6 +175,10 @@ def goals(
         values = identities(found)
     elif toward == "start":
         begun = start if start is not None else {name: one.parameter for name, one in found.items()}
+        if unknown := [name for name in found if name not in begun]:
+            raise WinsomeError(
+                f"{unknown[0]!r} was not in the network that the search began with: it cannot go toward its start"
+            )
         values = {name: begun[name].detach().clone() for name in found}
     else:
         values = dict.fromkeys(found, float(toward))

@@ -19,7 +19,7 @@ from winsome.level import Level, Metrics
 from winsome.method import Method
 from winsome.psi import Which
 from winsome.runs.checkpoint import CarriedOptimizer
-from winsome.runs.search_folder import SearchFolder
+from winsome.runs.search_folder import SearchFolder, identifying
 from winsome.scores import Probe
 from winsome.searchable import looks_at_probe, origin, searched
 from winsome.state import State, first_difference, full_state, load_state, state_digest
@@ -56,13 +56,16 @@ class Search:
         made_with = {"method": method.record(), "seed": seed, "citations": list(method.cited)}
         if probe is not None and looks_at_probe(method):
             made_with["probe"] = probe.record(method.score)
-        self.provenance = {**made_with, **(config or {}), **distributed.record()}
+        self.provenance = {**made_with, **identifying(config or {}), **distributed.record()}
         self._kept = {name: torch.ones(weight.shape, dtype=torch.bool, device="cpu") for name, weight in weights.items()}
         shapes = {name: list(weight.shape) for name, weight in weights.items()}
         self._folder = None
         if save_to is not None:
-            self._folder = SearchFolder.take(Path(save_to).expanduser(), {**self.provenance, "weights": shapes})
+            self._folder = SearchFolder.take(
+                Path(save_to).expanduser(), {**self.provenance, **(config or {}), "weights": shapes}
+            )
         self._carried = CarriedOptimizer(method.optimizer_state, rewind_step=method.rewind.step, folder=self._folder)
+        self._modes = [(module, module.training) for module in model.modules()]
         self._initial = self._first_network()
         # A mask of -inf, say, that is a parameter: nothing that diverged.
         self._odd = not_finite(dict(model.named_parameters()))
@@ -107,6 +110,8 @@ class Search:
         )
         start = self._start_of(number)
         load_state(self.model, start.state)
+        for module, training in self._modes:  # a loop may have ended in evaluation
+            module.training = training
         distributed.agree(f"level {number}: the signed mask", start.mask.digest, _SAME_WEIGHTS)
         level = Level(number, density, start.mask, start.first_step, start.seed, self.method, self.model, self._folder)
         level.early, level.begun, level.carried, self._start = self._early, self._initial, self._carried, start.state

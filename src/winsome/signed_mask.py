@@ -155,16 +155,14 @@ class SignedMask(Mapping[str, Tensor]):
         The forward stays the plain dense forward. Gradients are masked as they are accumulated, so that a clipped norm counts
         kept weights only and momentum never moves a pruned weight; weights are masked after every step of a `torch.optim`
         optimizer that holds them, so that momentum from before the block cannot revive one, and before the model's next
-        training forward, whatever else moved them. This is the mathematics of `weight * mask` in the forward: the kept
+        forward, whatever else moved them. This is the mathematics of `weight * mask` in the forward: the kept
         weights' trajectories are bit-identical to it. Zeros are written, so that no overflow makes NaN of them.
 
         Raises:
-            WinsomeError: the model lacks a masked parameter, or has it in another shape.
+            WinsomeError: the model lacks a masked parameter, or has it in another shape, now or later inside the block.
         """
-        pruned = {
-            name: parameter for name, parameter in matching_parameters(self, model).items() if not bool(self.kept(name).all())
-        }
-        with kept_zero(model, list(pruned.values()), [self.kept(name) for name in pruned]):
+        names = [name for name in matching_parameters(self, model) if not bool(self.kept(name).all())]
+        with kept_zero(model, {name: self.kept(name) for name in names}):
             yield
 
 

@@ -14,6 +14,7 @@ from winsome.data.spec import DataSpec
 from winsome.errors import WinsomeError
 from winsome.models.spec import NetworkSpec
 from winsome.runs.configuration import read_config
+from winsome.runs.file_names import DATA_FOLDER
 from winsome.runs.search_folder import SearchFolder
 from winsome.signed_mask import SignedMask
 from winsome.state import State
@@ -117,7 +118,7 @@ def images_of(ends: Sequence[NamedEnd], options: KnownDataOptions) -> ImageData:
     if not known:
         raise WinsomeError(f"no run says which data {ends[0].label} was trained on; name it: --data cifar10, or a folder")
     end, record = known[0]
-    known_data = DataSpec.from_record(record)
+    known_data = DataSpec.from_record(record, folder=end.config.get(DATA_FOLDER))
     spec = replace(options.over(known_data), test_images=known_data.test_images)
     images = spec.load()
     if options.train_images is None and images.digest() != record.get("digest", images.digest()):

@@ -12,6 +12,7 @@ from winsome.data.catalogue import DATA_SETS, SixteenBit, load
 from winsome.data.image_store import OnCorrupt
 from winsome.data.images import ImageData, subset, with_validation
 from winsome.errors import WinsomeError
+from winsome.runs.file_names import DATA_FOLDER
 
 log = logging.getLogger("winsome")
 
@@ -63,10 +64,22 @@ class DataSpec:
         whole = known.train_images if self.train_images is None else min(self.train_images, known.train_images)
         return Outline((channels, height, width), known.n_classes, whole - round(0.2 * whole) if self.validation else whole)
 
+    @property
+    def folder(self) -> Path | None:
+        """The folder of a data set of one's own; None where it has a name in the catalogue."""
+        return None if self.name in DATA_SETS else Path(self.name).expanduser().resolve()
+
+    def place(self) -> dict[str, str]:
+        """Where the images lie, for whoever reads the configuration on this machine; it identifies nothing."""
+        return {} if self.folder is None else {DATA_FOLDER: str(self.folder)}
+
     def record(self) -> dict[str, Any]:
-        """What identifies the images, as JSON values: not where they lie; what was left out of them shows in their digest."""
+        """What the images are called and how they are read, as JSON values: not where they lie.
+
+        What identifies them is their digest (`ImageData.digest`), which also shows what was left out of them.
+        """
         return {
-            "name": self.name,
+            "name": self.name if self.folder is None else self.folder.name,
             "train_images": self.train_images,
             "test_images": self.test_images,
             "validation": self.validation,
@@ -77,9 +90,16 @@ class DataSpec:
 
     @classmethod
     def from_record(
-        cls, record: Mapping[str, Any], *, data_dir: Path | None = None, on_corrupt: OnCorrupt = "stop"
+        cls,
+        record: Mapping[str, Any],
+        *,
+        folder: str | None = None,
+        data_dir: Path | None = None,
+        on_corrupt: OnCorrupt = "stop",
     ) -> DataSpec:
         """What `record()` has written, read from where the images lie now; other entries, such as a digest, are left alone.
+
+        `folder` is what `place()` has written, of a data set of one's own.
 
         Raises:
             WinsomeError: it is no record of a data set.
@@ -88,4 +108,6 @@ class DataSpec:
         if lacking := [field for field in fields if field not in record]:
             raise WinsomeError(f"this is no record of a data set, it lacks {lacking[0]!r}: {dict(record)}")
         known = {field: record[field] for field in (*fields, "config", "sixteen_bit") if field in record}
+        if folder is not None and known["name"] not in DATA_SETS:
+            known["name"] = folder
         return cls(**known, data_dir=data_dir, on_corrupt=on_corrupt)

@@ -15,6 +15,7 @@ from winsome.evidence.kept_lines import measured_line
 from winsome.evidence.pairs import lines_of, pairs_of
 from winsome.evidence.ruler import Ruler, Settings, ruler
 from winsome.models.spec import NetworkSpec
+from winsome.runs.file_names import DATA_FOLDER
 from winsome.study.folder import StudyFolder
 
 Watch = Callable[[int, int, str], None]  # lines done, lines in all, which one comes now
@@ -80,6 +81,7 @@ def study_connectivity(
 
 
 def _study_ruler(record: dict[str, Any], data_dir: Path | None, on_corrupt: OnCorrupt, settings: Settings) -> Ruler:
-    data = DataSpec.from_record(record["data"], data_dir=data_dir, on_corrupt=on_corrupt).load()
+    place = record.get(DATA_FOLDER)
+    data = DataSpec.from_record(record["data"], folder=place, data_dir=data_dir, on_corrupt=on_corrupt).load()
     network = NetworkSpec.from_record(record["network"]).of_images(data.image_shape, data.n_classes)
     return ruler(data, network.build(0), settings)

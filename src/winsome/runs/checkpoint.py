@@ -1,17 +1,16 @@
-"""Where a level stands between two steps: network, optimizer and random streams, as plain tensors and JSON.
+"""Where a level stands between two steps: network, optimizers, schedulers and random streams, as tensors and JSON.
 
 And what of the optimizer goes on from level to level.
 
-Network and optimizer are alike on all ranks, the random streams are each rank's own.
+Network, optimizers and all that is kept beside them are alike on all ranks, the random streams are each rank's own.
 """
 
 from __future__ import annotations
 
-import json
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -20,6 +19,7 @@ from torch.optim import Optimizer
 
 from winsome import distributed
 from winsome.errors import WinsomeError
+from winsome.odd_values import read, written
 from winsome.optimizer_state import (
     OPTIMIZER_STATES,
     OptimizerState,
@@ -34,65 +34,154 @@ from winsome.runs.search_folder import SearchFolder, read_checkpoint, write_chec
 from winsome.state import State, load_state
 
 
+class Stateful(Protocol):
+    """Whatever can be kept: a scheduler, an average of weights, a gradient scaler, a sampler, a loader."""
+
+    def state_dict(self) -> Any:
+        """Where it stands."""
+        ...
+
+    def load_state_dict(self, state_dict: Any, /) -> Any:
+        """Go on from there."""
+        ...
+
+
+def refuse_unkept(optimizers: Sequence[Optimizer], also: Mapping[str, Stateful]) -> None:
+    """Refuse what would go on wrongly after a kill: what has no state, and schedulers that nobody hands over.
+
+    Raises:
+        WinsomeError: names it, and the remedy.
+    """
+    for name, thing in also.items():
+        if isinstance(thing, Optimizer):
+            raise WinsomeError(
+                f"also[{name!r}] is an optimizer: hand it over as one, level.steps(..., optimizer=[first, second])"
+            )
+        if not all(callable(getattr(thing, method, None)) for method in ("state_dict", "load_state_dict")):
+            raise WinsomeError(
+                f"also[{name!r}] is a {type(thing).__name__} without state_dict and load_state_dict: nothing can be kept of it"
+            )
+    kept = {id(getattr(thing, "optimizer", None)) for thing in also.values()}
+    for optimizer in optimizers:
+        # torch's schedulers wrap the `step` of their optimizer; other packages' wrappers of schedulers name no optimizer.
+        if hasattr(getattr(optimizer, "step", None), "_wrapped_by_lr_sched") and not (
+            id(optimizer) in kept
+            or any("last_epoch" in _keys(thing) for thing in also.values() if not hasattr(thing, "optimizer"))
+        ):
+            raise WinsomeError(
+                f"the learning rate of {type(optimizer).__name__} follows a scheduler, whose count no checkpoint would keep: "
+                'hand it over, level.steps(..., also={"scheduler": scheduler}), or let the rate follow from `step`'
+            )
+
+
+def _keys(thing: Stateful) -> Sequence[str]:
+    state = thing.state_dict()
+    return list(state) if isinstance(state, Mapping) else ()
+
+
+_LEFT_OUT = "leave it out of level.steps(...), and a level that is killed starts over"
+
+
 def take(
-    model: nn.Module, optimizer: Optimizer, progress: Mapping[str, Tensor], *, step: int, level: int
+    model: nn.Module,
+    optimizer: Optimizer | Sequence[Optimizer],
+    progress: Mapping[str, Tensor],
+    *,
+    step: int,
+    level: int,
+    also: Mapping[str, Stateful] | None = None,
 ) -> tuple[State, dict[str, Any]]:
     """Everything that the next step depends on: tensors by name, and a JSON record. Every rank calls it.
 
     Raises:
-        WinsomeError: the optimizer keeps more than tensors and JSON values.
+        WinsomeError: an optimizer, or what is kept beside it, holds what no file keeps safely.
     """
     tensors = {f"model/{name}": value for name, value in model.state_dict().items()}
     tensors |= {f"progress/{name}": value for name, value in progress.items()}
     streams = distributed.gathered(_random_streams())
     for rank, (random_tensors, _) in enumerate(streams):
         tensors |= {f"random/{rank}/{name}": value for name, value in random_tensors.items()}
-    moments, scalars = tensors_and_numbers(optimizer)
-    tensors |= {f"optimizer/{name}": value for name, value in moments.items()}
-    settings = optimizer.state_dict()["param_groups"]
-    groups = [{k: v.item() if isinstance(v, Tensor) else v for k, v in group.items()} for group in settings]
-    _refuse_nested(optimizer, [scalars, groups])
+    records: list[dict[str, Any]] = []
+    for number, one in enumerate(all_of(optimizer)):
+        moments, numbers = tensors_and_numbers(one)
+        tensors |= {f"optimizer/{number}/{name}": value for name, value in moments.items()}
+        who = f"the state of {type(one).__name__} cannot be kept in a checkpoint: it"
+        groups = one.state_dict()["param_groups"]
+        records.append({"groups": written(groups, who, _LEFT_OUT), "scalars": written(numbers, who, _LEFT_OUT)})
+    beside: dict[str, Any] = {}
+    for name, thing in (also or {}).items():
+        state = thing.state_dict()
+        whole = {key: value for key, value in state.items() if isinstance(value, Tensor)} if _is_flat(state) else {}
+        tensors |= {f"also/{name}/{key}": value for key, value in whole.items()}
+        rest = {key: None if key in whole else value for key, value in state.items()} if whole else state
+        beside[name] = {"state": written(rest, f"also[{name!r}]", _LEFT_OUT), "tensors": list(whole)}
     return tensors, {
         "level": level,
         "step": step,
-        "groups": groups,
-        "scalars": scalars,
+        "optimizers": records,
+        "also": beside,
         "random": [record for _, record in streams],
     }
+
+
+def all_of(optimizer: Optimizer | Sequence[Optimizer] | None) -> tuple[Optimizer, ...]:
+    """One optimizer, or several, or none, as a tuple."""
+    if optimizer is None:
+        return ()
+    return (optimizer,) if not isinstance(optimizer, Sequence) else tuple(optimizer)
+
+
+def _is_flat(state: object) -> bool:
+    return isinstance(state, Mapping) and all(isinstance(key, str) for key in state)
 
 
 def restore(
     saved: tuple[State, dict[str, Any]] | None,
     model: nn.Module,
-    optimizer: Optimizer,
+    optimizer: Optimizer | Sequence[Optimizer],
     progress: Mapping[str, Tensor],
     *,
     default: int,
+    also: Mapping[str, Stateful] | None = None,
 ) -> int:
-    """Put a checkpoint back in place, if there is one, and say at which step to go on; `default` if there is none."""
+    """Put a checkpoint back in place, if there is one, and say at which step to go on; `default` if there is none.
+
+    Raises:
+        WinsomeError: it was kept of other optimizers or things beside them than are handed over now.
+    """
     if saved is None:
         return default
     tensors, record = saved
-    load_state(model, {name.removeprefix("model/"): v for name, v in tensors.items() if name.startswith("model/")})
-    moments = {name.removeprefix("optimizer/"): v for name, v in tensors.items() if name.startswith("optimizer/")}
-    put_values(optimizer, values_of(moments, record["scalars"]), record["groups"])
+    optimizers, beside = all_of(optimizer), dict(also or {})
+    if len(optimizers) != len(record["optimizers"]) or set(beside) != set(record["also"]):
+        kept, given = ([f"{n} optimizers", *sorted(names)] for n, names in _two(record, optimizers, beside))
+        raise WinsomeError(
+            f"the checkpoint of level {record['level']} keeps {', '.join(kept)}, but level.steps is given {', '.join(given)}: "
+            "hand over the same, or delete checkpoint.safetensors to begin the level anew"
+        )
+    load_state(model, _below("model/", tensors))
+    for name, thing in beside.items():
+        state = read(record["also"][name]["state"])
+        thing.load_state_dict(state | _below(f"also/{name}/", tensors) if record["also"][name]["tensors"] else state)
+    for number, one in enumerate(optimizers):
+        own = record["optimizers"][number]
+        values = values_of(_below(f"optimizer/{number}/", tensors), read(own["scalars"]))
+        put_values(one, values, read(own["groups"]))
     for name, value in progress.items():
         value.copy_(tensors[f"progress/{name}"])
     rank = distributed.rank()
-    own = {name.split("/", 2)[2]: value for name, value in tensors.items() if name.startswith(f"random/{rank}/")}
-    _restore_random_streams(own, record["random"][rank])
+    _restore_random_streams(_below(f"random/{rank}/", tensors), record["random"][rank])
     return int(record["step"])
 
 
-def _refuse_nested(optimizer: Optimizer, values: object) -> None:
-    """Refuse an optimizer that keeps more than tensors and JSON values, such as L-BFGS with its lists of tensors."""
-    try:
-        json.dumps(values)
-    except TypeError as error:
-        raise WinsomeError(
-            f"the state of {type(optimizer).__name__} cannot be kept in a checkpoint ({error}): it holds more than tensors and "
-            "numbers; leave `optimizer` out of level.steps(...), and a level that is killed starts over"
-        ) from error
+def _two(
+    record: Mapping[str, Any], optimizers: Sequence[Optimizer], beside: Mapping[str, Stateful]
+) -> tuple[tuple[int, set[str]], tuple[int, set[str]]]:
+    return (len(record["optimizers"]), set(record["also"])), (len(optimizers), set(beside))
+
+
+def _below(prefix: str, tensors: Mapping[str, Tensor]) -> State:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
 def _random_streams() -> tuple[State, dict[str, Any]]:
@@ -175,11 +264,18 @@ class CarriedOptimizer:
 
     def _write(self, name: str, level: int, state: SavedState) -> None:
         if self._folder is not None:
-            write_checkpoint(self._path(self._folder, name), state.tensors, {**state.record, "level": level})
+            who = f"the state of {state.record['kind']} cannot be kept between levels: it"
+            numbers = written(state.record["numbers"], who, 'search with optimizer_state="fresh"')
+            write_checkpoint(
+                self._path(self._folder, name), state.tensors, {**state.record, "numbers": numbers, "level": level}
+            )
 
     def _read(self, name: str, level: int) -> SavedState | None:
         found = read_checkpoint(self._path(self._folder, name), level) if self._folder is not None else None
-        return None if found is None else SavedState(*found)
+        if found is None:
+            return None
+        tensors, record = found
+        return SavedState(tensors, {**record, "numbers": read(record["numbers"])})
 
 
 def _state(optimizer: Optimizer | SavedState) -> SavedState:

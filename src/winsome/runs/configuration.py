@@ -10,7 +10,7 @@ from typing import Any
 from winsome import distributed
 from winsome.errors import WinsomeError
 from winsome.files import read_json, write_json
-from winsome.runs.file_names import CONFIG
+from winsome.runs.file_names import CONFIG, DATA_FOLDER
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -51,6 +51,7 @@ def _take(
             write_json(path, config)
         return
     there = read_json(path)
+    config = _with_data_as_called(config, there)
     grown = {key: config[key] for key in may_grow if key in there and _holds(config.get(key), there[key])}
     wanted = _lengthened(config, there, may_lengthen)
     differences = list(_differences("", {**_lengthened(there, config, may_lengthen), **grown}, wanted))
@@ -61,6 +62,19 @@ def _take(
             f"{folder} was made with another configuration: {'; '.join(differences)}; "
             "choose another folder (--save-to), or the same settings to continue"
         )
+
+
+def _with_data_as_called(config: dict[str, Any], there: dict[str, Any]) -> dict[str, Any]:
+    """The configuration with what its images are called, and where they lie, as it is written: their digest says what they are.
+
+    A study is called after its images, too.
+    """
+    digests = [(one.get("data_digest"), one.get("data", {}).get("digest")) for one in (config, there)]
+    if digests[0] != digests[1] or digests[0] == (None, None):
+        return config
+    called = ("data", DATA_FOLDER, *(("name",) if digests[0][0] is not None else ()))
+    kept = {key: value for key, value in config.items() if key not in called}
+    return {**kept, **{key: there[key] for key in called if key in there}}
 
 
 def _lengthened(config: dict[str, Any], by: dict[str, Any], keys: tuple[str, str] | None) -> dict[str, Any]:
@@ -87,6 +101,8 @@ def _differences(place: str, there: Any, here: Any) -> list[str]:
         return [
             line for key in keys for line in _differences(f"{place}.{key}" if place else key, there.get(key), here.get(key))
         ]
+    if place in ("data.digest", "data_digest") and there is not None and here is not None and there != here:
+        return [f"the images are others: their digest, which data are known by, was {there[:12]}..., is now {here[:12]}..."]
     say = _shortly if _shortly(there) != _shortly(here) else json.dumps  # a difference in what is left out is one, too
     return [] if there == here else [f"{place} was {say(there)}, is now {say(here)}"]
 

@@ -2,3 +2,6 @@
 
 CONFIG = "config.json"  # of every folder that belongs to one configuration
 RESULTS = "results.json"  # of a study
+
+# In a configuration: where the images lay. It identifies nothing, and stands in no ticket.
+DATA_FOLDER = "data_folder"

@@ -18,7 +18,7 @@ from winsome import distributed, ticket_file
 from winsome.errors import WinsomeError
 from winsome.files import read_json, read_state, sweep, write_json, write_state
 from winsome.runs.configuration import read_config, take_folder
-from winsome.runs.file_names import CONFIG
+from winsome.runs.file_names import CONFIG, DATA_FOLDER
 from winsome.runs.lock import only_process
 from winsome.state import State
 from winsome.strict_json import text_of, value_of
@@ -135,6 +135,11 @@ class SearchFolder:
     def write_checkpoint(self, tensors: State, record: Mapping[str, Any]) -> None:
         """Keep where the level under way stands; the one before it is replaced."""
         write_checkpoint(self.path / "checkpoint.safetensors", tensors, record)
+
+
+def identifying(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a configuration identifies a search, and stands in its tickets: not where its images lie."""
+    return {key: value for key, value in config.items() if key != DATA_FOLDER}
 
 
 def search_folders(place: Path) -> tuple[SearchFolder, ...]:

@@ -12,6 +12,8 @@ from winsome.errors import WinsomeError
 from winsome.files import read_state
 from winsome.models.spec import NetworkSpec
 from winsome.psi import norm_parameters
+from winsome.runs.configuration import read_config
+from winsome.runs.file_names import DATA_FOLDER
 from winsome.ticket import Ticket
 
 
@@ -49,12 +51,16 @@ class FoundTicket:
         """The data that it was found with.
 
         Raises:
-            WinsomeError: the file does not say so.
+            WinsomeError: the file does not say so, or they lay in a folder that nothing beside the file tells of.
         """
         record = self.ticket.provenance.get("data", {})
         if "name" not in record:
             raise WinsomeError(f"{self.file} does not say which data it was found with; name it: --data cifar10, or a folder")
-        return DataSpec.from_record(record)
+        spec = DataSpec.from_record(record, folder=read_config(self.file.parent).get(DATA_FOLDER))
+        if spec.folder is not None and not spec.folder.is_dir():
+            called = f"a folder called {record['name']!r}"
+            raise WinsomeError(f"{self.file} was found with the images of {called}; name it: --data FOLDER")
+        return spec
 
     def refuse_other_images(self, images: ImageData) -> None:
         """Refuse images that its network does not take: it is not resized.

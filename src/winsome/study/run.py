@@ -116,7 +116,7 @@ def take(study: Study, folder: Path, *, data_digest: str, write: bool = True) ->
     runs = () if alone else ("search_seeds", "starts")
     # A borrower's own folder knows the masks of all levels that it borrows: it cannot go deeper.
     levels = () if any(spec.masks_of for spec in study.search_specs.values()) else ("levels",)
-    config = {**study.record(), "data_digest": data_digest}
+    config = {**study.record(), **study.data.place(), "data_digest": data_digest}
     place.take(config, may_grow=("arms", "arm_settings", "searches", *levels, *runs), write=write)
 
 

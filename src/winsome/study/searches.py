@@ -41,6 +41,7 @@ def search_of(
         "method_name": name,
         "network": study.network.of_images(conditions.data.image_shape, conditions.data.n_classes).record(),
         "data": study.data.record() | {"digest": conditions.data.digest()},
+        **study.data.place(),
         "training": study.search_record(training),
         "precision": conditions.precision.label,
     }
