@@ -53,6 +53,9 @@ if TYPE_CHECKING:  # the one list of public names: each is imported when it is a
     from winsome.ticket import Ticket as Ticket
     from winsome.ticket_file import read as read
     from winsome.ticket_file import write as write
+    from winsome.trainers.with_accelerate import with_accelerate as with_accelerate
+    from winsome.trainers.with_lightning import with_lightning as with_lightning
+    from winsome.trainers.with_transformers import with_transformers as with_transformers
     from winsome.transfer import absorb_norm_signs as absorb_norm_signs
     from winsome.transfer import mask_only as mask_only
     from winsome.transfer import plant as plant

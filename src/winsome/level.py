@@ -104,6 +104,17 @@ class Level:
             )
         return self._ticket
 
+    @property
+    def has_folder(self) -> bool:
+        """Whether the search has a folder, in which checkpoints inside the level can be kept."""
+        return self._folder is not None
+
+    @property
+    def next_step(self) -> int:
+        """The step at which `steps` begins: `first_step`, or that of the checkpoint which a killed process left behind."""
+        saved = self._folder.read_checkpoint(self.number) if self._folder is not None else None
+        return self.first_step if saved is None else int(saved[1]["step"])
+
     def finish(self, ticket: Ticket, state: State, metrics: Metrics, seconds: float) -> None:
         """The level is trained, now or in an earlier process."""
         self._ticket, self.state, self.metrics, self.seconds, self.finished = ticket, state, metrics, seconds, True

@@ -34,12 +34,17 @@ def seeded(seed: int, purpose: str, level: int = 0) -> Iterator[None]:
     python_state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002 - the user's code may draw from it
     devices = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
     with torch.random.fork_rng(devices=devices):
-        value = stream_seed(seed, purpose, level)
-        torch.manual_seed(value)
-        random.seed(value)
-        np.random.seed(value & 0xFFFF_FFFF)  # noqa: NPY002
+        seed_streams(seed, purpose, level)
         try:
             yield
         finally:
             random.setstate(python_state)
             np.random.set_state(numpy_state)  # noqa: NPY002
+
+
+def seed_streams(seed: int, purpose: str, level: int = 0) -> None:
+    """Seed the global streams of torch, numpy and Python; inside of `seeded` they are given back."""
+    value = stream_seed(seed, purpose, level)
+    torch.manual_seed(value)
+    random.seed(value)
+    np.random.seed(value & 0xFFFF_FFFF)  # noqa: NPY002 - the user's code may draw from it

@@ -1,0 +1,102 @@
+"""The steps of a level where a trainer of another library has the loop: it says how far it is, and the level follows."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+from winsome import distributed
+from winsome.errors import WinsomeError
+from winsome.level import Level
+from winsome.runs.checkpoint import Stateful
+from winsome.seeding import seed_streams, stream_seed
+
+
+class Counted:
+    """The steps of one level, which a trainer's callback begins and counts.
+
+    Attributes:
+        step: the step that is trained next.
+        total: of a full level.
+    """
+
+    def __init__(self, level: Level) -> None:
+        self.level, self.step, self.total = level, level.first_step, 0
+        self._steps: Iterator[int] = iter(())
+
+    def begin(self, total: int, optimizers: Sequence[Optimizer], *, save_every: int, also: Mapping[str, Stateful]) -> bool:
+        """Begin the level, or put back what a killed process kept of it; says whether it was put back."""
+        self.total = total
+        often = save_every if self.level.has_folder else 0
+        self._steps = self.level.steps(total, optimizer=optimizers, save_every=often, also=also)
+        self.step = next(self._steps)
+        return self.step > self.level.first_step
+
+    def reach(self, step: int) -> None:
+        """All steps before `step` are done: what is due there (the network to rewind to, a checkpoint) is kept."""
+        while self.step < min(step, self.total - 1):
+            self.step = next(self._steps)
+
+    def end(self, step: int) -> None:
+        """The trainer is done; after all its steps the level looks at the network once more."""
+        self.reach(step)
+        if step >= self.total:
+            next(self._steps, None)
+
+
+def begin_epoch(level: Level, epoch: int, loaders: Sequence[Any] = ()) -> None:
+    """Random streams, those of loaders too, follow from level and epoch: an epoch that is begun again has the same data."""
+    seed_streams(level.own_seed, distributed.by_rank("epoch"), epoch)
+    for loader in loaders:
+        for source in (loader, getattr(loader, "sampler", None), getattr(loader, "batch_sampler", None)):
+            if isinstance(own := getattr(source, "generator", None), torch.Generator):
+                own.manual_seed(stream_seed(level.own_seed, "data", epoch))
+
+
+def advance(scheduler: Any, steps: int) -> None:
+    """Put a fresh learning-rate scheduler to where it is after `steps` steps."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step", UserWarning)
+        for _ in range(steps):
+            scheduler.step()
+
+
+class Modes:
+    """Which modules train: as they were at the first level; all of them if the network itself was in evaluation mode.
+
+    Trainers leave a network in the mode in which an evaluation between two levels left it. It would then train with fixed
+    statistics of normalisation, without dropout, and without interpolation.
+    """
+
+    def __init__(self) -> None:
+        self._evaluated: set[str] | None = None
+
+    def put(self, model: nn.Module) -> None:
+        """Put the modules of a network back into their modes."""
+        if self._evaluated is None:
+            modes = {name: module.training for name, module in model.named_modules()}
+            self._evaluated = {name for name, training in modes.items() if not training} if model.training else set()
+        for name, module in model.named_modules():
+            module.training = name not in self._evaluated
+
+
+def number_of(value: Any, name: str) -> float | int | bool | str:
+    """A metric as a JSON value.
+
+    Raises:
+        WinsomeError: it is no number.
+    """
+    if isinstance(value, bool | int | float | str):
+        return value
+    if getattr(value, "size", None) is not None and callable(item := getattr(value, "item", None)):
+        try:
+            number: float = item()
+            return number
+        except (RuntimeError, ValueError):
+            pass
+    raise WinsomeError(f"the metric {name!r} is a {type(value).__name__}, no number")
