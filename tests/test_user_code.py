@@ -51,7 +51,7 @@ def test_a_name_of_the_list_a_file_and_a_module(tmp_path: Path, monkeypatch: pyt
         ("raises.py:x", r"raises\.py, line 2: ZeroDivisionError: division by zero"),
         ("syntax.py:x", r"syntax\.py, line 2: "),
         ("needs.py:x", r"needs\.py, line 1: ModuleNotFoundError: No module named 'nowhere_to_be_found'"),
-        ("bytes.py:x", r"bytes\.py cannot be read"),
+        ("bytes.py:x", r"bytes\.py is no text; give a Python file that defines the method 'x'"),
         ("no_such_module:x", r"no module 'no_such_module' for the method 'no_such_module:x'; give FILE\.py:NAME"),
         ("package.gone:x", r"no module 'package\.gone'"),
         ("needs:x", r"needs:x: the module needs imports 'nowhere_to_be_found', which is not installed"),
