@@ -34,7 +34,7 @@ def network_of(
     name: str | None, image_shape: tuple[int, int, int], classes: int, options: Sequence[tuple[str, Any]]
 ) -> NetworkSpec | None:
     """The network of this name, if one is named."""
-    return NetworkSpec(name, tuple(options), image_shape, classes) if name else None
+    return NetworkSpec.named(name, tuple(options)).of_images(image_shape, classes) if name else None
 
 
 def to_ticket(

@@ -94,7 +94,7 @@ def find(
         probe=probe.spec(),
         warmup_ramp=search.schedule.warmup_ramp,
     )
-    folder = save_to or Path("runs") / f"{Path(data).name}-{one.network.name}-{one.name}-seed-{seed}"
+    folder = save_to or Path("runs") / f"{Path(data).name}-{one.network.short_name}-{one.name}-seed-{seed}"
     conditions = conditions_of(one.study, loaded)
     if planned.plan_only:
         show_plan(one, fresh_network(one.study, conditions, seed=seed))

@@ -98,7 +98,8 @@ class NetworkOptions:
     """Which network.
 
     Attributes:
-        network: For example residual_mlp, small_conv, resnet20, resnet50, mobilenet_v2, mlp_mixer, or any torchvision name.
+        network: For example residual_mlp, small_conv, resnet20, resnet50, mobilenet_v2, mlp_mixer, any torchvision name,
+            timm:NAME, or a function of your own (image_shape, n_classes, **options) as FILE.py:NAME or PACKAGE.MODULE:NAME.
         network_option: An option of the network, name=value; may be given several times. Every network has initialisation (own,
             fan_in, fan_out); mobilenet_v2, efficientnet_b0 and shufflenet have variant=aws (docs/networks.md).
     """
@@ -112,7 +113,7 @@ class NetworkOptions:
 
         options = choices.network_options(self.network_option)
         if self.network not in (None, default.name):
-            return NetworkSpec(str(self.network), options)
+            return NetworkSpec.named(str(self.network), options)
         return replace(default, options=tuple(sorted({**dict(default.options), **dict(options)}.items())))
 
 
@@ -208,7 +209,7 @@ class KnownNetworkOptions:
         """The network asked for by name, if any."""
         from winsome.models.spec import NetworkSpec
 
-        return None if self.network is None else NetworkSpec(self.network, choices.network_options(self.network_option))
+        return None if self.network is None else NetworkSpec.named(self.network, choices.network_options(self.network_option))
 
 
 ALL_DATA = DataOptions()

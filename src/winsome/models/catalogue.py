@@ -13,6 +13,7 @@ from winsome.errors import WinsomeError, unknown
 from winsome.models import aws_variants
 from winsome.models.aws_variants import is_aws
 from winsome.models.mlp_mixer import mlp_mixer
+from winsome.models.named import named_network
 from winsome.models.residual import SMALL_IMAGE, ImageShape, mlp, residual_mlp, resnet8, resnet20, small_conv
 from winsome.models.shufflenet import shufflenet
 from winsome.seeding import seeded
@@ -135,7 +136,7 @@ def build(name: str, *, image_shape: ImageShape, n_classes: int, seed: int, **op
     "fan_in" or "fan_out" (Kaiming-normal for all convolutions and linear layers).
 
     Args:
-        name: in `NETWORKS`, or of a torchvision classifier.
+        name: in `NETWORKS`, of a torchvision classifier, "timm:NAME", or a function of one's own, "FILE.py:NAME".
         image_shape: channels, height, width.
         n_classes: outputs.
         seed: set before the network is made.
@@ -149,7 +150,9 @@ def build(name: str, *, image_shape: ImageShape, n_classes: int, seed: int, **op
     if initialisation not in INITIALISATIONS:
         raise unknown("initialisation", str(initialisation), INITIALISATIONS)
     with seeded(seed, "initialisation"):
-        if make is None:
+        if ":" in name:
+            network = named_network(name, image_shape, n_classes, options)
+        elif make is None:
             network = _torchvision(name, image_shape, n_classes, options)
         else:
             known = [*list(inspect.signature(make).parameters)[2:], "initialisation"]
