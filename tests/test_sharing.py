@@ -60,6 +60,7 @@ CHANGES: list[tuple[str, Any, tuple[str, ...]]] = [
     ("search_training", Training(1, 64, Adam(0.1), Constant()), ("dense",)),
     ("search_training", Training(1, 64, SGD(0.1)), ("dense",)),
     ("warmup_epochs", 2, ("dense",)),
+    ("warmup_ramp", True, ("dense",)),
     ("training", Training(3, 64, SGD(0.1)), ("aws", "lrr")),
     ("training", Training(2, 64, SGD(0.1), warmup_epochs=1), ("aws", "lrr")),
     (

@@ -13,12 +13,11 @@ from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from winsome.errors import WinsomeError
 from winsome.strict_json import text_of, value_of
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # who reads or writes JSON alone waits for neither
+    import numpy as np
     from torch import Tensor
 
 KEY = "odd"  # in the metadata of a safetensors file
@@ -95,10 +94,11 @@ def written(value: Any, name: str, otherwise: str = "search without save_to") ->
     Raises:
         WinsomeError: no file keeps it safely; names what it stands in.
     """
-    from torch import Tensor
-
     if value is None or type(value) in (bool, int, float, str):
         return value
+    import numpy as np
+    from torch import Tensor
+
     if isinstance(value, np.ndarray | np.generic) and value.dtype.kind in "biufc":
         return {"!numpy": _text(value.tobytes()), "type": value.dtype.str, "shape": _shape(value)}
     if isinstance(value, int | float | str):  # of a subclass, such as the members of an enumeration
@@ -146,6 +146,8 @@ def read(value: Any) -> Any:
 
         return with_odd_values(load(base64.b64decode(content)), value["odd"])["value"]
     if kind == "!numpy":
+        import numpy as np
+
         array = np.frombuffer(base64.b64decode(content), value["type"])
         return array[0] if value["shape"] is None else array.reshape(value["shape"]).copy()
     if kind in _MADE:
@@ -155,6 +157,8 @@ def read(value: Any) -> Any:
 
 
 def _shape(value: np.ndarray[Any, Any] | np.generic) -> list[int] | None:
+    import numpy as np
+
     return list(value.shape) if isinstance(value, np.ndarray) else None
 
 
