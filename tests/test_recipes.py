@@ -94,7 +94,11 @@ def test_every_recipe_is_whole_at_both_scales(name: str, scale: Any) -> None:
     assert all((study.data.name == "digits") == small for study in recipe.studies.values())
 
 
-@pytest.mark.parametrize("name", RECIPES)
+# Of a kind with others that are run every time; `uv run pytest -m slow` runs these, too.
+ALIKE = ("imp_mask_swap", "mask_randomisation", "random_masks", "sign_perturbation", "sign_transplants", "absorbed_signs")
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name in ALIKE)) for name in RECIPES])
 def test_every_recipe_runs_to_its_page(name: str, tmp_path: Path) -> None:
     recipe = shrunken(RECIPES[name]("small"), studies=2 if name == "frozen_norms" else 1)
     record = run_recipe(name, recipe, tmp_path / name, scale="small", command="winsome test", watching=unwatched, workers=1)
