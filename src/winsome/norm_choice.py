@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from winsome.about import parts_of
 from winsome.method import Method
-from winsome.norms import Frozen, Interpolated, frozen_norms, interpolated_norms
+from winsome.norms import Frozen, Interpolated, OfChosen, frozen_norms, interpolated_norms
 from winsome.psi import Which
 from winsome.rewinding import KeepWeightsRewindNorms
 from winsome.while_training import AllOf, OnLevels, WhileTraining
@@ -22,7 +22,7 @@ def with_norms(method: Method, norms: Which) -> Method:
             return replace(part, part=of(part.part), otherwise=of(part.otherwise))
         if part in (interpolated_norms, frozen_norms):
             return Interpolated(norms) if part is interpolated_norms else Frozen(norms)
-        return replace(part, norms=norms) if isinstance(part, Interpolated | Frozen) and part.norms is None else part
+        return replace(part, norms=norms) if isinstance(part, OfChosen) and part.norms is None else part
 
     rewind = method.rewind
     if isinstance(rewind, KeepWeightsRewindNorms) and rewind.norms is None:
@@ -34,7 +34,7 @@ def norms_of(method: Method) -> Which:
     """Which parameters the method takes for psi: the first choice that one of its parts has; None where all norms are."""
 
     def choices(part: object) -> list[Which]:
-        own = [part.norms] if isinstance(part, Interpolated | Frozen | KeepWeightsRewindNorms) else []
+        own = [part.norms] if isinstance(part, OfChosen | KeepWeightsRewindNorms) else []
         return [*own, *(choice for one in parts_of(part) for choice in choices(one))]
 
     found = [choice for part in (method.while_training, method.rewind) for choice in choices(part)]

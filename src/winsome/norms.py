@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from winsome.about import described
 from winsome.errors import WinsomeError
 from winsome.interpolation import frozen, interpolated
-from winsome.psi import Toward, Which, goals
+from winsome.psi import Toward, Which, goals, hashable
 from winsome.signed_mask import SignedMask
 from winsome.while_training import Progress
 
@@ -37,6 +37,29 @@ def reset_norm_parameters(model: nn.Module, norms: Which = None) -> None:
     """
     for goal in goals(model, norms).values():
         goal.parameter.copy_(goal.like(goal.parameter))
+
+
+@dataclass(frozen=True)
+class OfChosen:
+    """A part that acts on parameters of one's choice.
+
+    Attributes:
+        norms: which parameters, by name, glob or predicate (see `winsome.psi.Which`); those of all norms by default.
+        toward: "identity", "start" or a number, see `winsome.psi.goals`.
+        start: the state that a search began with; the search says it.
+
+    Raises:
+        WinsomeError: `toward` is another text.
+    """
+
+    norms: Which = None
+    toward: Toward = "identity"
+    start: Mapping[str, Tensor] | None = field(default=None, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "norms", hashable(self.norms))
+        if isinstance(self.toward, str) and self.toward not in ("identity", "start"):
+            raise WinsomeError(f'parameters go toward "identity", "start" or a number; got {self.toward!r}')
 
 
 @described(
@@ -87,13 +110,8 @@ def interpolated_norms(model: nn.Module, seed: int | Sequence[int], _mask: Signe
     stacks=True,
 )
 @dataclass(frozen=True)
-class Interpolated:
+class Interpolated(OfChosen):
     """AWS for parameters of one's choice: `Interpolated("*.gamma")`, `Interpolated(biases)`, `Interpolated(toward="start")`.
-
-    Attributes:
-        norms: which parameters, by name, glob or predicate (see `winsome.psi.Which`); those of all norms by default.
-        toward: "identity", "start" or a number, see `goals`.
-        start: the state that a search began with; the search says it.
 
     Example:
         >>> layer = nn.Linear(2, 2)
@@ -103,13 +121,6 @@ class Interpolated:
         >>> bool((moved > 1).all())  # the bias was drawn toward 100 for this pass
         True
     """
-
-    norms: Which = None
-    toward: Toward = "identity"
-    start: Mapping[str, Tensor] | None = field(default=None, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        _check(self)
 
     @contextmanager
     def __call__(self, model: nn.Module, seed: int | Sequence[int], _mask: SignedMask | None = None) -> Iterator[Progress]:
@@ -149,13 +160,8 @@ def frozen_norms(model: nn.Module, _seed: int | Sequence[int] = 0, _mask: Signed
     stacks=True,
 )
 @dataclass(frozen=True)
-class Frozen:
+class Frozen(OfChosen):
     """The control for `Interpolated`: the same parameters stay where they are interpolated toward.
-
-    Attributes:
-        norms: which parameters, by name, glob or predicate; those of all norms by default.
-        toward: "identity", "start" or a number, see `goals`.
-        start: the state that a search began with; the search says it.
 
     Example:
         >>> layer = nn.Linear(2, 2)
@@ -164,22 +170,8 @@ class Frozen:
         ([0.0, 0.0], False)
     """
 
-    norms: Which = None
-    toward: Toward = "identity"
-    start: Mapping[str, Tensor] | None = field(default=None, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        _check(self)
-
     @contextmanager
     def __call__(self, model: nn.Module, _seed: int | Sequence[int] = 0, _mask: SignedMask | None = None) -> Iterator[Progress]:
         """Freeze while the block holds."""
         with frozen(model, self.norms, self.toward, self.start):
             yield {}
-
-
-def _check(part: Interpolated | Frozen) -> None:
-    if isinstance(part.norms, list):  # a list has no hash, and by its value a method is known again
-        object.__setattr__(part, "norms", tuple(part.norms))
-    if isinstance(part.toward, str) and part.toward not in ("identity", "start"):
-        raise WinsomeError(f'parameters go toward "identity", "start" or a number; got {part.toward!r}')

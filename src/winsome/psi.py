@@ -24,6 +24,11 @@ Toward = Literal["identity", "start"] | float
 Which = str | Sequence[str] | Callable[[str, nn.Module], bool] | None
 
 
+def hashable(which: Which) -> Which:
+    """The choice as a part of a method keeps it: a method is known by the values of its parts, and a list has no hash."""
+    return tuple(which) if isinstance(which, list) else which
+
+
 @dataclass(frozen=True)
 class Chosen:
     """A parameter that is interpolated, frozen or rewound, and where it is read."""

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from winsome.about import described
 from winsome.errors import WinsomeError
-from winsome.psi import Which
+from winsome.psi import Which, hashable
 from winsome.state import State
 
 
@@ -49,9 +49,15 @@ class Rewind(Protocol):
         ...
 
 
-def _check_step(step: int) -> None:
-    if step < 0:
-        raise WinsomeError(f"a network is rewound to step 0 or later, got {step}")
+@dataclass(frozen=True)
+class _BackToStep:
+    """What the rewinds share that take something of the early network."""
+
+    step: int = 0
+
+    def __post_init__(self) -> None:
+        if self.step < 0:
+            raise WinsomeError(f"a network is rewound to step 0 or later, got {self.step}")
 
 
 @described(
@@ -61,7 +67,7 @@ def _check_step(step: int) -> None:
     example={"step": 2},
 )
 @dataclass(frozen=True)
-class RewindTo:
+class RewindTo(_BackToStep):
     """Everything goes back to its value before training step `step`; the schedule goes on from there.
 
     Step 0 is iterative magnitude pruning with rewinding to initialisation (arXiv:1803.03635), a later step is weight rewinding
@@ -72,11 +78,6 @@ class RewindTo:
         >>> Method(geometric(15), RewindTo(500)).rewind.step
         500
     """
-
-    step: int = 0
-
-    def __post_init__(self) -> None:
-        _check_step(self.step)
 
     def __call__(self, early: State, trained: State, restart: Restart) -> tuple[State, int]:
         """Everything as in the early state."""
@@ -91,16 +92,11 @@ class RewindTo:
     example={"step": 2},
 )
 @dataclass(frozen=True)
-class RewindAndRestart:
+class RewindAndRestart(_BackToStep):
     """Everything goes back to its value before training step `step`; every level has the whole schedule (arXiv:2402.19262).
 
     The IMP of that paper's code: it goes back to the end of a warm-up before level 0, and warms up again at every level.
     """
-
-    step: int = 0
-
-    def __post_init__(self) -> None:
-        _check_step(self.step)
 
     def __call__(self, early: State, trained: State, restart: Restart) -> tuple[State, int]:
         """Everything as in the early state, from step 0 on."""
@@ -135,7 +131,7 @@ class KeepWeights:
     needs=("norms",),
 )
 @dataclass(frozen=True)
-class KeepWeightsRewindNorms:
+class KeepWeightsRewindNorms(_BackToStep):
     """Weights stay as trained; normalisation parameters and running statistics go back to `step` (arXiv:2402.19262).
 
     Which these are, where it is not all norms that are found, `norms` says to the search: by name, glob or predicate.
@@ -146,13 +142,11 @@ class KeepWeightsRewindNorms:
         500
     """
 
-    step: int = 0
     norms: Which = None
 
     def __post_init__(self) -> None:
-        _check_step(self.step)
-        if isinstance(self.norms, list):
-            object.__setattr__(self, "norms", tuple(self.norms))
+        super().__post_init__()
+        object.__setattr__(self, "norms", hashable(self.norms))
 
     def __repr__(self) -> str:  # a search's folder knows it by this
         choice = "" if self.norms is None else f", norms={self.norms!r}"
@@ -170,13 +164,8 @@ class KeepWeightsRewindNorms:
     example={"step": 2},
 )
 @dataclass(frozen=True)
-class RewindWeightsKeepNorms:
+class RewindWeightsKeepNorms(_BackToStep):
     """Weights go back to `step`; normalisation parameters and running statistics stay as trained (arXiv:2402.19262's code)."""
-
-    step: int = 0
-
-    def __post_init__(self) -> None:
-        _check_step(self.step)
 
     def __call__(self, early: State, trained: State, restart: Restart) -> tuple[State, int]:
         """The early state with the trained normalisation."""
@@ -190,16 +179,11 @@ class RewindWeightsKeepNorms:
     example={"step": 2},
 )
 @dataclass(frozen=True)
-class KeepSigns:
+class KeepSigns(_BackToStep):
     """Sign transplant (i): magnitudes and everything else go back to `step`, prunable weights keep their trained signs.
 
     Of arXiv:2402.19262's sign transplants; the schedule starts anew. A weight that is exactly 0 counts as positive.
     """
-
-    step: int = 0
-
-    def __post_init__(self) -> None:
-        _check_step(self.step)
 
     def __call__(self, early: State, trained: State, restart: Restart) -> tuple[State, int]:
         """|early| * sign(trained) on prunable weights, early elsewhere."""
@@ -213,13 +197,8 @@ class KeepSigns:
     example={"step": 2},
 )
 @dataclass(frozen=True)
-class RewindSigns:
+class RewindSigns(_BackToStep):
     """Sign transplant (ii): magnitudes and everything else stay as trained, prunable weights take their signs of `step`."""
-
-    step: int = 0
-
-    def __post_init__(self) -> None:
-        _check_step(self.step)
 
     def __call__(self, early: State, trained: State, restart: Restart) -> tuple[State, int]:
         """|trained| * sign(early) on prunable weights, trained elsewhere."""
@@ -257,17 +236,12 @@ class ShuffleMagnitudes:
     example={"step": 2},
 )
 @dataclass(frozen=True)
-class ShuffleEarlyMagnitudes:
+class ShuffleEarlyMagnitudes(_BackToStep):
     """Magnitudes of `step`, shuffled within each layer, under the trained signs (arXiv:2402.19262's code).
 
     All magnitudes of a layer are shuffled, those of pruned weights too, so that kept weights get a random choice of them.
     Everything else goes back to `step`; the schedule starts anew.
     """
-
-    step: int = 0
-
-    def __post_init__(self) -> None:
-        _check_step(self.step)
 
     def __call__(self, early: State, trained: State, restart: Restart) -> tuple[State, int]:
         """shuffled |early| * sign(trained) on prunable weights, early elsewhere."""

@@ -47,12 +47,11 @@ def read(path: str | os.PathLike[str], *, max_weights: int | None = None) -> Tic
         WinsomeError: it is missing, no ticket, truncated, corrupted, of a newer version, or larger than allowed.
 
     Example:
-        >>> import tempfile, winsome
-        >>> ticket = winsome.Ticket(winsome.SignedMask({"weight": torch.tensor([1, 0, 0, -1])}))
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     winsome.write(ticket, f"{folder}/mine.ticket")
-        ...     winsome.read(f"{folder}/mine.ticket").mask == ticket.mask
-        True
+        >>> import winsome
+        >>> winsome.read("nowhere.ticket")
+        Traceback (most recent call last):
+            ...
+        winsome.errors.WinsomeError: cannot read the ticket file nowhere.ticket: No such file or directory; check the path
     """
     with refusals_named(Path(path)), Path(path).open("rb") as file:
         head, n_bytes = read_head(file)
