@@ -75,7 +75,7 @@ def _search(name: str, spec: SearchSpec) -> SearchRecord:
         "label": method.label or name.replace("_", " "),
         "sentence": method.sentence,
         "citations": list(dict.fromkeys((*method.cited, *lent))),
-        "score": name_of(method.score),
+        "score": name_of(method.score) + _scored(method),
         "allocation": name_of(method.allocate),
         "rewinding": name_of(method.rewind) + _carried(method),
         "while_training": name_of(method.while_training),
@@ -83,6 +83,11 @@ def _search(name: str, spec: SearchSpec) -> SearchRecord:
         "densities": list(method.densities),
         "training": None if spec.training is None else json.loads(json.dumps(spec.training.record())),
     }
+
+
+def _scored(method: Method) -> str:
+    rounds = f", in {method.scoring.rounds} rounds" if method.scoring.rounds > 1 else ""
+    return rounds + (", before training" if method.scoring.before_training else "")
 
 
 def _carried(method: Method) -> str:
