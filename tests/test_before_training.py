@@ -14,11 +14,7 @@ from test_study import tiny
 from winsome.cli import main
 from winsome.evidence.description import design_of
 from winsome.files import read_json
-from winsome.method import Method
-from winsome.scores import synflow as synflow_score
-from winsome.scoring import Rounds
 from winsome.seeding import stream_seed
-from winsome.study import presets
 from winsome.study.arms import Planted
 from winsome.study.conditions import conditions_of, fresh_network
 from winsome.study.design import Study
@@ -121,9 +117,9 @@ def test_a_study_of_the_command_line_takes_methods_before_training_at_the_densit
 
 
 def test_a_study_says_in_how_many_rounds_and_when_weights_are_scored() -> None:
-    base = presets.digits()
-    densities = base.search_specs["lrr"].method.densities
-    mine = Method(densities, score=synflow_score, scoring=Rounds(10, before_training=True))
-    found = design_of(dataclasses.replace(base, searches=(*base.searches, ("mine", mine))))["searches"]
-    assert {search["name"]: search["score"] for search in found}["mine"] == "synflow, in 10 rounds, before training"
-    assert {search["score"] for search in found if search["name"] != "mine"} == {"magnitude"}
+    study = beside()
+    assert [search["score"] for search in design_of(study)["searches"]] == ["magnitude", "snip, before training"]
+    snip = study.search_specs["snip"].method
+    in_rounds = dataclasses.replace(snip, scoring=dataclasses.replace(snip.scoring, rounds=10))
+    changed = dataclasses.replace(study, searches=(study.searches[0], ("snip", in_rounds)))
+    assert design_of(changed)["searches"][1]["score"] == "snip, in 10 rounds, before training"
