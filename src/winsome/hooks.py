@@ -79,21 +79,31 @@ def in_backward() -> bool:
 
 
 class _Watch:
-    """What the steps of optimizers are watched for; its weights may be others from some time on."""
+    """Who is called about the steps of which optimizers; the weights may be others from some time on."""
 
-    def __init__(self, weights: Sequence[Tensor], on_step: OnStep, *, always: bool) -> None:
-        self.on_step, self.always = on_step, always
+    def __init__(
+        self,
+        weights: Sequence[Tensor],
+        *,
+        before: OnOptimizer | None = None,
+        after: Callable[[Optimizer, list[Tensor]], object] | None = None,
+        always: bool = False,
+    ) -> None:
+        self.before, self.after, self.always = before, after, always
         self.look_at(weights)
 
     def look_at(self, weights: Sequence[Tensor]) -> None:
         """Watch for these weights."""
-        self.weights = {id(weight): weight for weight in weights}
+        self._weights = {id(weight): weight for weight in weights}
+
+    def held_by(self, optimizer: Optimizer) -> list[Tensor]:
+        """Those of the weights that an optimizer steps."""
+        return [p for group in optimizer.param_groups for p in group["params"] if id(p) in self._weights]
 
 
 # torch walks through its own dict of hooks during every step, so that none may come or go while another thread trains: one hook
 # of ours is in it for good, and looks here.
 _watched: tuple[_Watch, ...] = ()
-_around: tuple[tuple[frozenset[int], OnOptimizer | None, OnOptimizer | None], ...] = ()
 _registered = False
 _lock = threading.Lock()
 
@@ -108,16 +118,9 @@ def after_steps_on(weights: Sequence[Tensor], on_step: OnStep, *, always: bool =
     Yields:
         What to call with other weights, to watch for these from then on.
     """
-    global _watched  # noqa: PLW0603
-    watch = _Watch(weights, on_step, always=always)
-    with _lock:
-        _register()
-        _watched = (*_watched, watch)
-    try:
+    watch = _Watch(weights, after=lambda _optimizer, held: on_step(held), always=always)
+    with _watching(watch):
         yield watch.look_at
-    finally:
-        with _lock:
-            _watched = tuple(one for one in _watched if one is not watch)
 
 
 @contextmanager
@@ -128,41 +131,34 @@ def around_steps_of(
 
     What runs after a step does so before the functions of `after_steps_on`: those may write zeros over what it leaves.
     """
-    global _around  # noqa: PLW0603
-    entry = (frozenset(map(id, weights)), before, after)
+    called = None if after is None else lambda optimizer, _held: after(optimizer)
+    with _watching(_Watch(weights, before=before, after=called), first=True):
+        yield
+
+
+@contextmanager
+def _watching(watch: _Watch, *, first: bool = False) -> Iterator[None]:
+    global _watched, _registered  # noqa: PLW0603
     with _lock:
-        _register()
-        _around = (*_around, entry)
+        if not _registered:
+            register_optimizer_step_pre_hook(_about_to_step)
+            register_optimizer_step_post_hook(_stepped)
+            _registered = True
+        _watched = (watch, *_watched) if first else (*_watched, watch)
     try:
         yield
     finally:
         with _lock:
-            _around = tuple(one for one in _around if one is not entry)
-
-
-def _register() -> None:
-    global _registered  # noqa: PLW0603
-    if not _registered:
-        register_optimizer_step_pre_hook(_about_to_step)
-        register_optimizer_step_post_hook(_stepped)
-        _registered = True
-
-
-def _holds(optimizer: Optimizer, watched: frozenset[int]) -> bool:
-    return any(id(parameter) in watched for group in optimizer.param_groups for parameter in group["params"])
+            _watched = tuple(one for one in _watched if one is not watch)
 
 
 def _about_to_step(optimizer: Optimizer, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -> None:
-    for watched, before, _ in _around:
-        if before is not None and _holds(optimizer, watched):
-            before(optimizer)
+    for watch in _watched:
+        if watch.before is not None and watch.held_by(optimizer):
+            watch.before(optimizer)
 
 
 def _stepped(optimizer: Optimizer, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -> None:
-    for watched, _, after in _around:
-        if after is not None and _holds(optimizer, watched):
-            after(optimizer)
     for watch in _watched:
-        held = [p for group in optimizer.param_groups for p in group["params"] if id(p) in watch.weights]
-        if held or watch.always:
-            watch.on_step(held)
+        if watch.after is not None and ((held := watch.held_by(optimizer)) or watch.always):
+            watch.after(optimizer, held)

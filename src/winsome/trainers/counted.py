@@ -66,23 +66,15 @@ def advance(scheduler: Any, steps: int) -> None:
             scheduler.step()
 
 
-class Modes:
-    """Which modules train: as they were at the first level; all of them if the network itself was in evaluation mode.
+def put_in_training(model: nn.Module) -> None:
+    """Put a network that was given in evaluation mode into training mode, in which a search trains; others have theirs.
 
-    Trainers leave a network in the mode in which an evaluation between two levels left it. It would then train with fixed
-    statistics of normalisation, without dropout, and without interpolation.
+    A search gives every level the modes that the network had when it was given: what an evaluation between two levels leaves
+    is gone. Trainers leave the mode as it is, and a network in evaluation mode would train with fixed statistics of
+    normalisation, without dropout, and without interpolation.
     """
-
-    def __init__(self) -> None:
-        self._evaluated: set[str] | None = None
-
-    def put(self, model: nn.Module) -> None:
-        """Put the modules of a network back into their modes."""
-        if self._evaluated is None:
-            modes = {name: module.training for name, module in model.named_modules()}
-            self._evaluated = {name for name, training in modes.items() if not training} if model.training else set()
-        for name, module in model.named_modules():
-            module.training = name not in self._evaluated
+    if not model.training:
+        model.train()
 
 
 def number_of(value: Any, name: str) -> float | int | bool | str:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from winsome.errors import WinsomeError
 from winsome.level import Level, Metrics
-from winsome.trainers.counted import Counted, Modes, advance, begin_epoch, number_of
+from winsome.trainers.counted import Counted, advance, begin_epoch, number_of, put_in_training
 
 log = logging.getLogger("winsome")
 
@@ -61,10 +61,9 @@ def with_accelerate(
         >>> for level in winsome.find_tickets(model, winsome.aws(15), train, save_to="runs/mine"):  # doctest: +SKIP
         ...     print(level.ticket)
     """
-    modes = Modes()
 
     def train(model: nn.Module, level: Level) -> Metrics:
-        modes.put(model)
+        put_in_training(model)
         accelerator = _accelerate().Accelerator() if make_accelerator is None else make_accelerator(level)
         given = make_parts(model, level)
         prepared = accelerator.prepare(model, *given)

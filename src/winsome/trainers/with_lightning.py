@@ -6,7 +6,7 @@ import importlib
 import logging
 import math
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from torch import nn
@@ -14,7 +14,7 @@ from torch.utils._pytree import tree_leaves
 
 from winsome.errors import WinsomeError
 from winsome.level import Level, Metrics
-from winsome.trainers.counted import Counted, Modes, advance, begin_epoch, number_of
+from winsome.trainers.counted import Counted, advance, begin_epoch, number_of, put_in_training
 
 log = logging.getLogger("winsome")
 
@@ -59,10 +59,9 @@ def with_lightning(
         >>> for level in winsome.find_tickets(model, winsome.aws(15), train, save_to="runs/mine"):  # doctest: +SKIP
         ...     print(level.ticket.density, level.metrics)
     """
-    modes = Modes()
 
     def train(model: nn.Module, level: Level) -> Metrics:
-        modes.put(model)
+        put_in_training(model)
         trainer = make_trainer(level)
         library = _library(trainer)
         training = module(model) if module is not None else model
@@ -78,7 +77,7 @@ def with_lightning(
             )
         follower = _Follower(Counted(level), save_every, model)
         trainer.callbacks.insert(0, follower.callback(library))
-        with _one_pass_a_step(training) if training is model else _as_it_is():
+        with _one_pass_a_step(training) if training is model else nullcontext():
             of_module = hasattr(data, "train_dataloader")
             given = {"datamodule": data} if of_module else {"train_dataloaders": data}
             trainer.fit(training, val_dataloaders=validation, **given)
@@ -211,11 +210,6 @@ class _Callbacks:
         for callback in self._trainer.callbacks:
             if callback.state_key in states:
                 callback.load_state_dict(states[callback.state_key])
-
-
-@contextmanager
-def _as_it_is() -> Iterator[None]:
-    yield
 
 
 @contextmanager
