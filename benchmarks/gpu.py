@@ -282,6 +282,7 @@ def main() -> None:
     """Print every figure; on a GPU keep them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dry-run", action="store_true", help="tiny sizes, to see that everything works; nothing is kept")
+    parser.add_argument("--seconds", type=float, default=TIME, help="for all parts; what they do not suffice for is listed")
     options = parser.parse_args()
     if not ON_GPU and not options.dry_run:
         parser.error("no GPU is here; --dry-run goes through everything with tiny sizes on the CPU")
@@ -293,7 +294,7 @@ def main() -> None:
         record = {"machine": where, "figures": [figure.record() for figure in run.found], "not measured": run.missing}
         (RESULTS / "gpu.json").write_text(json.dumps(record, indent=1) + "\n")
 
-    run = figures(TINY) if options.dry_run else figures(Sizes(), keep)
+    run = figures(TINY) if options.dry_run else figures(Sizes(), keep, seconds=options.seconds)
     if not options.dry_run:
         print(f"wrote {RESULTS / 'gpu.json'}")
     for missing in run.missing:

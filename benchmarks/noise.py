@@ -14,11 +14,11 @@ from winsome.seeding import generator
 CLASSES = tuple("0123456789")
 
 
-def noise_images(n_train: int, n_test: int = 10) -> ImageData:
-    """A data set of noise: uint8 [3, 32, 32], ten classes, the augmentation of CIFAR-10."""
-    every = ImageSet(_pixels(n_train + n_test), torch.arange(n_train + n_test) % 10)
+def noise_images(n_train: int, n_test: int = 10, *, size: int = 32) -> ImageData:
+    """A data set of noise: uint8 [3, size, size], ten classes, the augmentation of CIFAR-10."""
+    every = ImageSet(_pixels(n_train + n_test, size), torch.arange(n_train + n_test) % 10)
     train, test = every.rows(torch.arange(n_train)), every.rows(torch.arange(n_train, n_train + n_test))
-    return image_data("noise", train, test, CLASSES, augmentation=Augmentation(pad=4, flip=True))
+    return image_data("noise", train, test, CLASSES, augmentation=Augmentation(pad=size // 8, flip=True))
 
 
 def noise_folder(folder: Path, n_train: int, n_test: int) -> Path:
@@ -35,8 +35,8 @@ def noise_folder(folder: Path, n_train: int, n_test: int) -> Path:
     return folder
 
 
-def _pixels(n_images: int) -> Tensor:
-    return torch.randint(256, (n_images, 3, 32, 32), dtype=torch.uint8, generator=generator(0, "benchmark"))
+def _pixels(n_images: int, size: int = 32) -> Tensor:
+    return torch.randint(256, (n_images, 3, size, size), dtype=torch.uint8, generator=generator(0, "benchmark"))
 
 
 def _png(pixels_CHW: Tensor) -> bytes:

@@ -77,8 +77,8 @@ def shrunken(recipe: Recipe, *, studies: int = 1) -> Recipe:
 
 
 @pytest.mark.parametrize("name", RECIPES)
-@pytest.mark.parametrize("scale", ["small", "paper"])
-def test_every_recipe_is_whole_at_both_scales(name: str, scale: Any) -> None:
+@pytest.mark.parametrize("scale", ["small", "medium", "paper"])
+def test_every_recipe_is_whole_at_every_scale(name: str, scale: Any) -> None:
     recipe = RECIPES[name](scale)
     assert recipe.title
     assert recipe.claim.endswith(".")

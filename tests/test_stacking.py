@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from winsome import models, stacking
 from winsome.data import ImageData, load
 from winsome.errors import WinsomeError
-from winsome.stacking import can_stack, stack, unstack
+from winsome.stacking import can_stack, pays, stack, unstack
 from winsome.training.loop import Networks, train
 from winsome.training.settings import SGD, Training
 
@@ -49,7 +49,7 @@ def one_thread() -> Iterator[None]:
         yield
 
 
-@pytest.mark.parametrize("name", ["residual_mlp", "mlp"])
+@pytest.mark.parametrize("name", ["residual_mlp", "mlp", "small_conv"])
 @pytest.mark.parametrize("mode", [True, False])
 def test_the_forward_is_each_members_own(name: str, mode: bool) -> None:
     members = [network(seed, name).train(mode) for seed in range(3)]
@@ -65,7 +65,7 @@ def test_the_forward_is_each_members_own(name: str, mode: bool) -> None:
                 torch.testing.assert_close(value[index], member.state_dict()[key], rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["residual_mlp", "mlp"])
+@pytest.mark.parametrize("name", ["residual_mlp", "mlp", "small_conv"])
 def test_fifty_steps_in_a_stack_are_fifty_steps_alone(name: str) -> None:
     # In float64, for training amplifies float32's last bit to another trajectory within a few dozen steps.
     members = [network(seed, name).double() for seed in range(3)]
@@ -103,17 +103,24 @@ def test_a_member_does_not_depend_on_its_place_or_its_neighbours(digits: ImageDa
                     assert torch.equal(several[seeds.index(seed)][key], value), (seeds, key)
 
 
+@pytest.mark.parametrize(("kind", "shape"), [(nn.BatchNorm1d, (5,)), (nn.BatchNorm2d, (5, 4, 3))])
 @pytest.mark.parametrize(
     ("momentum", "affine", "tracked"), [(0.3, True, True), (None, True, True), (0.1, False, True), (0.1, True, False)]
 )
-def test_batchnorm_is_torchs_own(momentum: float | None, affine: bool, tracked: bool) -> None:
-    layers = [nn.BatchNorm1d(5, 1e-3, momentum, affine, tracked, dtype=torch.float64) for _ in range(3)]
+def test_batchnorm_is_torchs_own(
+    kind: type[nn.BatchNorm1d] | type[nn.BatchNorm2d],
+    shape: tuple[int, ...],
+    momentum: float | None,
+    affine: bool,
+    tracked: bool,
+) -> None:
+    layers = [kind(5, 1e-3, momentum, affine, tracked, dtype=torch.float64) for _ in range(3)]
     for member, layer in enumerate(layers):  # members that have seen different numbers of batches
         for _ in range(member):
-            layer(torch.randn(4, 5, dtype=torch.float64))
+            layer(torch.randn(4, *shape, dtype=torch.float64))
     together = stack([nn.Sequential(layer) for layer in layers])
     for mode in (True, True, False):
-        inputs = torch.randn(3, 7, 5, dtype=torch.float64) * 3 + 1
+        inputs = torch.randn(3, 7, *shape, dtype=torch.float64) * 3 + 1
         outputs = together.train(mode)(inputs)
         for member, layer in enumerate(layers):
             torch.testing.assert_close(outputs[member], layer.train(mode)(inputs[member]))
@@ -159,11 +166,36 @@ def test_unstacking_gives_back_what_was_stacked() -> None:
         assert all(torch.equal(value, other.state_dict()[key]) for key, value in expected.items())
 
 
+def test_convolutions_and_pools_of_every_kind_are_each_members_own() -> None:
+    def odd() -> nn.Module:
+        wide = nn.Conv2d(4, 6, (3, 2), stride=(2, 1), padding=(1, 0), dilation=(1, 2), groups=2)
+        pools = (nn.MaxPool2d(2, 1), nn.AvgPool2d(2, 1, 1), nn.AdaptiveAvgPool2d((2, 1)))
+        return nn.Sequential(nn.Conv2d(3, 4, 3, padding="same"), nn.GELU(), wide, *pools, nn.Flatten(), nn.Linear(12, 5))
+
+    members = [odd().double() for _ in range(3)]
+    inputs = torch.randn(3, 2, 3, 9, 8, dtype=torch.float64)
+    for layout in (torch.contiguous_format, torch.channels_last):
+        laid_out = [part.contiguous(memory_format=layout) for part in inputs]
+        together = stack(members)(torch.stack(laid_out))
+        for member, part, output in zip(members, laid_out, together, strict=True):
+            torch.testing.assert_close(output, member(part), rtol=1e-12, atol=1e-12)
+
+
+def test_stacks_of_convolutions_pay_on_a_gpu_only() -> None:
+    gpu, cpu = torch.device("cuda"), torch.device("cpu")
+    assert pays(network(0, "small_conv"), gpu)
+    assert not pays(network(0, "small_conv"), cpu)
+    assert pays(network(0, "mlp"), cpu)
+    assert not pays(nn.Sequential(nn.LSTM(2, 2)), gpu)
+
+
 def test_a_layer_without_a_stacked_form_is_named() -> None:
-    convolutional = network(0, "small_conv")
-    assert not can_stack(convolutional)
-    with pytest.raises(WinsomeError, match=r"'0' \(Conv2d\) has no stacked form"):
-        stack([convolutional, convolutional])
+    recurrent = nn.Sequential(nn.LSTM(4, 4))
+    assert not can_stack(recurrent)
+    with pytest.raises(WinsomeError, match=r"'0' \(LSTM\) has no stacked form"):
+        stack([recurrent, recurrent])
+    with pytest.raises(WinsomeError, match=r"'0' pads by 'circular'"):
+        stack([nn.Sequential(nn.Conv2d(2, 2, 3, padding=1, padding_mode="circular"))])
 
 
 def test_a_container_with_parameters_of_its_own_is_named() -> None:

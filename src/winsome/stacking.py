@@ -1,13 +1,10 @@
-"""Several linear networks of one shape as one: batched matrix products, every member computed as if it were alone.
+"""Several networks of one shape as one: batched products, grouped convolutions, every member computed as if it were alone.
 
 A tiny network's step is mostly overhead; a stack of S pays it once. Parameter names stay, tensors gain a leading axis S.
 
 On a CPU with one thread a member's bits depend neither on S nor on its place, S = 1 included. They are not those of the plain
 network: batched products and statistics add up in another order, and training amplifies the difference. An optimizer
 has to keep this: fused ones round the last few elements of a tensor otherwise than the rest, `foreach` ones do not.
-
-Shape suffixes: S members, B images, D inputs, W outputs or features. Activations are [S, B, W] by shape and [S, W, B] in
-memory, in which both the products and the statistics run over contiguous rows; elementwise layers keep that order.
 """
 
 from __future__ import annotations
@@ -18,94 +15,11 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch import nn
 
 from winsome.errors import WinsomeError
 from winsome.shapes import differences, shapes_of
-
-
-class StackedLinear(nn.Module):
-    """S linear layers: inputs [S, B, D] to outputs [S, B, W]."""
-
-    weight: nn.Parameter
-    bias: nn.Parameter | None
-
-    def __init__(self, layers: Sequence[nn.Linear]) -> None:
-        super().__init__()
-        _stack_tensors(self, layers)
-        if layers[0].bias is None:
-            self.register_parameter("bias", None)
-
-    def forward(self, inputs_SBD: Tensor) -> Tensor:
-        """One batched product.
-
-        Raises:
-            WinsomeError: the input has no leading axis of the stack's size.
-        """
-        members = len(self.weight)
-        if inputs_SBD.ndim != 3 or len(inputs_SBD) != members:
-            raise WinsomeError(
-                f"a stack of {members} linear layers takes [{members}, batch, features], got {list(inputs_SBD.shape)}; "
-                "the forward of a stacked network may use layers and elementwise functions only"
-            )
-        if self.bias is None:
-            return torch.bmm(self.weight, inputs_SBD.mT).mT
-        return torch.baddbmm(self.bias.unsqueeze(2), self.weight, inputs_SBD.mT).mT
-
-
-class StackedBatchNorm1d(_BatchNorm):
-    """S BatchNorm layers on [S, B, W]: each member normalised by its own batch, or by its own running statistics."""
-
-    def __init__(self, layers: Sequence[_BatchNorm]) -> None:
-        first = layers[0]
-        super().__init__(first.num_features, first.eps, first.momentum, first.affine, first.track_running_stats)
-        _stack_tensors(self, layers)
-
-    def forward(self, inputs_SBW: Tensor) -> Tensor:
-        """Statistics over B; the running ones are updated in training.
-
-        Raises:
-            ValueError: a training batch of a single image.
-        """
-        members, batch, width = inputs_SBW.shape
-        channels = members * width
-        weight, bias = (None if p is None else p.reshape(channels) for p in (self.weight, self.bias))
-        rows = inputs_SBW.mT.reshape(1, channels, batch)  # a view: see the memory order above
-        if not self.training and self.running_mean is not None and self.running_var is not None:
-            mean, variance = self.running_mean.view(channels), self.running_var.view(channels)
-            return F.batch_norm(rows, mean, variance, weight, bias, False, 0.0, self.eps).view(members, width, batch).mT
-        if batch < 2:
-            raise ValueError(f"BatchNorm in training needs 2 or more images in a batch, got {batch}")
-        # GroupNorm of groups of one channel is BatchNorm in training; its statistics cost a fifth of F.batch_norm's.
-        # Under autocast the products are bf16 and the parameters are not: normalise in the parameters' type.
-        rows = rows.to(self.weight.dtype if weight is not None else rows.dtype)
-        out, mean, deviation_inverse = torch.native_group_norm(rows, weight, bias, 1, channels, batch, channels, self.eps)
-        if self.training:
-            self._track(mean.detach().view(members, width), deviation_inverse.detach().view(members, width), batch)
-        return out.view(members, width, batch).mT
-
-    @torch.no_grad()
-    def _track(self, mean_SW: Tensor, deviation_inverse_SW: Tensor, batch: int) -> None:
-        if self.running_mean is None or self.running_var is None or self.num_batches_tracked is None:
-            return
-        self.num_batches_tracked.add_(1)
-        share: Any = self.momentum
-        if share is None:  # a plain mean over the batches
-            share = self.num_batches_tracked.to(self.running_mean.dtype).reciprocal().unsqueeze(1)
-        variance_SW = deviation_inverse_SW.square().reciprocal_().sub_(self.eps).clamp_min_(0).mul_(batch / (batch - 1))
-        self.running_mean.lerp_(mean_SW.to(self.running_mean.dtype), share)
-        self.running_var.lerp_(variance_SW.to(self.running_var.dtype), share)
-
-
-def _stack_tensors(stacked: nn.Module, layers: Sequence[nn.Module]) -> None:
-    """Register the layers' parameters and buffers, stacked, under their own names."""
-    for name, value in layers[0].named_parameters(recurse=False):
-        together = torch.stack([layer.get_parameter(name).detach() for layer in layers])
-        stacked.register_parameter(name, nn.Parameter(together, requires_grad=value.requires_grad))
-    for name, _ in layers[0].named_buffers(recurse=False):
-        stacked.register_buffer(name, torch.stack([layer.get_buffer(name) for layer in layers]))
+from winsome.stacked_layers import StackedBatchNorm1d, StackedBatchNorm2d, StackedConv2d, StackedLinear, StackedPool2d
 
 
 def _flatten(layers: Sequence[nn.Flatten]) -> nn.Module:
@@ -140,12 +54,23 @@ def can_stack(model: nn.Module) -> bool:
     return _unsupported(model) is None
 
 
+def pays(model: nn.Module, device: torch.device) -> bool:
+    """Whether networks like this one train faster as a stack: linear ones anywhere, convolutional ones on a GPU.
+
+    There a small network's step is launches, and a stack launches no more than one network; on a CPU grouped convolutions are
+    no faster than one network after another (`benchmarks/stacking.py`).
+    """
+    return can_stack(model) and (device.type == "cuda" or not any(isinstance(m, nn.Conv2d) for m in model.modules()))
+
+
 def _unsupported(model: nn.Module) -> str | None:
     for name, module in model.named_modules():
         is_leaf = next(module.children(), None) is None
         own = next(module.parameters(recurse=False), None)  # a container with parameters of its own has no stacked form
         if (type(module) not in STACKED) if is_leaf else (own is not None):
             return f"the layer {name!r} ({type(module).__name__}) has no stacked form"
+        if isinstance(module, nn.Conv2d) and module.padding_mode != "zeros":
+            return f"the convolution {name!r} pads by {module.padding_mode!r} and has no stacked form"
     names: dict[int, str] = {}
     for name, value in model.state_dict(keep_vars=True).items():
         if (other := names.setdefault(id(value), name)) != name:
@@ -201,6 +126,9 @@ def unstack(stacked: nn.Module, models: Sequence[nn.Module]) -> None:
 STACKED: dict[type[nn.Module], Callable[[Any], nn.Module]] = {
     nn.Linear: StackedLinear,
     nn.BatchNorm1d: StackedBatchNorm1d,
+    nn.Conv2d: StackedConv2d,
+    nn.BatchNorm2d: StackedBatchNorm2d,
+    **dict.fromkeys((nn.AdaptiveAvgPool2d, nn.AvgPool2d, nn.MaxPool2d), StackedPool2d),
     nn.Flatten: _flatten,
     **dict.fromkeys((nn.ReLU, nn.GELU, nn.SiLU, nn.Tanh, nn.Sigmoid, nn.Identity), _as_it_is),
 }

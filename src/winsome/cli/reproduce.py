@@ -40,7 +40,8 @@ def reproduce(
 
     Args:
         names: Recipes, or `all`; `list` prints them. One of your own: FILE.py:NAME or PACKAGE.MODULE:NAME.
-        scale: small takes minutes on two cores; paper is the papers' own set-up, and says first what it would cost.
+        scale: small takes minutes on two cores; medium most of an hour or more, on CIFAR-10 (docs/medium.md); paper is the
+            papers' own set-up. Medium and paper say first what they would cost.
         save_to: Folder of all recipes.
         seeds: Search seeds instead of the recipe's own: fewer for a quick look, more for narrower intervals.
         data_dir: Folder of local parquet files with the data set, or with a folder for each, instead of a download.
@@ -62,7 +63,7 @@ def reproduce(
     for name, named in chosen.items():
         recipe = _adapted(named.value(scale), seeds, data_dir)
         say(console, (name, "bold"), f": {recipe.title}")
-        if scale == "paper" or estimate_only:
+        if scale != "small" or estimate_only:
             print_estimate(console, recipe, earlier)
         if not estimate_only:
             _reproduce(console, name, recipe, save_to, scale, workers, done)

@@ -11,7 +11,7 @@ from torch import nn
 from winsome.analysis.connectivity import Statistics, network_profile
 from winsome.analysis.line import Profile, points
 from winsome.data.images import ImageData, subset
-from winsome.stacking import can_stack, one_thread
+from winsome.stacking import one_thread, pays
 from winsome.state import State
 from winsome.training.precision import Precision, default_device, fast_precision
 
@@ -46,7 +46,7 @@ class Ruler:
 
     def measure(self, first: State, second: State, on_point: Callable[[int], None] = lambda _: None) -> Profile:
         """Error and loss along one line."""
-        stacked = can_stack(self.network)
+        stacked = pays(self.network, self.data.train.labels.device)
         with one_thread(on=stacked):
             return network_profile(
                 first,

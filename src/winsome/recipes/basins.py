@@ -52,11 +52,12 @@ def connectivity(scale: Scale) -> Recipe:
     two data orders +.7 (.3, 1.0). All of it is in docs/find-a-winning-sign.md.
     """
     arms = tuple(ARMS[name] for name in ARM_NAMES)
-    if scale == "small":
-        digits = presets.digits()
-        base = {"residual-mlp-digits": replace(digits, levels=(12,), search_seeds=tuple(range(16)), curve_at=())}
-    else:
-        base = {name: study for name, study in paper_studies().items() if name.startswith("resnet50")}
+    small = replace(presets.digits(), levels=(12,), search_seeds=tuple(range(16)), curve_at=())
+    base = {
+        "small": {"residual-mlp-digits": small},
+        "medium": {"resnet20-photographs": replace(presets.photographs(), levels=(5,))},
+        "paper": {name: study for name, study in paper_studies().items() if name.startswith("resnet50")},
+    }[scale]
     studies = {name: replace(study, arms=arms, starts=(0, 1), claims=(), reference=None) for name, study in base.items()}
     claim = "|θ₀|·s_AWS and the AWS network are linearly connected; |θ₀|·s_LRR and the LRR network are not."
     return Recipe("Linear mode connectivity", f"{A}, connectivity panels", claim, studies, analyse=_lines)

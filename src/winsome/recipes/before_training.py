@@ -8,8 +8,7 @@ from winsome.method import Method
 from winsome.methods import grasp, random_at_initialisation, snip, synflow
 from winsome.recipes.accuracy import accuracy_evidence
 from winsome.recipes.recipe import Recipe, Scale
-from winsome.recipes.set_ups import over
-from winsome.study import presets
+from winsome.recipes.set_ups import over, study_of_tickets
 from winsome.study.arms import ARMS, Arm, Planted
 from winsome.study.design import SearchSpec
 from winsome.study.transplants import plant_found_signs, plant_mask
@@ -30,7 +29,7 @@ def at_initialisation(scale: Scale) -> Recipe:
     -1.8 (-3.2, -.3); m_SNIP with s_dense minus s_LRR -19.5 (-23.0, -16.0); m_AWS minus m_SNIP +17.8 (13.4, 22.1); s_AWS
     minus m_SynFlow +12.7 (11.7, 13.8). All of it is in docs/field.md.
     """
-    base = presets.digits() if scale == "small" else presets.images("cifar10")
+    base = study_of_tickets(scale)
     if scale == "small":
         base = replace(base, levels=(12,), search_seeds=tuple(range(16)), curve_at=())
     densities = base.all_densities
@@ -61,6 +60,6 @@ def at_initialisation(scale: Scale) -> Recipe:
         over("AWS's signed mask is better than SynFlow's mask.", "planted_aws", "mask_synflow", "s_AWS minus m_SynFlow", OURS),
     )
     study = replace(base, searches=tuple(searches), arms=tuple(arms), claims=claims, reference="mask_snip")
-    label = "residual-mlp-digits" if scale == "small" else "resnet20-cifar10"
+    label = {"small": "residual-mlp-digits", "medium": "resnet20-photographs", "paper": "resnet20-cifar10"}[scale]
     claim = "A mask found before training can replace one that was searched for, with the signs of a trained network at least."
     return Recipe("Masks before training", f"{SNIP}, extended", claim, {label: study}, analyse=accuracy_evidence)

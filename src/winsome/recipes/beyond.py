@@ -86,6 +86,11 @@ def _grid(scale: Scale, rates: tuple[float, ...]) -> Iterable[tuple[str, Study]]
                 name = f"{network}-rate-{rate:g}"
                 yield name, _varied(presets.images("cifar10"), name, rate, curve=(1, 2, 5, 10, 20, 50), network=network)
         return
+    if scale == "medium":
+        name = f"resnet20-photographs-rate-{rates[0]:g}"
+        photographs = replace(presets.photographs(), levels=(5,))
+        yield name, _varied(photographs, name, rates[0], curve=CURVE)
+        return
     base = replace(presets.digits(), levels=(12,), search_seeds=tuple(range(16)))
     for rate in rates:
         for budget in (10, 40):

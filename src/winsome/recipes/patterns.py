@@ -9,8 +9,7 @@ from winsome.methods import aws, learning_rate_rewinding
 from winsome.models.spec import NetworkSpec
 from winsome.recipes.accuracy import accuracy_evidence
 from winsome.recipes.recipe import Recipe, Scale
-from winsome.recipes.set_ups import over
-from winsome.study import presets
+from winsome.recipes.set_ups import over, study_of_tickets
 from winsome.study.arms import ARMS, arms_of_search
 
 N_OF_M, OURS = "arXiv:2102.04010", "question of this project"
@@ -28,7 +27,7 @@ def n_of_m(scale: Scale) -> Recipe:
     only, N:4 +4.3 (2.4, 6.2); s_LRR minus s_LRR N:4 +5.6 (4.5, 6.8); dense minus s_AWS N:4 +6.0 (4.0, 8.1). All of it is in
     docs/field.md.
     """
-    base = presets.digits() if scale == "small" else presets.images("cifar10")
+    base = study_of_tickets(scale)
     if scale == "small":
         # Of the usual width 64 a quarter of the weights is more than the digits need.
         narrow = NetworkSpec("residual_mlp", (("width", 16),))
@@ -54,6 +53,6 @@ def n_of_m(scale: Scale) -> Recipe:
         over("The dense network is better than the pattern.", "dense", patterned, "dense minus s_AWS N:4", N_OF_M),
     )
     study = replace(base, searches=tuple(searches), arms=tuple(arms), levels=(2, 3), claims=claims, reference=patterned)
-    label = "narrow-residual-mlp-digits" if scale == "small" else "resnet20-cifar10"
+    label = {"small": "narrow-residual-mlp-digits", "medium": "resnet20-photographs", "paper": "resnet20-cifar10"}[scale]
     claim = "A signed ticket in a 2:4 pattern trains from any start as an unstructured one does."
     return Recipe("Tickets in N:M patterns", f"{N_OF_M}, of tickets", claim, {label: study}, analyse=accuracy_evidence)

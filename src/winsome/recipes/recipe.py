@@ -12,7 +12,7 @@ if TYPE_CHECKING:  # the command line knows scales before it trains or draws, an
     from winsome.figures.plots import Plot
     from winsome.study.design import Study
 
-Scale = Literal["small", "paper"]  # minutes on two cores, or the paper's own set-up
+Scale = Literal["small", "medium", "paper"]  # digits, minutes; photographs, most of an hour on two cores; the paper's own
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ def write_record(
         recipe: what was run.
         evidence: what its analysis found.
         folder: where it lives.
-        scale: small or paper.
+        scale: small, medium or paper.
         command: what reproduces it.
         seconds: that studies and analysis took.
     """

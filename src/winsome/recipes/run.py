@@ -44,7 +44,7 @@ def run_recipe(
         name: of the recipe.
         recipe: what is run.
         folder: where it lives; each study gets a folder of its own below it.
-        scale: small or paper.
+        scale: small, medium or paper.
         command: what reproduces it, for the record.
         watching: shows the progress of a study.
         workers: processes side by side; 0 for one per core.

@@ -1,9 +1,10 @@
-"""The set-ups that recipes share: each paper's own, and one of minutes on two cores."""
+"""The set-ups that recipes share: each paper's own, one of minutes on two cores, and one of photographs between them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 from winsome.data.spec import DataSpec
 from winsome.method import Method
@@ -11,6 +12,7 @@ from winsome.methods import learning_rate_rewinding, weight_rewinding
 from winsome.models.spec import NetworkSpec
 from winsome.recipes.recipe import Scale
 from winsome.rewinding import RewindAndRestart
+from winsome.study import presets
 from winsome.study.arms import Claim, FoundNetwork
 from winsome.study.design import SearchSpec, Study
 from winsome.training.settings import SGD, Constant, StepDecay, Training
@@ -102,6 +104,20 @@ CONSTANT_RATE = replace(
 )
 
 
+# A deep network on photographs, as `presets.photographs`: its levels are as long as its trainings from scratch, and few.
+PHOTOGRAPHS = SetUp(
+    name="resnet20-photographs",
+    data=presets.photographs().data,
+    network=presets.photographs().network,
+    training=Training(20, 128, SGD(0.1, 0.9, 1e-3), StepDecay((0.4, 0.8), 0.1), warmup_epochs=2),
+    levels=4,
+    rate=0.53,
+    steps_per_epoch=39,
+    judged=(1, 2, 3, 4),
+    seeds=8,
+)
+
+
 def paper_set_ups() -> tuple[SetUp, ...]:
     """The set-ups of arXiv:2402.19262 on CIFAR, as its code has them.
 
@@ -132,7 +148,12 @@ def paper_set_ups() -> tuple[SetUp, ...]:
 
 def set_ups(scale: Scale, small: tuple[SetUp, ...] = (DIGITS,)) -> tuple[SetUp, ...]:
     """Those of arXiv:2402.19262 at a scale."""
-    return small if scale == "small" else paper_set_ups()
+    return {"small": small, "medium": (PHOTOGRAPHS,), "paper": paper_set_ups()}[scale]
+
+
+def study_of_tickets(scale: Scale) -> Study:
+    """The study of arXiv:2504.05357's arms at a scale: digits, photographs, or CIFAR-10 as the paper has it."""
+    return {"small": presets.digits, "medium": presets.photographs, "paper": partial(presets.images, "cifar10")}[scale]()
 
 
 def lrr(set_up: SetUp) -> Method:
@@ -178,7 +199,7 @@ def studies_of_searches(
     """Studies that compare the networks of searches themselves, level by level; one for each set-up of a scale.
 
     Args:
-        scale: small or paper.
+        scale: small, medium or paper.
         title: of each study.
         searches: the searches of a set-up, in the order in which they are shown.
         claims: what is judged, at the lowest density.

@@ -11,8 +11,7 @@ from winsome.methods import aws, random_at_initialisation
 from winsome.norms import interpolated_norms
 from winsome.recipes.flips import with_flips
 from winsome.recipes.recipe import Recipe, Scale
-from winsome.recipes.set_ups import Searches, SetUp, over, studies_of_searches
-from winsome.study import presets
+from winsome.recipes.set_ups import Searches, SetUp, over, studies_of_searches, study_of_tickets
 from winsome.study.arms import ARMS, arms_of_search
 from winsome.study.design import SearchSpec, Study
 from winsome.while_training import AllOf, WhileTraining
@@ -32,7 +31,7 @@ def sign_in(scale: Scale) -> Recipe:
     balanced +1.3 (-.3, 2.9); HAM minus plain, balanced -1.1 (-7.5, 5.3). The study of AWS was not run to its end. All of it
     is in docs/field.md.
     """
-    alpha = 5.0 if scale == "small" else 200.0  # the paper's is for ImageNet's gradients
+    alpha = 200.0 if scale == "paper" else 5.0  # the paper's is for ImageNet's gradients
 
     def parts(set_up: SetUp) -> dict[str, tuple[WhileTraining | None, str]]:
         return {
@@ -66,8 +65,8 @@ def sign_in(scale: Scale) -> Recipe:
 
 
 def _aws_under_sign_in(scale: Scale) -> tuple[str, Study]:
-    base = presets.digits() if scale == "small" else presets.images("cifar10")
-    every = 4 * 10 if scale == "small" else 10 * 390  # steps of four epochs, and of ten
+    base = study_of_tickets(scale)
+    every = {"small": 4 * 10, "medium": 4 * 39, "paper": 10 * 390}[scale]  # steps of four epochs, of ten on the paper's scale
     searches, arms = [], [ARMS["dense"]]
     for name, part, label in (("aws", None, "AWS"), ("aws_sign_in", SignIn(every), "AWS, Sign-In")):
         both = interpolated_norms if part is None else AllOf((interpolated_norms, part))
@@ -82,4 +81,4 @@ def _aws_under_sign_in(scale: Scale) -> tuple[str, Study]:
     study = replace(base, name="aws", searches=tuple(searches), arms=tuple(arms), claims=claims, reference="planted_aws")
     if scale == "small":
         study = replace(study, levels=(12,), search_seeds=tuple(range(16)), curve_at=())
-    return "aws-digits" if scale == "small" else "aws-cifar10", study
+    return {"small": "aws-digits", "medium": "aws-photographs", "paper": "aws-cifar10"}[scale], study

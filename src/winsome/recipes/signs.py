@@ -33,10 +33,10 @@ def sign_perturbation(scale: Scale) -> Recipe:
     """
 
     def searches(set_up: SetUp) -> Searches:
-        # The paper's 150 epochs flip before epochs 29, 59, 89, 119 and 149: every fifth of a level. At small scale nothing
+        # The paper's 150 epochs flip before epochs 29, 59, 89, 119 and 149: every fifth of a level. At smaller scales nothing
         # recovers from the last two, when the rate has fallen for good: networks end at chance, and they are left out.
         epochs = set_up.training.epochs
-        last = epochs * 3 // 5 if scale == "small" else epochs
+        last = epochs if scale == "paper" else epochs * 3 // 5
         at = flip_steps(every=max(epochs // 5, 1), epochs=last, steps_per_epoch=set_up.steps_per_epoch)
         flips: WhileTraining = SignFlips(PROBABILITY, at)
         if before := set_up.warmup_before * set_up.steps_per_epoch:  # level 0 is longer by them

@@ -30,7 +30,7 @@ def accuracy_over_density(scale: Scale) -> Recipe:
     a-winning-sign.md.
     """
     claim = "On any start |θ₀|·s_AWS trains to nearly the dense network's accuracy; s_LRR and the mask alone do not."
-    studies = _small() if scale == "small" else paper_studies()
+    studies = {"small": _small, "medium": _medium, "paper": paper_studies}[scale]()
     return Recipe("Accuracy over density", f"{A}, main figures", claim, studies, analyse=accuracy_evidence)
 
 
@@ -38,6 +38,10 @@ def _small() -> dict[str, Study]:
     digits = presets.digits()
     residual = replace(digits, arms=PAPER_A_ARMS, levels=(3, 6, 9, 12), search_seeds=tuple(range(16)), curve_at=())
     return {"residual-mlp-digits": residual, "small-conv-digits": replace(presets.digits_conv(), curve_at=())}
+
+
+def _medium() -> dict[str, Study]:
+    return {"resnet20-photographs": replace(presets.photographs(), arms=PAPER_A_ARMS)}
 
 
 def paper_studies() -> dict[str, Study]:
@@ -86,7 +90,7 @@ def imagenet_table(scale: Scale) -> Recipe:
     winning-sign.md.
     """
     claim = "AWS's signed masks hold up on large data and on networks without BatchNorm (MLP-Mixer: LayerNorm)."
-    studies = _imagenet_small() if scale == "small" else _imagenet_paper()
+    studies = {"small": _imagenet_small, "medium": _imagenet_medium, "paper": _imagenet_paper}[scale]()
     return Recipe("The ImageNet table", f"{A}, ImageNet", claim, studies, analyse=accuracy_evidence)
 
 
@@ -100,6 +104,15 @@ def _imagenet_small() -> dict[str, Study]:
     few = replace(digits, name="mixer", network=mixer, levels=(8,), search_seeds=tuple(range(4)))
     few = replace(few, search_training=searching, training=scratch)
     return {"residual-mlp-sgd": digits, "residual-mlp-adam": replace(adam, name="adam"), "mlp-mixer-adam": few}
+
+
+def _imagenet_medium() -> dict[str, Study]:
+    """Photographs stand in for ImageNet: ResNet-20 under Adam, and an MLP-Mixer, which has no BatchNorm, under Adam."""
+    photographs = replace(presets.photographs(), arms=PAPER_A_ARMS, levels=(5,))
+    searching, scratch = (replace(one, optimizer=Adam(3e-3)) for one in (photographs.search_training, photographs.training))
+    adam = replace(photographs, name="adam", search_training=searching, training=scratch)
+    mixer = NetworkSpec("mlp_mixer", (("channel_width", 256), ("depth", 4), ("dim", 64), ("patch", 4), ("token_width", 32)))
+    return {"resnet20-adam": adam, "mlp-mixer-adam": replace(adam, name="mixer", network=mixer)}
 
 
 def _imagenet_paper() -> dict[str, Study]:

@@ -13,7 +13,7 @@ from winsome.data.images import ImageData
 from winsome.errors import WinsomeError
 from winsome.prunable import prunable
 from winsome.rewinding import RewindTo
-from winsome.stacking import can_stack
+from winsome.stacking import pays
 from winsome.study.arms import FoundNetwork
 from winsome.study.design import Study
 from winsome.training.conditions import Conditions, on_device
@@ -54,7 +54,7 @@ def will_stack(study: Study) -> bool:
 
 def _stacks(study: Study, network: nn.Module) -> bool:
     several = len(study.search_seeds) * len(study.starts) > 1 and distributed.world_size() == 1
-    return several and can_stack(network) and _parts_stack(study)
+    return several and pays(network, default_device()) and _parts_stack(study)
 
 
 @functools.lru_cache(maxsize=1)

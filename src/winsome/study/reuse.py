@@ -77,7 +77,7 @@ def _without_names(study: Study, searches: Sequence[str]) -> Study:
         study,
         name="",
         title="",
-        searches=tuple(entry for entry in study.searches if entry[0] in searches),
+        searches=tuple((name, study.search_specs[name]) for name in sorted(searches)),
         probe=study.probe if looked_at else ProbeSpec(),
         arms=(),
         claims=(),

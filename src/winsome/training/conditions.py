@@ -10,7 +10,7 @@ from torch import nn
 
 from winsome import distributed
 from winsome.data.images import ImageData
-from winsome.stacking import can_stack, one_thread
+from winsome.stacking import one_thread, pays
 from winsome.training.precision import Precision, default_device
 from winsome.training.settings import Training
 
@@ -48,7 +48,7 @@ class Conditions:
 
     def one_by_one(self, network: nn.Module) -> AbstractContextManager[None]:
         """Networks like this one are trained one by one meanwhile: small ones on a CPU by one thread, which is fastest."""
-        return one_thread(on=can_stack(network) and self.device.type == "cpu")
+        return one_thread(on=self.device.type == "cpu" and pays(network, self.device))
 
 
 def on_device(images: ImageData) -> ImageData:

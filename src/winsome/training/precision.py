@@ -50,13 +50,16 @@ def fast_precision(model: nn.Module, device: torch.device) -> Precision:
     """What is fast for this network on this machine: bf16 and channels_last for convolutions, plain fp32 for the rest.
 
     bf16 pays only with native instructions: avx512_bf16 or AMX on a CPU, Ampere or later on a GPU (older ones emulate it). Tiny
-    linear networks gain from neither.
+    linear networks gain from neither. A network with a convolution of fewer than 8 channels keeps torch's own layout on a CPU:
+    in channels_last its backward pass writes past its memory there (torch 2.15, AVX2).
     """
-    if not any(isinstance(module, _ConvNd) for module in model.modules()):
+    convolutions = [module for module in model.modules() if isinstance(module, _ConvNd)]
+    if not convolutions:
         return Precision()
     if device.type == "cuda":
         return Precision(bf16=torch.cuda.is_bf16_supported(including_emulation=False), channels_last=True)
-    return Precision(bf16=_cpu_has_bf16(), channels_last=True)
+    narrow = any(module.out_channels < _LEAST_CHANNELS_LAST for module in convolutions)
+    return Precision(bf16=_cpu_has_bf16(), channels_last=not narrow)
 
 
 def precision_for(model: nn.Module, device: torch.device, *, fast: bool, compiled: bool = False) -> Precision:
@@ -81,6 +84,9 @@ def _refuse_without_compiler(device: torch.device) -> None:
         raise WinsomeError(
             f"torch.compile does not work here: {reason}; install a C++ compiler, or train uncompiled"
         ) from error
+
+
+_LEAST_CHANNELS_LAST = 8  # outputs of a convolution
 
 
 def _cpu_has_bf16() -> bool:
