@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import pytest
+import torch
 from torch import nn
 from tyro.conf import Positional, arg
 
@@ -48,6 +49,15 @@ def test_cores_where_the_system_cannot_say_which(monkeypatch: pytest.MonkeyPatch
     assert default_workers() >= 1
     monkeypatch.setattr(os, "cpu_count", lambda: None)
     assert usable_cores() == 1
+
+
+def test_processes_on_a_gpu_follow_the_size_of_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(16)))
+    assert default_workers((3, 32, 32)) == 16
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert [default_workers(shape) for shape in ((3, 32, 32), (3, 64, 64), (3, 224, 224), None)] == [4, 4, 1, 1]
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
+    assert default_workers((3, 32, 32)) == 2
 
 
 @pytest.mark.parametrize("backend", ["module://matplotlib_inline.backend_inline", "qtagg", "no such thing"])

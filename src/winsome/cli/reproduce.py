@@ -36,10 +36,12 @@ def reproduce(
 
     `winsome reproduce list` says which there are; `all` runs them all. Each recipe runs its studies, then leaves figures
     (SVG, PDF), tables (CSV) and recipe.json in a folder of its own; report.html shows all that are there. Run it again to
-    continue where it stopped. What recipes share, an earlier call's in the same folder included, is done once.
+    continue where it stopped. What recipes share, an earlier call's in the same folder included, is done once. `winsome
+    reproduce summary` prints every claim with what the recipes of a folder say to it, scale by scale, as a Markdown page.
 
     Args:
-        names: Recipes, or `all`; `list` prints them. One of your own: FILE.py:NAME or PACKAGE.MODULE:NAME.
+        names: Recipes, or `all`; `list` prints them, `summary` what they have shown. One of your own: FILE.py:NAME or
+            PACKAGE.MODULE:NAME.
         scale: small takes minutes on two cores; medium most of an hour or more, on CIFAR-10 (docs/medium.md); paper is the
             papers' own set-up. Medium and paper say first what they would cost.
         save_to: Folder of all recipes.
@@ -54,6 +56,9 @@ def reproduce(
     if not names or names == ("list",):
         print_list()
         return
+    if names == ("summary",):
+        print(_summary(save_to), end="")
+        return
     chosen = {name: named for one in names for name, named in _recipes_named(one)}
     if any(named.file for named in chosen.values()):
         workers = 1  # what a file defines is known to this process alone
@@ -67,6 +72,12 @@ def reproduce(
             print_estimate(console, recipe, earlier)
         if not estimate_only:
             _reproduce(console, name, recipe, save_to, scale, workers, done)
+
+
+def _summary(folder: Path) -> str:
+    from winsome.recipes.claims import claims_page, records_in
+
+    return claims_page(records_in(folder))
 
 
 def _recipes_named(text: str) -> list[tuple[str, Named]]:

@@ -93,6 +93,17 @@ def finding(verdict: Verdict, *, minus: str = "-") -> str:
     return f"{verdict['meaning']} is {number(verdict['value'])}{unit} ({spread})"
 
 
+def numbers(verdict: Verdict) -> str:
+    """`+2.5 (2.0, 3.1), n 32`: the same in a table's cell, without unit where it is points."""
+    if verdict["value"] is None:
+        return "no value"
+    scale, digits, sign, unit = _UNITS[verdict["unit"]]
+    value = fixed(scale * verdict["value"], digits, sign=sign, minus="-")
+    ends = (verdict["low"], verdict["high"])
+    between = ", ".join(fixed(scale * end, digits, minus="-") for end in ends if end is not None)
+    return f"{value}{unit if verdict['unit'] == 'percent' else ''} ({between or 'no interval'}), n {verdict['n']}"
+
+
 def sentence(verdict: Verdict) -> str:
     """All of it on one line, for a terminal."""
     words, how = status_words(verdict)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 
 from winsome.data.spec import DataSpec
 from winsome.method import Method
@@ -153,7 +152,9 @@ def set_ups(scale: Scale, small: tuple[SetUp, ...] = (DIGITS,)) -> tuple[SetUp, 
 
 def study_of_tickets(scale: Scale) -> Study:
     """The study of arXiv:2504.05357's arms at a scale: digits, photographs, or CIFAR-10 as the paper has it."""
-    return {"small": presets.digits, "medium": presets.photographs, "paper": partial(presets.images, "cifar10")}[scale]()
+    if scale == "paper":
+        return presets.images("cifar10")
+    return presets.digits() if scale == "small" else presets.photographs()
 
 
 def lrr(set_up: SetUp) -> Method:

@@ -1,0 +1,76 @@
+"""The page of all claims: made from kept records, and in step with them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from winsome.errors import WinsomeError
+from winsome.recipes.catalogue import RECIPES
+from winsome.recipes.claims import claims_page, lines_of, records_in
+
+DOCS = Path(__file__).parent.parent / "docs"
+
+
+def test_the_page_is_what_the_kept_records_say() -> None:
+    assert (DOCS / "claims.md").read_text() == claims_page(records_in(DOCS / "results"))
+
+
+def test_kept_verdicts_follow_from_their_intervals() -> None:
+    for record in records_in(DOCS / "results"):
+        for verdict in record["verdicts"]:
+            low, high = verdict["low"], verdict["high"]
+            assert low <= verdict["value"] <= high
+            if min(abs(low), abs(high)) > 5e-4:  # what pages round to
+                expected = "shown" if low > 0 else "opposite" if high < 0 else "within the spread"
+                assert verdict["status"] == expected, (record["name"], verdict)
+
+
+def test_every_recipe_of_the_papers_that_trains_has_a_medium_record() -> None:
+    kept = {(record["name"], record["scale"]) for record in records_in(DOCS / "results")}
+    for name, make in RECIPES.items():
+        recipe = make("medium")
+        if recipe.studies and recipe.source.startswith(("arXiv:2504.05357", "arXiv:2402.19262")):
+            assert {(name, "small"), (name, "medium")} <= kept
+
+
+def test_kept_claims_are_the_recipes_own() -> None:
+    for record in records_in(DOCS / "results"):
+        recipe = RECIPES[record["name"]](record["scale"])
+        labels = {verdict["study"] for verdict in record["verdicts"]} - {None}
+        assert labels <= set(recipe.studies)
+        assert recipe.claim == record["claim"]
+
+
+def test_claims_are_lined_up_scale_by_scale(tmp_path: Path) -> None:
+    def verdict(value: float, status: str, study: str | None = None) -> dict[str, object]:
+        between = {"low": value - 0.01, "high": value + 0.01, "n": 3, "of": "search seed", "unit": "points"}
+        about = {"claim": "A beats B.", "source": "us", "meaning": "A minus B", "where": "", "density": None, "reason": ""}
+        return {**between, **about, "value": value, "status": status, "study": study}
+
+    environment = {"cpu": "a core", "gpu": None, "torch": "2"}
+    for folder, scale, found in (
+        ("x", "small", [verdict(0.02, "shown", "one"), verdict(0.005, "within the spread", "two")]),
+        ("x-medium", "medium", [verdict(-0.03, "opposite")]),
+    ):
+        record = {"format": 1, "name": "x", "scale": scale, "source": "ours", "environment": environment, "verdicts": found}
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "recipe.json").write_text(json.dumps(record))
+    (line,) = lines_of(records_in(tmp_path))
+    assert {scale: len(verdicts) for scale, verdicts in line.found.items()} == {"small": 2, "medium": 1}
+    page = claims_page(records_in(tmp_path))
+    small = "one: shown, +2.0 (1.0, 3.0), n 3<br>two: not shown, +0.5 (-0.5, 1.5), n 3"
+    assert f"| {small} | **opposite**, -3.0 (-4.0, -2.0), n 3 | not run |" in page
+    assert "At small scale 0 of 1 claims show in every set-up, 1 in some, 0 in none." in page
+    assert "- A beats B. (small shown, +2.0 (1.0, 3.0), n 3; medium **opposite**" in page
+
+
+def test_a_folder_without_records_is_said(tmp_path: Path) -> None:
+    with pytest.raises(WinsomeError, match="no recipe has run in"):
+        records_in(tmp_path)
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / "recipe.json").write_text('{"format": 0}')
+    with pytest.raises(WinsomeError, match="another version"):
+        records_in(tmp_path)
