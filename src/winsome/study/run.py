@@ -60,7 +60,7 @@ def run(
         study: what is compared.
         folder: where it lives; one of another configuration is refused.
         conditions: what its networks are trained and judged on, from `conditions_of(study)`; made here if not given.
-        workers: processes that share the machine; 0 takes one for each core (on a GPU see `default_workers`), 1 runs in this process.
+        workers: processes that share the machine; 0 takes `default_workers`, 1 runs in this process.
         watch: hears of every progress.
         prepare: what every worker process does first, such as to load code of one's own; picklable.
 
@@ -151,8 +151,8 @@ def tasks_of(
 def default_workers(image_shape: Sequence[int] | None = None) -> int:
     """Processes side by side: one one-thread process for each core; on a GPU four for small images, else one.
 
-    Small networks keep a GPU waiting for the processes that launch their kernels: four trained 3.8 times as many images a second
-    as one, eight no more than 4.1 times as many (ResNet-20; `benchmarks/side_by_side.py`). Large ones share its memory.
+    Small networks keep a GPU waiting for the processes that launch their kernels: four trained 3.8 times as many images a
+    second as one, eight no more than 4.1 times (ResNet-20; `benchmarks/side_by_side.py`). Large ones share its memory.
 
     Args:
         image_shape: channels, height and width, where they are known.
