@@ -10,8 +10,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from winsome.cli import search_display as command
 from winsome.cli import main, study_run
+from winsome.cli import search_display as command
 from winsome.cli.schedule_options import ScheduleOptions
 from winsome.cli.study_options import TrainingOptions
 from winsome.cli.study_schedules import StudySchedules
