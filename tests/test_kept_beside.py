@@ -144,7 +144,12 @@ def test_schedulers_that_leave_no_trace_go_on_where_they_are_handed_over(tmp_pat
         optimizer = sgd(model)
         plateau, warmup = lr_scheduler.ReduceLROnPlateau(optimizer, patience=1), WarmupScheduler(optimizer)
         held = {"plateau": plateau, "all": KeptTogether([warmup])}
-        return [optimizer], held, lambda: (warmup.step(), plateau.step(1.0))
+
+        def after() -> None:
+            warmup.step()
+            plateau.step(1.0)
+
+        return [optimizer], held, after
 
     assert_goes_on(tmp_path, make)
 

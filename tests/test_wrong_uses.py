@@ -73,7 +73,8 @@ def test_arguments_of_another_kind(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(WinsomeError, match=said):
-        next(winsome.find_tickets(**{"model": network(), "method": winsome.aws(1), "train": never} | arguments))
+        given: dict[str, Any] = {"model": network(), "method": winsome.aws(1), "train": never} | arguments
+        next(winsome.find_tickets(**given))
     assert not list(tmp_path.glob("*/level*"))
 
 
@@ -83,7 +84,7 @@ def test_arguments_of_another_kind(
         (lambda: winsome.aws("15"), "levels is a whole number, got '15'"),  # type: ignore[arg-type]
         (lambda: winsome.aws(1.5), "levels is a whole number, got 1.5"),  # type: ignore[arg-type]
         (lambda: winsome.aws(2, "0.2"), r"rate is the fraction removed per level, in \(0, 1\), got '0.2'"),  # type: ignore[arg-type]
-        (lambda: winsome.snip("0.1"), r"density must be a number in \(0, 1\], got '0.1'"),
+        (lambda: winsome.snip("0.1"), r"density must be a number in \(0, 1\], got '0.1'"),  # type: ignore[arg-type]
         (lambda: winsome.re_estimate_batch_norm(network(), torch.ones(4, 4)), "this is one tensor: hand over a list"),
         (lambda: winsome.re_estimate_batch_norm(network(), [{"x": torch.ones(4, 4)}]), "a batch is a dict of 1 things"),  # type: ignore[list-item]
     ],

@@ -115,7 +115,7 @@ def _plain(value: Any) -> Any:
 
 def _is_small(value: Any) -> bool:
     """Whether the numbers of a tensor or array are few enough for a record."""
-    return math.prod(value.shape) <= 10_000
+    return bool(math.prod(value.shape) <= 10_000)
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -47,8 +47,12 @@ def method_lines() -> str:
     Read from the text of the methods' module, for that waits for torch.
     """
     tree = ast.parse((Path(__file__).parents[1] / "methods.py").read_text(encoding="utf-8"))
-    (listed,) = (node.value for node in tree.body if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == "METHODS")
-    order = [node.id for node in ast.walk(listed) if isinstance(node, ast.Name)]
+    (listed,) = (
+        node.value
+        for node in tree.body
+        if isinstance(node, ast.AnnAssign) and node.value and ast.unparse(node.target) == "METHODS"
+    )
+    order = [node.id for node in ast.walk(listed or tree) if isinstance(node, ast.Name)]
     said = {
         node.name: _said(node.decorator_list[0])
         for node in tree.body
@@ -62,9 +66,9 @@ def method_lines() -> str:
 def _said(decorator: ast.expr) -> str:
     """What `named_method(label, sentence, short=...)` says of a method, for help."""
     match decorator:
-        case ast.Call(args=[_, ast.Constant(sentence)], keywords=options):
+        case ast.Call(args=[_, ast.Constant(str(sentence))], keywords=options):
             short = "".join(ast.literal_eval(one.value) for one in options if one.arg == "short")
-            return f"{sentence} (short: {short})" if short else f"{sentence}"
+            return f"{sentence} (short: {short})" if short else sentence
     raise AssertionError(ast.unparse(decorator))
 
 

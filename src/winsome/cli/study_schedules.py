@@ -71,8 +71,8 @@ class StudySchedules:
         Raises:
             WinsomeError: an option of another schedule, or a drop or a warm-up outside of the training.
         """
-        own = {"at": self.drop_at, "factor": self.drop_factor, "final": self.final_rate}
-        chosen = changed(base.schedule, base.epochs, self.schedule, **own)
+        own, at, factor = base.schedule, self.drop_at, self.drop_factor
+        chosen = changed(own, base.epochs, self.schedule, at=at, factor=factor, final=self.final_rate)
         return self._warmed_up(replace(base, schedule=chosen), self.lr_warmup_epochs)
 
     def _warmed_up(self, base: Training, epochs: int | None) -> Training:
