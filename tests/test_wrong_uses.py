@@ -72,8 +72,8 @@ def test_arguments_of_another_kind(
     arguments: dict[str, Any], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    given: dict[str, Any] = {"model": network(), "method": winsome.aws(1), "train": never} | arguments
     with pytest.raises(WinsomeError, match=said):
-        given: dict[str, Any] = {"model": network(), "method": winsome.aws(1), "train": never} | arguments
         next(winsome.find_tickets(**given))
     assert not list(tmp_path.glob("*/level*"))
 
