@@ -139,6 +139,7 @@ class Search:
         self._early = self._early or level.early
         if self._folder is not None:
             record: dict[str, Any] = {"number": level.number, "density": level.density, "first_step": level.first_step}
+            record["label"] = self.method.label  # for figures: no part of what identifies the search
             self._folder.write_level(level.number, state, ticket, {**record, "metrics": metrics, "seconds": seconds})
             self._carried.finished(level.number)
         level.finish(ticket, state, metrics, seconds)
