@@ -447,3 +447,77 @@ def test_a_run_knows_its_images_whatever_they_are_called_and_wherever_they_lie(f
     assert FoundTicket.read(folder / "run" / "level-00.ticket").data == DataSpec(str((folder / "here").resolve()))
     with pytest.raises(WinsomeError, match="found with the images of a folder called 'here'; name it: --data FOLDER"):
         _ = FoundTicket.read(folder / "elsewhere" / "level-00.ticket").data
+
+
+# ---- parts, shards and labels
+
+
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [("training", "testing"), ("Train", "Test"), ("TRAIN", "VAL"), ("train", "dev"), ("Training", "validation")],
+)
+def test_parts_of_a_folder_by_their_usual_names(train: str, test: str, folder: Path) -> None:
+    write_folder(folder / train, TRAIN)
+    write_folder(folder / test, TEST)
+    data = load(str(folder))
+    assert rows_of(data) == (bytes_of(TRAIN), bytes_of(TEST))
+    assert data.classes == CLASSES
+
+
+@pytest.mark.parametrize("names", [("seg_train", "seg_test"), ("fold 1", "fold 2"), ("split0", "split1", "split2")])
+def test_parts_of_a_folder_are_no_classes(names: tuple[str, ...], folder: Path) -> None:
+    for number, name in enumerate(names):
+        write_folder(folder / name, pictures(6, seed=number))
+    said = rf"{', '.join(sorted(names))} hold the same folders \({', '.join(CLASSES)}\), as parts of a data set do, not classes"
+    with pytest.raises(WinsomeError, match=said):
+        load(str(folder))
+
+
+def test_classes_with_folders_of_their_own_are_classes(folder: Path) -> None:
+    for name in ("day", "night"):
+        write_folder(folder / name, pictures(15, seed=len(name)))
+    assert load(str(folder)).classes == ("day", "night")
+
+
+def test_folds_by_the_names_of_files_are_never_pooled(folder: Path) -> None:
+    for number, (train, test) in enumerate(FOLDS.values()):
+        write_parquet(folder / f"train_fold{number}.parquet", train)
+        write_parquet(folder / f"test_fold{number}.parquet", test)
+    with pytest.raises(WinsomeError, match=r"several data sets beside each other \(fold0, fold1\)"):
+        load(str(folder))
+    assert rows_of(load(str(folder), config="fold1")) == tuple(map(bytes_of, FOLDS["fold_1"]))
+
+
+def test_shards_that_are_not_there_are_said(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for name, images in (("train-00000-of-00003", TRAIN), ("test-00000-of-00001", TEST)):
+        write_parquet(folder / f"{name}.parquet", images)
+    load(str(folder))
+    (said,) = caplog.messages
+    assert said.startswith("train-00001-of-00003 is not there, nor are 1 others: 1 of the 3 files of this split are read")
+
+
+def test_a_test_split_without_labels_gives_way_to_one_with(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write_parquet(folder / "train.parquet", TRAIN)
+    write_parquet(folder / "test.parquet", pictures(4, seed=5), [-1] * 4)
+    with pytest.raises(WinsomeError, match="label -1 is none of the 3 classes"):
+        load(str(folder))
+    write_parquet(folder / "validation.parquet", TEST)
+    assert rows_of(load(str(folder))) == (bytes_of(TRAIN), bytes_of(TEST))
+    assert any("test.parquet have no labels (all are below 0) and are left out" in line for line in caplog.messages)
+
+
+def test_classes_without_an_image_are_said_or_refused(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write_parquet(folder / "train.parquet", TRAIN, [1, 2, 1] * 3)
+    write_parquet(folder / "test.parquet", TEST, [1, 2] * 3)
+    load(str(folder))
+    assert "1 of 3 classes have no image: ant" in caplog.messages
+    write_parquet(folder / "test.parquet", TEST)
+    with pytest.raises(WinsomeError, match=r"test\.parquet: no images to train on for the classes ant"):
+        load(str(folder))
+
+
+def test_images_that_are_trained_and_tested_on_are_counted(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write_folder(folder / "train", TRAIN)
+    write_folder(folder / "test", [*TEST[:3], *TRAIN[3:6]])
+    load(str(folder))
+    assert "3 of 6 test images are in the train split too, to the pixel: they are no new images" in caplog.messages

@@ -161,7 +161,34 @@ def test_with_the_network_other_parts_of_a_module_are_left_out() -> None:
     imported = neighbours.import_state(state, model=network())
     assert_right(imported)
     assert set(imported.roles) == set(PRUNED)
-    assert_right(neighbours.import_state(state), "model.0.weight")  # without it there is no one prefix
+    unknown = neighbours.import_state(state)
+    assert_right(unknown)
+    assert "no part of the network below 'model.', and left aside: loss.weight, mean" in unknown.notes
+    body = {name.replace("model.", "body."): value for name, value in state.items()}
+    assert_right(neighbours.import_state(body), "body.0.weight")  # it may be the network's own
+
+
+@pytest.mark.parametrize("model", [None, network()])
+def test_masks_of_another_shape_are_refused_by_name(model: nn.Module | None) -> None:
+    state = {**STATE, "0.weight_mask": torch.ones(16, 1), "2.weight_mask": torch.ones(3, 16)}
+    with pytest.raises(WinsomeError, match=r"the mask of '0\.weight' is \(16, 1\), its weight \(16, 8\)"):
+        neighbours.import_state(state, model=model)
+
+
+def test_masks_in_a_list_beside_the_network_have_its_order(tmp_path: Path) -> None:
+    for masks in ([MASK.float()], [MASK, torch.ones(3, 16)]):
+        assert_right(neighbours.import_file(saved({"model": STATE, "masks": masks}, tmp_path)))
+    with pytest.raises(WinsomeError, match="a list of 1 masks without names, which are not those of the 2 matrices"):
+        neighbours.import_file(saved({"model": STATE, "masks": [MASK.T.float()]}, tmp_path))
+
+
+def test_what_else_is_a_network_or_a_mask_in_a_file_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    both = saved({"state_dict": PRUNED, "state_dict_ema": STATE, "optimizer": {"momentum": torch.ones(3)}}, tmp_path)
+    assert_right(neighbours.import_file(both))
+    (said,) = caplog.messages
+    assert said == "import: x.pt holds another network under 'state_dict_ema', which is left aside: 'state_dict' is read"
+    with pytest.raises(WinsomeError, match="zeros and ones by parameter name under 'pruned': if they say what is kept"):
+        neighbours.import_file(saved({"model": STATE, "pruned": {"0.weight": ~MASK}}, tmp_path))
 
 
 def test_a_network_that_is_there_twice_is_asked_for() -> None:

@@ -104,6 +104,82 @@ def test_a_scheduler_that_nobody_hands_over_is_refused(tmp_path: Path, late: boo
         next(winsome.find_tickets(network(), winsome.imp(1), train, save_to=tmp_path))
 
 
+class WarmupScheduler:
+    """As timm's: derives from nothing of torch's, and sets the rate itself."""
+
+    def __init__(self, optimizer: Optimizer) -> None:
+        self.optimizer, self.count = optimizer, 0
+
+    def step(self) -> None:
+        self.count += 1
+        self.optimizer.param_groups[0]["lr"] = 0.01 * self.count
+
+    def state_dict(self) -> dict[str, int]:
+        return {"count": self.count}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        self.count = state["count"]
+
+
+@pytest.mark.parametrize("make", [lr_scheduler.ReduceLROnPlateau, WarmupScheduler])
+@pytest.mark.parametrize("beside", [False, True])
+def test_schedulers_that_leave_no_trace_on_the_optimizer_are_refused_too(
+    make: Callable[[Optimizer], Any], beside: bool, tmp_path: Path
+) -> None:
+    """One is no excuse for another: both drive the rate."""
+
+    def train(model: nn.Module, level: winsome.Level) -> None:
+        optimizer = sgd(model)
+        kept = {"scheduler": lr_scheduler.LinearLR(optimizer)} if beside else {}
+        forgotten = make(optimizer)
+        for _ in level.steps(4, optimizer=optimizer, save_every=2, also=kept):
+            pytest.fail(f"it trained under {forgotten}")
+
+    with pytest.raises(WinsomeError, match=rf"learning rate of SGD follows a scheduler \({make.__name__}\)"):
+        next(winsome.find_tickets(network(), winsome.imp(1), train, save_to=tmp_path))
+
+
+def test_schedulers_that_leave_no_trace_go_on_where_they_are_handed_over(tmp_path: Path) -> None:
+    def make(model: nn.Module) -> Made:
+        optimizer = sgd(model)
+        plateau, warmup = lr_scheduler.ReduceLROnPlateau(optimizer, patience=1), WarmupScheduler(optimizer)
+        held = {"plateau": plateau, "all": KeptTogether([warmup])}
+
+        def after() -> None:
+            warmup.step()
+            plateau.step(1.0)
+
+        return [optimizer], held, after
+
+    assert_goes_on(tmp_path, make)
+
+
+class KeptTogether:
+    """What holds the scheduler in a list of its own."""
+
+    def __init__(self, parts: list[Any]) -> None:
+        self.parts = parts
+
+    def state_dict(self) -> dict[str, Any]:
+        return {str(number): part.state_dict() for number, part in enumerate(self.parts)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        for number, part in enumerate(self.parts):
+            part.load_state_dict(state[str(number)])
+
+
+def test_a_scheduler_that_was_thrown_away_is_none(tmp_path: Path) -> None:
+    def train(model: nn.Module, level: winsome.Level) -> None:
+        optimizer = sgd(model)
+        circle: list[Any] = [lr_scheduler.ReduceLROnPlateau(optimizer)]
+        circle.append(circle)
+        del circle
+        for _ in level.steps(4, optimizer=optimizer, save_every=2):
+            optimizer.step()
+
+    list(winsome.find_tickets(network(), winsome.imp(0), train, save_to=tmp_path))
+
+
 def test_a_scheduler_wrapped_by_another_package_is_taken(tmp_path: Path) -> None:
     class Prepared:
         """As Accelerate's: no `optimizer`, the inner scheduler's state."""

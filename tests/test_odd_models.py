@@ -140,6 +140,7 @@ class Tracked(nn.Linear):
 FORMS: dict[str, Callable[[int], Any]] = {
     "dict": lambda n: {"seen": n, "deep": [1, (2.5, "x"), {"amax": torch.full((2,), float(n))}], 3: None, "nan": float("inf")},
     "bytes": lambda n: n.to_bytes(4, "little"),
+    "formats, devices, complex numbers": lambda n: [torch.float16, torch.device("cpu"), 1 + n * 1j, np.complex64(n)],
     "file": lambda n: io.BytesIO(str(n).encode()),
     "number": lambda n: n,
     "tensor": lambda n: torch.tensor([n]),

@@ -166,7 +166,7 @@ def test_metrics_of_any_kind_do_not_cost_a_trained_level(tmp_path: Path) -> None
         return {"scalar": torch.tensor(0.5), "numpy": np.float32(0.25), "vector": torch.ones(2), "list": [1, torch.tensor(2)]}
 
     (level,) = winsome.find_tickets(fresh_model(1), winsome.imp(0), with_tensors, save_to=tmp_path)
-    expected = {"scalar": 0.5, "numpy": 0.25, "vector": "tensor([1., 1.])", "list": [1, 2]}
+    expected = {"scalar": 0.5, "numpy": 0.25, "vector": [1.0, 1.0], "list": [1, 2]}
     assert level.metrics == expected
     (again,) = winsome.find_tickets(fresh_model(1), winsome.imp(0), with_tensors, save_to=tmp_path)
     assert again.metrics == expected
@@ -178,7 +178,8 @@ def test_metrics_of_any_kind_do_not_cost_a_trained_level(tmp_path: Path) -> None
         (0.93, {"value": 0.93}),  # an easy slip: the accuracy itself
         (torch.tensor(0.0), {"value": 0.0}),
         ({("a", 1): 2}, {"('a', 1)": 2}),
-        ({"deep": {("a", 1): 2, "b": 3}}, {"deep": {"b": 3}}),
+        ({"deep": {("a", 1): 2, "b": 3}}, {"deep": {"('a', 1)": 2, "b": 3}}),
+        ({"f1": torch.ones(2), "n": [np.float32(0.5), np.arange(2)]}, {"f1": [1.0, 1.0], "n": [0.5, [0, 1]]}),
         (None, {}),
     ],
 )

@@ -10,10 +10,11 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from winsome.cli import find as command
-from winsome.cli import main
+from winsome.cli import main, study_run
+from winsome.cli import search_display as command
 from winsome.cli.schedule_options import ScheduleOptions
 from winsome.cli.study_options import TrainingOptions
+from winsome.cli.study_schedules import StudySchedules
 from winsome.data.batches import training_batches
 from winsome.data.catalogue import load
 from winsome.data.images import ImageData, subset
@@ -24,6 +25,7 @@ from winsome.recipes.catalogue import RECIPES
 from winsome.recipes.set_ups import paper_set_ups
 from winsome.rewinding import KeepWeights, KeepWeightsRewindNorms, RewindAndRestart
 from winsome.study import presets
+from winsome.study.design import Study
 from winsome.study.one_search import OneSearch
 from winsome.training.loop import Networks, train
 from winsome.training.settings import SGD, Constant, Cosine, StepDecay, Training
@@ -180,3 +182,47 @@ def test_schedules_by_their_names() -> None:
         ScheduleOptions(drop_at=(3,)).of(10)
     with pytest.raises(WinsomeError, match="--drop-at 10: the epochs of a level go from 1 to 9"):
         ScheduleOptions("step", drop_at=(3, 10)).of(10)
+
+
+def test_a_study_takes_schedules_for_its_searches_and_from_scratch(monkeypatch: pytest.MonkeyPatch) -> None:
+    studies: list[Study] = []
+    monkeypatch.setattr(study_run, "print_plan", studies.append)
+    main(
+        [
+            *(
+                "study",
+                "digits",
+                "--plan-only",
+                "--level-epochs",
+                "150",
+                "--epochs",
+                "30",
+                "--warmup-epochs",
+                "10",
+                "--warmup-ramp",
+            ),
+            *("--search-learning-rate", "0.1", "--search-schedule", "step", "--search-drop-at", "70", "130"),
+            *("--search-lr-warmup-epochs", "10", "--lr-warmup-by", "epoch", "--no-drop-last"),
+            *("--schedule", "cosine", "--final-rate", "0.01", "--lr-warmup-epochs", "2"),
+        ]
+    )
+    (study,) = studies
+    rates = [study.level_training("lrr", 0).rate(epoch, 1) for epoch in range(160)]
+    assert rates == pytest.approx([epoch_of_code_b(epoch) for epoch in (*range(10), *range(150))])
+    assert study.training.schedule == Cosine(0.01)
+    assert (study.training.warmup_epochs, study.training.warmup_by) == (2, "epoch")
+    assert not study.training.drop_last
+    assert not study.search_training.drop_last
+    assert study.record()["search_training"]["warmup_ramp"] is True
+
+
+def test_a_study_keeps_of_its_schedules_what_is_not_asked_for() -> None:
+    base = presets.digits()
+    assert StudySchedules().of_searches(base.search_training) == base.search_training
+    assert StudySchedules().from_scratch(base.training) == base.training
+    assert StudySchedules(drop_factor=0.3).from_scratch(base.training).schedule == StepDecay((0.5, 0.75), 0.3)
+    assert StudySchedules(drop_at=(10,)).from_scratch(base.training).schedule == StepDecay((10 / 40,), 0.1)
+    with pytest.raises(WinsomeError, match="--search-drop-at is of --search-schedule step"):
+        StudySchedules(search_drop_at=(3,)).of_searches(base.search_training)
+    with pytest.raises(WinsomeError, match="--final-rate is of --schedule cosine"):
+        StudySchedules(final_rate=0.1).from_scratch(base.training)

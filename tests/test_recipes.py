@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import inspect
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -106,6 +108,7 @@ def test_every_recipe_runs_to_its_page(name: str, tmp_path: Path) -> None:
     assert record["tables"]
     assert record["figures"]
     for figure in record["figures"]:
+        assert set(figure) == {"name", "caption"}, "a record holds no drawings"
         for kind in ("svg", "pdf"):
             assert (tmp_path / name / f"{figure['name']}.{kind}").stat().st_size > 1000
     for table in record["tables"]:
@@ -122,6 +125,20 @@ def test_every_recipe_runs_to_its_page(name: str, tmp_path: Path) -> None:
     for label in recipe.studies:
         assert (tmp_path / name / label / "report.html").is_file()
         assert f'href="{name}/{label}/report.html"' in page
+
+
+def test_a_second_process_in_a_recipe_is_refused(tmp_path: Path) -> None:
+    program = "import sys, winsome.runs.lock, pathlib\nwith winsome.runs.lock.only_process(pathlib.Path(sys.argv[1])):\n"
+    program += "    print('held', flush=True)\n    sys.stdin.read()"
+    held = [sys.executable, "-c", program, str(tmp_path / "one")]
+    recipe = shrunken(RECIPES["lrr_mask_swap"]("small"))
+    with subprocess.Popen(held, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(WinsomeError, match=r"another process is at work in .*one"):
+            run_recipe("one", recipe, tmp_path / "one", scale="small", command="winsome test", watching=unwatched)
+        assert not list((tmp_path / "one").glob("*.json")), "nothing was written"
+        other.communicate()
 
 
 def test_a_finished_recipe_is_not_run_again_and_another_scale_is_refused(

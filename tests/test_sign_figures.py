@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from statistics import fmean
 
 import numpy as np
@@ -15,6 +16,7 @@ from winsome import figures
 from winsome.analysis.sign_history import SignHistory
 from winsome.analysis.signs import Agreement, SignDynamics, agreements, dynamics
 from winsome.errors import WinsomeError
+from winsome.figures.styles import method_labels
 from winsome.figures.theme import NARROW, WIDE
 from winsome.signed_mask import SignedMask
 
@@ -49,6 +51,23 @@ def drawn(made: list[SignHistory], width: float = WIDE) -> dict[str, Figure]:
 
 def agreeing(made: list[SignHistory]) -> list[Agreement]:
     return agreements(made[0].level, {(one.method, one.seed): one.moments[-1] for one in made})
+
+
+def test_methods_are_called_as_their_records_say() -> None:
+    made = [replace(one, label="mine, denser") if one.method == "mine" else one for one in histories(("mine", "lrr"))]
+    counted, pairs = [dynamics(one) for one in made], agreeing(made)
+    legend = {text.get_text() for text in figures.sign_settling(counted).legends[0].get_texts()}
+    assert {"mine, denser", "LRR"} <= legend
+    titles = [axes.get_title(loc="left") for axes in figures.sign_layers(counted).axes]
+    assert titles == [f"{label}: flipped in the level (%)" for label in ("mine, denser", "LRR")]
+    ticks = figures.sign_agreement(pairs, {"mine": "mine, denser"}).axes[0].get_yticklabels()
+    assert [tick.get_text() for tick in ticks] == ["mine, denser", "LRR"]
+
+
+def test_no_two_methods_have_one_label() -> None:
+    assert method_labels({"warm": "LRR", "cold": "LRR", "aws": "", "own_part": ""}) == {
+        "warm": "LRR (warm)", "cold": "LRR (cold)", "aws": "AWS", "own_part": "own part",
+    }  # fmt: skip
 
 
 def test_bars_are_the_mean_shares() -> None:

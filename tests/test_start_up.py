@@ -14,9 +14,11 @@ import pytest
 
 import winsome
 from winsome import ticket_file
-from winsome.cli import COMMANDS, GROUPS, command_of, main
+from winsome.about import about
+from winsome.cli import COMMANDS, GROUPS, choices, command_of, main
 from winsome.errors import WinsomeError
 from winsome.lazy import places
+from winsome.methods import METHODS
 
 ALL_COMMANDS = [name for name in COMMANDS if name not in GROUPS] + [
     f"{g} {name}" for g, names in GROUPS.items() for name in names
@@ -45,9 +47,16 @@ def test_help_version_and_mistakes_need_no_torch() -> None:
 
 
 def test_help_of_commands_needs_no_torch() -> None:
-    """But for that of `find`, whose help lists what methods say of themselves."""
-    light = [name for name in ALL_COMMANDS if name != "find"]
-    assert loaded(*(ended([*name.split(), "--help"]) for name in light)) == []
+    assert loaded(*(ended([*name.split(), "--help"]) for name in ALL_COMMANDS)) == []
+
+
+def test_help_lists_what_methods_say_of_themselves() -> None:
+    lines = choices.method_lines().splitlines()
+    assert len(lines) == len(METHODS)
+    for line, (name, make) in zip(lines, METHODS.items(), strict=True):
+        said = about(make)
+        assert line.split(maxsplit=1) == [name, f"{said.sentence} (short: {said.short})" if said.short else said.sentence]
+    assert all(line in (command_of("find").__doc__ or "") for line in lines)
 
 
 def test_citations_need_no_torch(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ from winsome.study.searches import run_searches
 from winsome.sweep.file import read_grid
 from winsome.sweep.grid import grid, studies_of
 from winsome.sweep.run import Ended, run_sweep
-from winsome.sweep.steps import Finish, refuse_unpicklable, sweep_steps
+from winsome.sweep.steps import refuse_unpicklable, sweep_steps
 from winsome.tasks.graph import Event, OnFraction, Report, Runner, Task, Work, run_graph
 from winsome.tasks.processes import processes, this_process
 from winsome.training.from_scratch import train_from_scratch
@@ -451,16 +451,13 @@ def test_copies_stand_in_where_links_cannot_be_made(tmp_path: Path, linked: bool
 
 
 def test_a_study_that_grew_or_claims_something_else_is_gathered_anew(tmp_path: Path) -> None:
-    pages: list[int] = []
-
-    def page(folder: Path) -> None:
-        rows = json.loads((folder / "results.json").read_text())["rows"]
-        pages.append(len(rows))
-        (folder / "page.html").write_text("a page")
+    gathered: list[str] = []
 
     def results(study: Study) -> dict[str, Any]:
-        steps = sweep_steps([study], tmp_path, command="test", finish=Finish(page, "page.html"))
-        assert not run_sweep(steps, tmp_path, nullcontext(this_process())).failures
+        steps = sweep_steps([study], tmp_path, command="test")
+        events: list[Event] = []
+        assert not run_sweep(steps, tmp_path, nullcontext(this_process()), watch=events.append).failures
+        gathered.extend(event.state for event in events if steps[event.number].label == "results" and event.state != "moved")
         found: dict[str, Any] = json.loads((tmp_path / "tiny" / "results.json").read_text())
         return found
 
@@ -471,9 +468,9 @@ def test_a_study_that_grew_or_claims_something_else_is_gathered_anew(tmp_path: P
     assert len(results(grown)["rows"]) == 3
     assert results(dataclasses.replace(grown, title="Another"))["study"]["title"] == "Another"
     assert [one["claim"] for one in results(dataclasses.replace(grown, claims=(claim,)))["verdicts"]] == [claim.text]
-    assert pages == [2, 3, 3, 3]
+    assert gathered == ["finished"] * 4
     results(dataclasses.replace(grown, claims=(claim,)))
-    assert pages == [2, 3, 3, 3], "nothing is new"
+    assert gathered == [*["finished"] * 4, "found"], "nothing is new"
 
 
 # What fails

@@ -54,7 +54,97 @@ def test_what_is_no_method(method: Any, said: str) -> None:
         next(winsome.find_tickets(network(), method, never))
 
 
-@pytest.mark.parametrize(("names", "said"), [([], "no name at all"), ("0.weight", "the text '0.weight'")])
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"train": "train"}, "`train` is a function that trains, .*; got a str"),
+        ({"train": None}, "`train` is a function"),
+        ({"model": nn.Linear}, "takes a model, an nn.Module, first; got the class Linear"),
+        ({"model": network().state_dict()}, "takes a model, .*; got a OrderedDict"),
+        ({"probe": [(torch.ones(1, 4), torch.ones(1))]}, "`probe` is a winsome.Probe.*; got a list"),
+        ({"seed": "a"}, "`seed` is a whole number; got 'a'"),
+        ({"seed": 1.5}, "`seed` is a whole number; got 1.5"),
+        ({"save_to": __file__}, r"test_wrong_uses\.py is a file; name a folder"),
+        ({"save_to": "folder", "config": {"a": object()}}, "is to be JSON values, but Object of type object"),
+    ],
+)
+def test_arguments_of_another_kind(
+    arguments: dict[str, Any], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    given: dict[str, Any] = {"model": network(), "method": winsome.aws(1), "train": never} | arguments
+    with pytest.raises(WinsomeError, match=said):
+        next(winsome.find_tickets(**given))
+    assert not list(tmp_path.glob("*/level*"))
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: winsome.aws("15"), "levels is a whole number, got '15'"),  # type: ignore[arg-type]
+        (lambda: winsome.aws(1.5), "levels is a whole number, got 1.5"),  # type: ignore[arg-type]
+        (lambda: winsome.aws(2, "0.2"), r"rate is the fraction removed per level, in \(0, 1\), got '0.2'"),  # type: ignore[arg-type]
+        (lambda: winsome.snip("0.1"), r"density must be a number in \(0, 1\], got '0.1'"),  # type: ignore[arg-type]
+        (lambda: winsome.re_estimate_batch_norm(network(), torch.ones(4, 4)), "this is one tensor: hand over a list"),
+        (lambda: winsome.re_estimate_batch_norm(network(), [{"x": torch.ones(4, 4)}]), "a batch is a dict of 1 things"),  # type: ignore[list-item]
+    ],
+)
+def test_numbers_and_batches_of_another_kind(call: Any, said: str) -> None:
+    with pytest.raises(WinsomeError, match=said):
+        call()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (lambda _: {"total": 3.0}, "total is a whole number, got 3.0"),
+        (lambda _: {"save_every": 0.5}, "save_every is a whole number, got 0.5"),
+        (lambda _: {"save_every": -1}, "save_every must be 0 or more, got -1"),
+        (lambda _: {"optimizer": torch.optim.SGD}, "got the class SGD"),
+        (lambda one: {"optimizer": {one}}, "or a list of several; got a set"),
+        (lambda _: {"optimizer": network()}, "or a list of several; got a Sequential"),
+        (lambda one: {"also": [one]}, "`also` names what is kept, .*; got a list"),
+    ],
+)
+def test_steps_of_another_kind(options: Any, said: str) -> None:
+    def loop(model: nn.Module, level: winsome.Level) -> None:
+        stepper = torch.optim.SGD(model.parameters(), lr=0.1)
+        for _ in level.steps(**{"total": 3, "optimizer": stepper} | options(stepper)):
+            never()
+
+    with pytest.raises(WinsomeError, match=said):
+        next(winsome.find_tickets(network(), winsome.imp(0), loop))
+
+
+def test_an_optimizer_of_another_network_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    def loop(model: nn.Module, level: winsome.Level) -> None:
+        own, other = (torch.optim.SGD(one.parameters(), lr=0.1) for one in (model, network()))
+        for optimizer in ([other, own], other):
+            list(level.steps(1, optimizer=optimizer))
+
+    list(winsome.find_tickets(network(), winsome.imp(0), loop))
+    said = [line for line in caplog.messages if "holds no parameter" in line]
+    assert said == ["level 0: SGD holds no parameter of the model: hand over what steps it"]
+
+
+@pytest.mark.parametrize("name", ["0.weight", "0.bias", "1.weight", "1.bias", "1.running_var", "5.weight", "5.bias"])
+def test_what_is_not_finite_before_any_training_is_said(name: str) -> None:
+    model = network()
+    with torch.no_grad():
+        model.state_dict()[name].view(-1)[0] = float("nan")
+    with pytest.raises(WinsomeError, match=rf"'{name}' of the model holds NaN or infinite values before any training"):
+        next(winsome.find_tickets(model, winsome.aws(1), never))
+
+
+def test_layers_of_complex_numbers_are_the_reason() -> None:
+    model = nn.Sequential(nn.Linear(4, 8, dtype=torch.complex64), nn.Linear(8, 2, dtype=torch.complex64))
+    with pytest.raises(WinsomeError, match=r"the weights of 0\.weight, 1\.weight are complex numbers, which have no sign"):
+        next(winsome.find_tickets(model, winsome.aws(1), never))
+
+
+@pytest.mark.parametrize(
+    ("names", "said"), [([], "no name at all"), ("0.weight", "the text '0.weight'"), ([b"0.weight"], "a bytes in it")]
+)
 def test_what_is_no_list_of_names(names: Any, said: str) -> None:
     with pytest.raises(WinsomeError, match=f"`prunable` is a list of parameter names.*got {said}"):
         next(winsome.find_tickets(network(), winsome.aws(1), never, prunable=names))
@@ -88,10 +178,11 @@ def test_a_folder_of_another_initialisation_is_said(tmp_path: Path, caplog: pyte
     first = list(winsome.find_tickets(network(0), winsome.imp(0), train, save_to=tmp_path))
     list(winsome.find_tickets(network(0), winsome.imp(0), never, save_to=tmp_path))
     assert "own initial network" not in caplog.text
-    for other in (network(1), network(0).to(torch.bfloat16)):
+    for other, formats in ((network(1), ""), (network(0).to(torch.bfloat16), " (bfloat16 here, float32 there)")):
         caplog.clear()
         again = list(winsome.find_tickets(other, winsome.imp(0), never, save_to=tmp_path))
-        assert "the folder's own initial network is taken: 0.weight of the model given differs" in caplog.text
+        differs = f"the folder's own initial network is taken: 0.weight of the model given differs from it{formats}"
+        assert differs in caplog.messages
         assert torch.equal(again[0].state["0.weight"], first[0].state["0.weight"])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -14,12 +15,24 @@ def check_density(density: float) -> float:
     Raises:
         WinsomeError: it is not; a number above 1 reads as a percentage, and the error says so.
     """
+    if not isinstance(density, numbers.Real):
+        raise WinsomeError(f"density must be a number in (0, 1], got {density!r}")
     if isinstance(density, bool) or not 0 < density <= 1:  # NaN compares false too
         remedy = f"; {density:g} % kept is density {density / 100:g}" if 1 < density <= 100 else ""
         if 50 <= density < 100:
             remedy += f", {density:g} % sparsity is density {1 - density / 100:.4g}"
         raise WinsomeError(f"density must be in (0, 1], got {density:g}{remedy}")
     return float(density)
+
+
+def check_whole(name: str, number: object) -> None:
+    """Refuse what is no whole number.
+
+    Raises:
+        WinsomeError: it is none; names the argument.
+    """
+    if not isinstance(number, numbers.Integral):
+        raise WinsomeError(f"{name} is a whole number, got {number!r}")
 
 
 def check_densities(densities: Sequence[float]) -> tuple[float, ...]:
@@ -47,8 +60,11 @@ def geometric(levels: int, rate: float = 0.2) -> tuple[float, ...]:
         >>> geometric(3, rate=0.5)
         (1.0, 0.5, 0.25, 0.125)
     """
+    check_whole("levels", levels)
     if levels < 0:
         raise WinsomeError(f"levels must be 0 or more, got {levels}")
+    if not isinstance(rate, numbers.Real):
+        raise WinsomeError(f"rate is the fraction removed per level, in (0, 1), got {rate!r}")
     if not 0 < rate < 1:
         remedy = f"; {rate:g} % is {rate / 100:g}" if 1 < rate < 100 else ""
         raise WinsomeError(f"rate is the fraction removed per level, in (0, 1), got {rate:g}{remedy}")
@@ -68,6 +84,7 @@ def cubic(levels: int, density: float) -> tuple[float, ...]:
         >>> cubic(2, 0.2)
         (1.0, 0.30000000000000004, 0.2)
     """
+    check_whole("levels", levels)
     if levels < 1:
         raise WinsomeError(f"levels must be 1 or more, got {levels}")
     last = check_density(density)

@@ -9,6 +9,7 @@ import glob
 import io
 import json
 import logging
+import math
 import os
 import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -93,17 +94,28 @@ def sweep(folder: Path, name: str = "") -> None:
 def as_json(metrics: object) -> dict[str, Any]:
     """What a user's loop returned, as JSON values, whatever it is: a mistake here must not cost a trained level.
 
-    Scalars of torch and numpy become numbers, other things their text, and what is no mapping gets the name "value".
+    Tensors and arrays become numbers and lists of them, other things their text, and what is no mapping gets the name "value".
     """
-    named = metrics if isinstance(metrics, Mapping) else {"value": metrics}
-    plain: dict[str, Any] = json.loads(
-        json.dumps({str(key): value for key, value in named.items()}, default=_plain, skipkeys=True)
-    )
+    plain: dict[str, Any] = _plain(metrics if isinstance(metrics, Mapping) else {"value": metrics})
     return plain
 
 
 def _plain(value: Any) -> Any:
-    return value.item() if getattr(value, "ndim", None) == 0 else str(value)
+    """JSON for any value; an enumeration's member counts as what it is a kind of."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(entry) for entry in value]
+    if value is None or isinstance(value, bool | int | float | str):
+        return json.loads(json.dumps(value))
+    if isinstance(getattr(value, "ndim", None), int) and callable(getattr(value, "tolist", None)) and _is_small(value):
+        return _plain(value.tolist())  # of torch or numpy
+    return str(value)
+
+
+def _is_small(value: Any) -> bool:
+    """Whether the numbers of a tensor or array are few enough for a record."""
+    return bool(math.prod(value.shape) <= 10_000)
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -12,6 +12,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from winsome import distributed
+from winsome.densities import check_whole
 from winsome.divergence import LOOK_EVERY, Finite
 from winsome.errors import WinsomeError
 from winsome.method import Method
@@ -146,9 +147,16 @@ class Level:
                 over cannot be kept, or is not what the checkpoint was kept of.
             Diverged: a parameter became NaN or infinite.
         """
+        check_whole("total", total)
+        check_whole("save_every", save_every)
+        if save_every < 0:
+            raise WinsomeError(f"save_every must be 0 or more, got {save_every}")
         if total <= self.first_step:
             raise WinsomeError(f"a level of {total} steps that starts at step {self.first_step} trains nothing")
-        optimizers, beside = checkpoint.all_of(optimizer), dict(also or {})
+        optimizers, beside = checkpoint.all_of(optimizer), checkpoint.named(also)
+        if optimizers and not checkpoint.step_some_of(optimizers, self._model):
+            kinds = " and ".join(type(one).__name__ for one in optimizers)
+            log.warning("level %d: %s holds no parameter of the model: hand over what steps it", self.number, kinds)
         if save_every and (not optimizers or self._folder is None):
             lacking = "find_tickets(..., save_to=...)" if optimizers else "optimizer=..."
             log.warning("save_every=%d keeps nothing without %s", save_every, lacking)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -30,7 +30,7 @@ def re_estimate_batch_norm(
         forward: What a batch goes through, where that is more than `model(batch)`.
 
     Raises:
-        WinsomeError: there was no batch; the statistics are those of a fresh layer then.
+        WinsomeError: there was no batch; the statistics are those of a fresh layer then. Or a batch is more than inputs.
 
     Example:
         >>> norm = nn.BatchNorm1d(1)
@@ -44,6 +44,8 @@ def re_estimate_batch_norm(
     modes = [(module, module.training) for module in model.modules()]
     momenta = [layer.momentum for layer in layers]
     number = 0
+    if isinstance(batches, Tensor):
+        raise WinsomeError("`batches` are several inputs of the model, and this is one tensor: hand over a list, [inputs]")
     try:
         model.eval()
         for layer in layers:
@@ -52,7 +54,7 @@ def re_estimate_batch_norm(
         for number, inputs in enumerate(batches, start=1):
             for layer in layers:
                 layer.momentum = 1 / number  # a plain mean; None does the same, but waits for the device in every layer
-            if forward is None and isinstance(inputs, list | tuple):
+            if forward is None and isinstance(inputs, list | tuple | Mapping):
                 raise WinsomeError(
                     f"a batch is a {type(inputs).__name__} of {len(inputs)} things, and the model takes one: hand over inputs "
                     "alone, (images for images, _ in loader), or say what a batch goes through (forward=...)"

@@ -1,8 +1,9 @@
 """What stands in state_dicts beside plain tensors, in files without pickle: extra state of modules, and rare number formats.
 
 `get_extra_state` (quantisers, FP8 layers, metrics) and the states of schedulers and samplers may hold dicts, lists, sets,
-numbers, strings, bytes, None, numpy arrays, tensors among them. They become JSON: bytes in base64, tensors as the bytes of a
-safetensors file. Number formats that safetensors has no name for become bytes, with their format beside them.
+numbers, strings, bytes, None, numpy arrays, number formats, devices, tensors among them. They become JSON: bytes in base64,
+tensors as the bytes of a safetensors file. Number formats that safetensors has no name for become bytes, with their format
+beside them.
 """
 
 from __future__ import annotations
@@ -97,10 +98,15 @@ def written(value: Any, name: str, otherwise: str = "search without save_to") ->
     if value is None or type(value) in (bool, int, float, str):
         return value
     import numpy as np
+    import torch
     from torch import Tensor
 
+    if isinstance(value, torch.dtype | torch.device):
+        return {f"!{type(value).__name__}": str(value).removeprefix("torch.")}
     if isinstance(value, np.ndarray | np.generic) and value.dtype.kind in "biufc":
         return {"!numpy": _text(value.tobytes()), "type": value.dtype.str, "shape": _shape(value)}
+    if isinstance(value, complex):
+        return {"!complex": [value.real, value.imag]}
     if isinstance(value, int | float | str):  # of a subclass, such as the members of an enumeration
         return next(kind(value) for kind in (int, float, str) if isinstance(value, kind))
     if isinstance(value, bytes | bytearray):
@@ -125,11 +131,20 @@ def written(value: Any, name: str, otherwise: str = "search without save_to") ->
     )
 
 
+def _torch() -> Any:
+    import torch
+
+    return torch
+
+
 _SEQUENCES: dict[str, Callable[..., Any]] = {"list": list, "tuple": tuple, "set": set, "frozenset": frozenset, "deque": deque}
 _MADE: dict[str, Callable[[Any], Any]] = {
     "!items": lambda items: {read(key): read(entry) for key, entry in items},
     "!counter": lambda items: Counter({read(key): read(entry) for key, entry in items}),
     "!bytes": base64.b64decode,
+    "!complex": lambda parts: complex(*parts),
+    "!dtype": lambda name: getattr(_torch(), name),
+    "!device": lambda name: _torch().device(name),
     "!file": lambda text: io.BytesIO(base64.b64decode(text)),
 }
 

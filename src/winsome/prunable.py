@@ -22,6 +22,7 @@ _COMPUTED = "a layer's weight is computed from it (parametrisation)"
 _EMBEDDING = "embedding"
 _TIED = "tied to an embedding"
 _CLASSIFIER = "classifier"
+_COMPLEX = "complex numbers, which have no sign"
 _PSI = "psi (normalisation)"
 
 
@@ -101,7 +102,7 @@ def plan(
         elif _is_computed_from(owner, name):
             reason = _CLASSIFIER if id(parameter) in head_parameters else _COMPUTED
         elif parameter.is_complex():
-            reason = "complex numbers, which have no sign"
+            reason = _COMPLEX
         elif role is None:
             reason = _PSI if name in psi else _no_role(name, parameter, embedded=id(parameter) in embedded)
         elif id(parameter) in embedded and not prune_classifier:
@@ -163,6 +164,8 @@ def prunable(
 
 
 def _why_none(lines: Sequence[PlannedParameter]) -> str:
+    if some := [line.name for line in lines if line.reason == _COMPLEX and len(line.shape) > 1]:
+        return f"the weights of {', '.join(some[:5])} are complex numbers, which have no sign"
     if any(line.reason.startswith("not trained") for line in lines):
         return (
             "all layers but the classifier are frozen (requires_grad is False); unfreeze what is to be pruned, or name it "

@@ -35,8 +35,10 @@ def names_to_prune(
         WinsomeError: both names and a classifier are given; nothing is prunable.
     """
     if prunable is not None:
-        if isinstance(prunable, str) or not prunable:
+        others = [] if isinstance(prunable, str) else [name for name in prunable if not isinstance(name, str)]
+        if isinstance(prunable, str) or not prunable or others:
             wrong = f"the text {prunable!r}" if isinstance(prunable, str) else "no name at all"
+            wrong = f"a {type(others[0]).__name__} in it" if others else wrong
             raise WinsomeError(f"`prunable` is a list of parameter names, or None for the usual ones; got {wrong}")
         if classifier is not None:
             raise WinsomeError("`prunable` says every weight that is pruned: leave `classifier` out, or `prunable`")

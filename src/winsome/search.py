@@ -21,7 +21,7 @@ from winsome.psi import Which
 from winsome.runs.checkpoint import CarriedOptimizer
 from winsome.runs.search_folder import SearchFolder, identifying
 from winsome.scores import Probe
-from winsome.searchable import looks_at_probe, origin, searched
+from winsome.searchable import looks_at_probe, origin, refuse_no_loop, searched, whole_seed
 from winsome.state import State, first_difference, full_state, load_state, state_digest
 from winsome.ticket import ticket_of
 
@@ -49,6 +49,7 @@ class Search:
         norms: Which = None,
         config: Mapping[str, Any] | None = None,
     ) -> None:
+        seed = whole_seed(seed)
         scope = searched(model, method, probe, prunable=prunable, classifier=classifier, norms=norms)
         method, weights, self._norm_names = scope.method, scope.weights, scope.norms
         self.model, self.method, self.seed, self.probe = model, method, seed, probe
@@ -86,7 +87,9 @@ class Search:
             if self._folder is not None:
                 self._folder.write_named("initial", stored)
         elif other := first_difference(self.model, stored):
-            log.warning("the folder's own initial network is taken: %s of the model given differs from it", other)
+            given, there = (str(one[other].dtype).removeprefix("torch.") for one in (self.model.state_dict(), stored))
+            formats = f" ({given} here, {there} there)" if given != there else ""
+            log.warning("the folder's own initial network is taken: %s of the model given differs from it%s", other, formats)
         return stored
 
     def open(self, number: int) -> Level:
@@ -136,6 +139,7 @@ class Search:
         self._early = self._early or level.early
         if self._folder is not None:
             record: dict[str, Any] = {"number": level.number, "density": level.density, "first_step": level.first_step}
+            record["label"] = self.method.label  # for figures: no part of what identifies the search
             self._folder.write_level(level.number, state, ticket, {**record, "metrics": metrics, "seconds": seconds})
             self._carried.finished(level.number)
         level.finish(ticket, state, metrics, seconds)
@@ -197,6 +201,7 @@ def find_tickets(
         >>> [level.ticket.mask.n_kept for level in winsome.find_tickets(model, winsome.imp(2, rate=0.5), train)]
         [64, 32, 16]
     """
+    refuse_no_loop(train)
     named: dict[str, Any] = {"prunable": prunable, "classifier": classifier, "norms": norms}
     search = Search(model, method, probe=probe, save_to=save_to, seed=seed, config=config, **named)
     with search.held():

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import numbers
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from winsome import distributed
 from winsome.about import about
+from winsome.divergence import not_finite
 from winsome.errors import WinsomeError
 from winsome.files import as_json
 from winsome.identity import identity, name_of
@@ -61,7 +63,7 @@ def searched(
         WinsomeError: an argument is of another kind, the model cannot be searched as it is, a score that looks at data has no
             probe, or a weight is absent, complex, NaN or infinite.
     """
-    _refuse_other_kinds(method)
+    _refuse_other_kinds(model, method, probe)
     method = method if norms is None else with_norms(method, norms)
     distributed.refuse_sharded(model)
     refuse_wrapped(model)
@@ -74,9 +76,9 @@ def searched(
     for name in names:
         if parameters[name].is_complex():
             raise WinsomeError(f"the parameter {name!r} holds complex numbers, which have no sign: leave it out of `prunable`")
-        if not bool(torch.isfinite(parameters[name]).all()):
-            raise WinsomeError(f"the parameter {name!r} of the model holds NaN or infinite values")
-    return Searched(method, {name: parameters[name] for name in names}, norm_names(model, method))
+    norm = norm_names(model, method)
+    _refuse_not_finite(model, {*names, *norm})
+    return Searched(method, {name: parameters[name] for name in names}, norm)
 
 
 def origin(level: int, density: float, metrics: object, *, parent: str | None) -> dict[str, Any]:
@@ -92,12 +94,56 @@ def origin(level: int, density: float, metrics: object, *, parent: str | None) -
     return {"level": level, "density": density, "metrics": plain, "versions": versions(), "parent": parent}
 
 
-def _refuse_other_kinds(method: object) -> None:
+def _refuse_not_finite(model: nn.Module, wanted: Collection[str]) -> None:
+    """Refuse NaN in parameters and normalisation statistics, and infinity where numbers are wanted: elsewhere it is a mask.
+
+    Raises:
+        WinsomeError: names the first.
+    """
+    parameters: dict[str, Tensor] = dict(model.named_parameters())
+    named = parameters | {name: buffer for name, buffer in model.named_buffers() if name in wanted}
+    for name in not_finite({name: value for name, value in named.items() if value.is_floating_point() or value.is_complex()}):
+        value = named[name].float() if named[name].itemsize == 1 else named[name]
+        if name in wanted or "bias" in name.rpartition(".")[2] or bool(torch.isnan(value).any()):
+            kind = "parameter" if name in parameters else "statistic"
+            raise WinsomeError(f"the {kind} {name!r} of the model holds NaN or infinite values before any training")
+
+
+def _refuse_other_kinds(model: object, method: object, probe: object) -> None:
     if not isinstance(method, Method):
         what = f"the text {method!r}" if isinstance(method, str) else f"{getattr(method, '__name__', type(method).__name__)!r}"
         raise WinsomeError(
             f"a search takes a method, for example winsome.aws(levels=15); {what} is none (call it, if it makes one)"
         )
+    if not isinstance(model, nn.Module):
+        raise WinsomeError(f"a search takes a model, an nn.Module, first; got {_kind(model)}")
+    if probe is not None and not isinstance(probe, Probe):
+        raise WinsomeError(f"`probe` is a winsome.Probe(inputs, labels), or None; got {_kind(probe)}")
+
+
+def refuse_no_loop(train: object) -> None:
+    """Refuse what cannot be called as a training loop.
+
+    Raises:
+        WinsomeError: says what is wanted.
+    """
+    if not callable(train):
+        raise WinsomeError(f"`train` is a function that trains, train(model, level); got {_kind(train)}")
+
+
+def whole_seed(seed: object) -> int:
+    """The seed as an int.
+
+    Raises:
+        WinsomeError: it is no whole number.
+    """
+    if not isinstance(seed, numbers.Integral):
+        raise WinsomeError(f"`seed` is a whole number; got {seed!r}")
+    return int(seed)
+
+
+def _kind(thing: object) -> str:
+    return f"the class {thing.__name__}" if isinstance(thing, type) else f"a {type(thing).__name__}"
 
 
 def _refuse_without_probe(method: Method, probe: Probe | None) -> None:

@@ -29,6 +29,7 @@ class SignHistory:
     Attributes:
         method: name of the search's method.
         seed: of the search, the unit of every statistic.
+        label: how the search's records write the method; empty where they say nothing.
         moments: signed masks. Moment 0 is the initialisation, of all weights or of those kept from the first level on;
             moment k is the end of level k - 1, of the weights that trained in it.
 
@@ -39,6 +40,7 @@ class SignHistory:
     method: str
     seed: int
     moments: tuple[SignedMask, ...]
+    label: str = ""
 
     def __post_init__(self) -> None:
         if len(self.moments) < 2:
@@ -69,6 +71,7 @@ class SearchRun:
     shapes: Mapping[str, tuple[int, ...]]  # of its prunable weights
     finished: int  # levels
     place: int  # of its method among all: searches are listed in this order
+    method_label: str = ""  # how its records write the method
 
     @property
     def label(self) -> str:
@@ -144,7 +147,7 @@ def sign_history(run: SearchRun | Path, *, level: int | None = None) -> SignHist
     weights = {name: initial[name] for name in run.shapes}
     everything = {name: torch.ones(value.shape, dtype=torch.bool, device="cpu") for name, value in weights.items()}
     levels = (run.ticket(number).mask for number in range(last + 1))
-    return SignHistory(run.method, run.seed, (SignedMask.of(weights, everything), *levels))
+    return SignHistory(run.method, run.seed, (SignedMask.of(weights, everything), *levels), run.method_label)
 
 
 def _folders_of(place: Path) -> list[Path]:
@@ -169,7 +172,8 @@ def _search_run(folder: Path) -> SearchRun:
         method, seed = str(config.get("method_name", known)), int(config["seed"])
     except (KeyError, TypeError, AttributeError) as error:
         raise WinsomeError(f"{folder}: config.json is not of a search ({error!r})") from error
-    return SearchRun(folder, method, seed, densities, shapes, SearchFolder(folder).n_finished(), place)
+    label = str(SearchFolder(folder).read_record(0).get("label", ""))
+    return SearchRun(folder, method, seed, densities, shapes, SearchFolder(folder).n_finished(), place, label)
 
 
 def _known_method(record: Mapping[str, Any]) -> tuple[int, str]:

@@ -107,6 +107,7 @@ class SignDynamics:
         levels: the counts of every layer at every level.
         flips: by layer, entry n is how many weights alive at the last level flipped n times.
         settled: by layer, entry k is how many of them settled at moment k; 0 for those that never flipped.
+        label: how the search's records write the method; empty where they say nothing.
     """
 
     method: str
@@ -114,6 +115,7 @@ class SignDynamics:
     levels: tuple[LevelSigns, ...]
     flips: Mapping[str, tuple[int, ...]]
     settled: Mapping[str, tuple[int, ...]]
+    label: str = ""
 
     @property
     def level(self) -> int:
@@ -164,6 +166,7 @@ def dynamics(history: SignHistory) -> SignDynamics:
         level_signs(history),
         {name: _histogram(counts, moments) for name, counts in flips(history).items()},
         {name: _histogram(moment, moments) for name, moment in settled_level(history).items()},
+        history.label,
     )
 
 

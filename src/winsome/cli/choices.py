@@ -6,6 +6,7 @@ import ast
 import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from winsome.about import about, taken_by
@@ -41,16 +42,34 @@ def method(name: str, **options: Any) -> Method:
 
 
 def method_lines() -> str:
-    """A line for every method, for help: its name, what it does, and its short name where that is another."""
-    from winsome.methods import METHODS
+    """A line for every method, for help: its name, what it does, and its short name where that is another.
 
-    width = max(map(len, METHODS))
-    lines = []
-    for name, make in METHODS.items():
-        said = about(make)
-        short = f" (short: {said.short})" if said.short not in ("", name) else ""
-        lines.append(f"  {name:{width}}  {said.sentence}{short}")
-    return "\n".join(lines)
+    Read from the text of the methods' module, for that waits for torch.
+    """
+    tree = ast.parse((Path(__file__).parents[1] / "methods.py").read_text(encoding="utf-8"))
+    (listed,) = (
+        node.value
+        for node in tree.body
+        if isinstance(node, ast.AnnAssign) and node.value and ast.unparse(node.target) == "METHODS"
+    )
+    order = [node.id for node in ast.walk(listed or tree) if isinstance(node, ast.Name)]
+    said = {
+        node.name: _said(node.decorator_list[0])
+        for node in tree.body
+        if isinstance(node, ast.FunctionDef)
+        if node.name in order
+    }
+    width = max(map(len, said))
+    return "\n".join(f"  {name:{width}}  {said[name]}" for name in order if name in said)
+
+
+def _said(decorator: ast.expr) -> str:
+    """What `named_method(label, sentence, short=...)` says of a method, for help."""
+    match decorator:
+        case ast.Call(args=[_, ast.Constant(str(sentence))], keywords=options):
+            short = "".join(ast.literal_eval(one.value) for one in options if one.arg == "short")
+            return f"{sentence} (short: {short})" if short else sentence
+    raise AssertionError(ast.unparse(decorator))
 
 
 def files_of(names: Sequence[str]) -> tuple[UserFile | None, ...]:

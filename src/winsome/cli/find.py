@@ -21,13 +21,9 @@ from winsome.cli.options import (
     ProbeOptions,
 )
 from winsome.cli.plan_options import AS_FOUND, PlanOptions
-from winsome.cli.search_display import show_plan, show_search
 from winsome.cli.search_options import AS_IN_THE_PAPER, SearchOptions
 from winsome.cli.variations import AS_IT_IS, Variations
 from winsome.errors import WinsomeError
-from winsome.models.spec import NetworkSpec
-from winsome.study.conditions import conditions_of, fresh_network
-from winsome.study.one_search import OneSearch
 
 _METHODS = "      (the methods)"
 
@@ -68,11 +64,13 @@ def find(
         compute: How it uses the machine.
         vary: What else the search does.
     """
+    from winsome.cli.search_display import show_plan, show_search
+    from winsome.models.spec import NetworkSpec
+    from winsome.study.conditions import conditions_of, fresh_network
+    from winsome.study.one_search import OneSearch
+
     chosen = parts.method(method, levels=search.levels, rate=search.rate, step=search.rewind_step)
-    takes_step = choices.takes(method, "step") or parts.rewind is not None
-    if search.rewind_step and not vary.rewind_norms and not takes_step:
-        raise WinsomeError(f"{method} has no step to rewind to; leave --rewind-step out, or add --rewind-norms")
-    _refuse_ignored(method, search)
+    _refuse_ignored(method, search, rewinds=vary.rewind_norms or parts.rewind is not None)
     spec = images.of(data)
     loaded = spec.load() if vary.flip_signs or vary.sign_in else None
     training = search.training(lr_warmup_epochs=vary.lr_warmup_epochs, sync_batch_norm=compute.sync_batch_norm)
@@ -102,12 +100,14 @@ def find(
         show_search(one, conditions, folder)
 
 
-# The list that help shows is METHODS itself.
+# The list that help shows is that of METHODS.
 find.__doc__ = (find.__doc__ or "").replace(_METHODS, textwrap.indent(choices.method_lines(), "    "))
 
 
-def _refuse_ignored(method: str, search: SearchOptions) -> None:
-    """Refuse --levels and --rate for a method of Winsome's that takes neither."""
+def _refuse_ignored(method: str, search: SearchOptions, *, rewinds: bool) -> None:
+    """Refuse --levels and --rate for a method of Winsome's that takes neither, and --rewind-step where nothing rewinds."""
+    if search.rewind_step and not rewinds and not choices.takes(method, "step"):
+        raise WinsomeError(f"{method} has no step to rewind to; leave --rewind-step out, or add --rewind-norms")
     for option in ("levels", "rate"):
         given = getattr(search, option) != getattr(AS_IN_THE_PAPER, option)
         if given and method in choices.method_names() and not choices.takes(method, option):  # code of one's own may ignore it

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import UseAppendAction, arg
 
 from winsome.about import about
 from winsome.cli import choices
-from winsome.method import Method
-from winsome.scores import SCORES
 from winsome.user_code import by_name
+
+if TYPE_CHECKING:  # help knows every option before torch is imported
+    from winsome.method import Method
 
 Unset = arg(help_behavior_hint="")  # no default is shown
 
@@ -49,6 +50,8 @@ class PartOptions:
 
     def method(self, name: str, *, levels: int, rate: float, step: int) -> Method:
         """The method of a name, with these parts in place of its own."""
+        from winsome.scores import SCORES
+
         options = {"levels": levels, "rate": rate, "step": step, **choices.values(self.method_option, "method options")}
         made = choices.method(name, **options)
         label = made.label or choices.search_name(name)

@@ -12,6 +12,8 @@ from winsome.errors import WinsomeError
 if TYPE_CHECKING:
     from winsome.training.settings import Constant, Cosine, StepDecay
 
+Kind = Literal["constant", "step", "cosine"]
+
 
 @dataclass(frozen=True)
 class ScheduleOptions:
@@ -28,7 +30,7 @@ class ScheduleOptions:
         drop_last: Leave out the images that do not fill a batch at the end of an epoch.
     """
 
-    schedule: Literal["constant", "step", "cosine"] = "constant"
+    schedule: Kind = "constant"
     drop_at: Annotated[tuple[int, ...], arg(help_behavior_hint="")] = ()
     drop_factor: float = 0.1
     final_rate: float = 1e-3
@@ -42,16 +44,50 @@ class ScheduleOptions:
         Raises:
             WinsomeError: an option of another schedule, or a drop outside of the level.
         """
-        from winsome.training.settings import Constant, Cosine, StepDecay
+        from winsome.training.settings import Constant
 
-        if self.drop_at and self.schedule != "step":
-            raise WinsomeError("--drop-at is of --schedule step; add that, or leave it out")
-        if beyond := [epoch for epoch in self.drop_at if not 0 < epoch < epochs]:
-            raise WinsomeError(f"--drop-at {beyond[0]}: the epochs of a level go from 1 to {epochs - 1}")
-        if self.schedule == "step":
-            places = tuple(epoch / epochs for epoch in self.drop_at) or StepDecay().at
-            return StepDecay(places, self.drop_factor)
-        return Cosine(self.final_rate) if self.schedule == "cosine" else Constant()
+        factor = self.drop_factor if self.schedule == "step" else None
+        final = self.final_rate if self.schedule == "cosine" else None
+        return changed(Constant(), epochs, self.schedule, at=self.drop_at, factor=factor, final=final)
+
+
+def changed(
+    base: Constant | StepDecay | Cosine,
+    epochs: int,
+    kind: Kind | None = None,
+    *,
+    at: tuple[int, ...] = (),
+    factor: float | None = None,
+    final: float | None = None,
+    prefix: str = "",
+) -> Constant | StepDecay | Cosine:
+    """The schedule of a training of so many epochs: another one, or its own with what of it is asked for.
+
+    Args:
+        base: its own.
+        epochs: of the training, or of a level.
+        kind: the schedule asked for; None for its own.
+        at: epochs at which the rate drops.
+        factor: what the rate is multiplied by there.
+        final: the fraction of the rate that half a cosine ends at.
+        prefix: of the options' names, for sentences.
+
+    Raises:
+        WinsomeError: an option of another schedule, or a drop outside of the training.
+    """
+    from winsome.training.settings import Constant, Cosine, StepDecay
+
+    kinds: dict[str, Constant | StepDecay | Cosine] = {"constant": Constant(), "step": StepDecay(), "cosine": Cosine()}
+    made = base if kind is None or isinstance(base, type(kinds[kind])) else kinds[kind]
+    for option, given, wanted in (("drop-at", at, "step"), ("drop-factor", factor, "step"), ("final-rate", final, "cosine")):
+        if given not in (None, ()) and not isinstance(made, type(kinds[wanted])):
+            raise WinsomeError(f"--{prefix}{option} is of --{prefix}schedule {wanted}; add that, or leave it out")
+    if beyond := [epoch for epoch in at if not 0 < epoch < epochs]:
+        raise WinsomeError(f"--{prefix}drop-at {beyond[0]}: the epochs of a level go from 1 to {epochs - 1}")
+    if isinstance(made, StepDecay):
+        places = tuple(epoch / epochs for epoch in at) or made.at
+        return StepDecay(places, made.factor if factor is None else factor)
+    return Cosine(final) if final is not None else made
 
 
 CONSTANT = ScheduleOptions()

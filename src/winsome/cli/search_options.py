@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import arg
 
 from winsome.cli.schedule_options import CONSTANT, ScheduleOptions
-from winsome.training.settings import SGD, Training
+
+if TYPE_CHECKING:  # help knows every option before torch is imported
+    from winsome.training.settings import Training
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,8 @@ class SearchOptions:
 
     def training(self, *, lr_warmup_epochs: int, sync_batch_norm: bool) -> Training:
         """The training of a level."""
+        from winsome.training.settings import SGD, Training
+
         return Training(
             self.level_epochs,
             self.batch_size,

@@ -90,7 +90,7 @@ def _write(folder: Path, counted: Sequence[SignDynamics], agreeing: Sequence[Agr
     drawings = {"sign_flips": figures.sign_settling(counted), "sign_levels": figures.sign_levels(counted)}
     drawings["sign_layers"] = figures.sign_layers(counted)
     if agreeing:
-        drawings["sign_agreement"] = figures.sign_agreement(agreeing)
+        drawings["sign_agreement"] = figures.sign_agreement(agreeing, {one.method: one.label for one in counted})
     for name, figure in drawings.items():
         written += figures.save(figure, folder / name)
     return written

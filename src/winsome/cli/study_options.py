@@ -10,6 +10,7 @@ from tyro.conf import arg
 
 from winsome.cli import choices
 from winsome.cli.options import Unset
+from winsome.cli.study_schedules import AS_THE_STUDY, StudySchedules
 from winsome.densities import geometric
 from winsome.errors import WinsomeError
 
@@ -88,7 +89,7 @@ class TrainingOptions:
         level_epochs: Epochs per level of a search.
         warmup_epochs: Epochs before level 0's own.
         epochs: Epochs from scratch.
-        search_learning_rate: Learning rate of the searches (constant).
+        search_learning_rate: Peak learning rate of the searches.
         learning_rate: Peak learning rate from scratch.
         optimizer: sgd (momentum 0.9) or adam for all trainings, at the learning rates asked for or usual for it.
         weight_decay: Weight decay of all trainings.
@@ -96,6 +97,7 @@ class TrainingOptions:
         curve_at: Epochs from scratch at which a learning curve is taken.
         optimizer_state: What becomes of the optimizer's momentum where a level of a search starts: fresh, kept from the last
             level, or rewound to the step that the method rewinds to. By default what each method says: fresh.
+        schedules: How the learning rates change.
     """
 
     level_epochs: Annotated[int | None, Unset] = None
@@ -108,13 +110,16 @@ class TrainingOptions:
     batch_size: Annotated[int | None, Unset] = None
     curve_at: Annotated[tuple[int, ...] | None, arg(help_behavior_hint="", metavar="[INT [INT ...]]")] = None
     optimizer_state: Annotated[Literal["fresh", "kept", "rewound"] | None, Unset] = None
+    schedules: Annotated[StudySchedules, arg(name="")] = AS_THE_STUDY
 
     def over(self, base: Study, *, sync_batch_norm: bool) -> dict[str, Any]:
         """Fields of a study."""
-        searched = self._changed(base.search_training, self.level_epochs, self.search_learning_rate)
-        trained = self._changed(base.training, self.epochs, self.learning_rate)
+        own = self.schedules
+        searched = own.of_searches(self._changed(base.search_training, self.level_epochs, self.search_learning_rate))
+        trained = own.from_scratch(self._changed(base.training, self.epochs, self.learning_rate))
         return {
             "warmup_epochs": base.warmup_epochs if self.warmup_epochs is None else self.warmup_epochs,
+            "warmup_ramp": base.warmup_ramp or own.warmup_ramp,
             "search_training": replace(searched, sync_batch_norm=sync_batch_norm),
             "training": replace(trained, sync_batch_norm=sync_batch_norm),
             "curve_at": base.curve_at if self.curve_at is None else self.curve_at,

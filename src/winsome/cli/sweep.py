@@ -29,6 +29,7 @@ def sweep(
     cpus_per_run: float = 1.0,
     gpus_per_run: float | None = None,
     retries: int = 3,
+    pages: bool = True,
     plan_only: bool = False,
 ) -> None:
     """Run all studies of a grid: what they share is done once, and one that fails does not stop the others.
@@ -47,6 +48,8 @@ def sweep(
         cpus_per_run: Cores (and threads) of a run on Ray.
         gpus_per_run: GPUs of a run on Ray, in shares: 0.25 puts four on each; by default 1 where the cluster has any.
         retries: How often Ray starts a run again whose worker died.
+        pages: Draw page and figures of every study once all are done, side by side on this machine; `winsome report FOLDER`
+            does so later. The page over all studies is written in any case.
         plan_only: Print what would be run, and stop.
     """
     if not cpus_per_run > 0 or not (gpus_per_run or 0) >= 0 or workers < 0 or retries < -1:
@@ -58,14 +61,12 @@ def sweep(
     from winsome.study.run import default_workers
     from winsome.sweep.file import read_grid
     from winsome.sweep.run import run_sweep
-    from winsome.sweep.steps import Finish, sweep_steps
+    from winsome.sweep.steps import sweep_steps
 
     grid_file, studies = read_grid(grid)
     folder = save_to or Path("runs") / f"sweep-{grid.stem}"
     command = shlex.join(["winsome", *sys.argv[1:]])
-    steps = sweep_steps(
-        studies, folder.resolve(), command=command, finish=Finish(_write_report, "report.html"), load=not plan_only
-    )
+    steps = sweep_steps(studies, folder.resolve(), command=command, load=not plan_only)
     if plan_only:
         print_plan(steps)
         return
@@ -78,10 +79,11 @@ def sweep(
         )
     else:
         runner = _without_ray(steps, n_workers, grid_file)
+    folders = list(dict.fromkeys(folder / step.study.name for step in steps))
     with SweepDisplay(steps) as display:
         ended = run_sweep(steps, folder.resolve(), runner, watch=display.watch)
-    page = report.write_overview(folder)
-    print_end(ended, display, page)
+        undrawn = report.draw_pages(folders, workers=n_workers, watch=display.watch_pages) if pages else {}
+    print_end(ended, display, report.write_overview(folder), undrawn)
 
 
 def _without_ray(steps: tuple[Step, ...], workers: int, grid_file: UserFile) -> AbstractContextManager[Runner]:
@@ -92,9 +94,3 @@ def _without_ray(steps: tuple[Step, ...], workers: int, grid_file: UserFile) -> 
         return nullcontext(this_process())
     refuse_unpicklable(steps)
     return processes(workers, prepare=grid_file.load)
-
-
-def _write_report(folder: Path) -> None:
-    from winsome import report
-
-    report.write(folder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -49,6 +50,10 @@ class SweepDisplay:
         """A sentence above the bar, some of its parts with a style."""
         consoles.say(self.console, *parts)
 
+    def watch_pages(self, drawn: int, wanted: int) -> None:
+        """Take note of a page that is drawn."""
+        self._bar.update(self._task, completed=drawn / wanted, description=f"drawing pages, {drawn}/{wanted}", left="")
+
     @property
     def n_done(self) -> int:
         """Studies of which nothing is left to do."""
@@ -76,11 +81,17 @@ class SweepDisplay:
         self._bar.update(self._task, completed=share, description=so_far, left=left)
 
 
-def print_end(ended: Ended, display: SweepDisplay, page: Path) -> None:
+def print_end(ended: Ended, display: SweepDisplay, page: Path, undrawn: Mapping[Path, Exception] = {}) -> None:
     """What failed, and where the page is; ends the process with 1 where something failed.
 
+    Args:
+        ended: how the sweep ended.
+        display: what has shown it.
+        page: over all studies.
+        undrawn: folders of studies whose own page could not be drawn, and why.
+
     Raises:
-        SystemExit: with exit code 1 where a job failed.
+        SystemExit: with exit code 1 where a job failed, or a page.
     """
     if not display.n_new and not ended.failures:
         display.say("everything is finished already; nothing was trained. Choose another --save-to to run it anew.")
@@ -91,7 +102,9 @@ def print_end(ended: Ended, display: SweepDisplay, page: Path) -> None:
         studies = sorted({study for study, _ in ended.skipped})
         jobs = counted(len(ended.skipped), "job")
         display.say(("skipped:", "yellow"), f" {jobs} that need what failed, of {', '.join(studies)}")
+    for folder, error in undrawn.items():
+        display.say(("not drawn:", "bold red"), f" the page of {folder}: {said_of(error).partition(chr(10))[0]}")
     display.say(f"report: {page}")
-    if ended.failures:
+    if ended.failures or undrawn:
         display.say("what is finished is kept; the same command tries again what failed")
         raise SystemExit(1)

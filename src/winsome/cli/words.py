@@ -25,7 +25,7 @@ def ordered(words: Sequence[str], command: Callable[..., None]) -> list[str]:
     `study --at-levels 1 2 FOLDER` would read FOLDER as a level, and `ticket show --x FILE` would read FILE as x.
 
     Raises:
-        WinsomeError: an option is unknown, and a parser's own words would not say so.
+        WinsomeError: an option is unknown, or is to be a number and is none, and a parser's own words would not say so.
     """
     kinds = dict(options_of(command))
     front: list[str] = []
@@ -42,7 +42,9 @@ def ordered(words: Sequence[str], command: Callable[..., None]) -> list[str]:
             continue
         if name not in kinds:
             _refuse(word, kinds, command)
-        elif _takes_numbers(kinds[name]):
+            continue
+        _refuse_no_number(word, left, kinds[name])
+        if _takes_numbers(kinds[name]):
             while left and _is_number(left[0]):
                 rest.append(left.pop(0))
             while left and (rest[-1] != word or "=" in word) and _name(left[0]) is None and left[0] != "--":
@@ -90,6 +92,28 @@ def _takes_numbers(hint: Any) -> bool:
     if get_origin(hint) is tuple:
         return get_args(hint) in ((int, ...), (float, ...))
     return any(_takes_numbers(part) for part in get_args(hint)) if get_origin(hint) is not typing.Literal else False
+
+
+def _refuse_no_number(word: str, left: Sequence[str], hint: Any) -> None:
+    """Refuse a word for an option that takes one number."""
+    _, equals, value = word.partition("=")
+    if not equals and (not left or _name(left[0]) is not None):
+        return
+    value = value if equals else left[0]
+    for kind, what in ((int, "a whole number"), (float, "a number")):
+        if _takes_one(kind, hint):
+            try:
+                kind(value)
+            except ValueError:
+                name = word.partition("=")[0]
+                raise WinsomeError(f"{name} takes {what}, got {value!r}") from None
+
+
+def _takes_one(kind: type, hint: Any) -> bool:
+    """Whether an option takes one value of a kind, or is left out."""
+    if get_origin(hint) is Annotated:
+        return _takes_one(kind, get_args(hint)[0])
+    return hint is kind or (type(None) in get_args(hint) and any(one is kind for one in get_args(hint)))
 
 
 def _is_number(word: str) -> bool:

@@ -15,6 +15,7 @@ from typing import Any
 from winsome.errors import WinsomeError
 
 README = "README.md"
+FOLD = re.compile(r"(?<![a-z])(fold|cv)[-_ ]?(\d+)(?!\d)", re.IGNORECASE)  # of a cross-validation, in the name of a file
 SPLIT = re.compile(r"(?<![a-z])(train|test|val)", re.IGNORECASE)  # what the name of a split's file or folder says
 
 
@@ -113,6 +114,8 @@ def _place(path: PurePath) -> tuple[str, str]:
         split = folders.pop()
     if folders and folders[0] == "data":
         del folders[0]
+    if fold := FOLD.search(path.stem):
+        folders.append(fold[0])
     return "/".join(folders), split
 
 

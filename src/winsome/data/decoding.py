@@ -6,14 +6,16 @@ One rule for orientation, in folders, tables and shards: an image stands as its 
 
 from __future__ import annotations
 
+import hashlib
 import io
+import logging
 import os
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -25,6 +27,9 @@ from winsome.errors import WinsomeError
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+log = logging.getLogger("winsome")
+
+FEW_SHARED = 0.01  # of the test images: known sets of photographs hold some twice
 _GREY = {"1", "L", "LA"}
 
 
@@ -49,7 +54,20 @@ def decode(encoded: EncodedSet, *, image_size: int | None, say: Callable[[str], 
     mode = "RGB" if any(not _is_grey(split, row) for split in splits for row in range(len(split.images))) else "L"
     train, test = (_decode_split(split, mode, size, resize=image_size is not None) for split in splits)
     say(f"decoded {n_images:,} images in {time.perf_counter() - begin:.1f} s")
+    _tell_shared(train, test)
     return DecodedSet(train, test, encoded.classes)
+
+
+def _tell_shared(train: ImageSet, test: ImageSet) -> None:
+    """Say how many images of the test split are trained on, to the pixel, where that is no chance."""
+    trained = set(map(_digest, train.images.numpy()))
+    shared = sum(_digest(image) in trained for image in test.images.numpy())
+    if shared > FEW_SHARED * len(test):
+        log.warning("%d of %d test images are in the train split too, to the pixel: they are no new images", shared, len(test))
+
+
+def _digest(pixels: np.ndarray[Any, Any]) -> bytes:
+    return hashlib.blake2b(pixels.tobytes(), digest_size=16).digest()
 
 
 def _decode_split(split: EncodedSplit, mode: str, size: tuple[int, int], *, resize: bool) -> ImageSet:

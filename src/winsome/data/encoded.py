@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from winsome.data.images import ImageSet
 from winsome.errors import WinsomeError
+
+log = logging.getLogger("winsome")
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,8 @@ class EncodedSet:
     """Train and test split, not decoded yet, and the names of the classes that the labels count.
 
     Raises:
-        WinsomeError: fewer than two classes, a label that is none of them, or a name that is no UTF-8.
+        WinsomeError: fewer than two classes, a label that is none of them, a class that is tested and never trained, or a name
+            that is no UTF-8.
     """
 
     train: EncodedSplit
@@ -83,6 +87,15 @@ class EncodedSet:
                     raise WinsomeError(
                         f"{split.origin(row)}: label {label} is none of the {len(self.classes)} classes, counted from 0{hint}"
                     )
+        trained = set(self.train.labels)
+        if never := sorted(set(self.test.labels) - trained):
+            names = ", ".join(self.classes[label] for label in never[:8])
+            raise WinsomeError(f"{self.test.files[0][0]}: no images to train on for the classes {names}")
+        if unused := [name for label, name in enumerate(self.classes) if label not in trained]:
+            log.warning(
+                "%d of %d classes have no image: %s%s",
+                *(len(unused), len(self.classes), ", ".join(unused[:8]), ", ..." if len(unused) > 8 else ""),
+            )
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -12,7 +13,8 @@ from winsome.data.splits import held_out
 from winsome.errors import WinsomeError
 
 IMAGE_ENDINGS = {".png", ".jpg", ".jpeg", ".jfif", ".jpe", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
-TEST_FOLDERS = ("test", "val", "valid", "validation")  # the first that is there
+TRAIN_FOLDERS = ("train", "training")  # in any case of letters
+TEST_FOLDERS = ("test", "testing", "val", "valid", "validation", "dev", "eval", "evaluation")  # the first that is there
 IMAGE_NET_TEST_FOLDERS = ("val", "valid", "validation", "test")  # ImageNet's own test folder has no labels
 ANNOTATIONS = "val_annotations.txt"
 TEST_SHARE = 5  # one image in five, where the folder has no test part of its own
@@ -30,7 +32,19 @@ def class_folders(folder: Path) -> list[Path]:
 
 def has_parts(folder: Path) -> bool:
     """Whether a folder has a part to train on."""
-    return (folder / "train").is_dir()
+    return _first_part(folder, TRAIN_FOLDERS) is not None
+
+
+def _first_part(folder: Path, names: Sequence[str]) -> Path | None:
+    return next(iter(_parts(folder, names)), None)
+
+
+def _parts(folder: Path, names: Sequence[str]) -> list[Path]:
+    """The folders inside a folder that have one of some names, in whatever case of letters, in the order of the names."""
+    if not folder.is_dir():
+        return []
+    there = sorted(entry for entry in folder.iterdir() if entry.name.lower() in names and entry.is_dir())
+    return sorted(there, key=lambda entry: (names.index(entry.name.lower()), entry.name != entry.name.lower()))
 
 
 def read_folder(folder: Path, *, say: Callable[[str], None], test_folders: Sequence[str] = TEST_FOLDERS) -> EncodedSet:
@@ -43,7 +57,9 @@ def read_folder(folder: Path, *, say: Callable[[str], None], test_folders: Seque
     Raises:
         WinsomeError: a part is missing, an image has no label, or a class has no image to train on.
     """
-    if not has_parts(folder):
+    train_folder = _first_part(folder, TRAIN_FOLDERS)
+    if train_folder is None:
+        _refuse_parts_as_classes(folder)
         images, labels, classes = _labelled(folder)
         test, train = held_out(labels, len(images) // TEST_SHARE, seed=0, purpose="test folder")
         single = len(images) // TEST_SHARE - len(test)
@@ -51,14 +67,14 @@ def read_folder(folder: Path, *, say: Callable[[str], None], test_folders: Seque
         say(f"{folder} has no train and test folders: a fixed fifth of each class is the test split{note}")
         train_part, test_part = (_part(folder, images, labels, rows.tolist()) for rows in (train, test))
         return EncodedSet(train_part, test_part, classes)
-    images, labels, classes = _labelled(folder / "train")
+    images, labels, classes = _labelled(train_folder)
     test_folder = _test_folder(folder, test_folders, classes, say)
     test_images, owners = _annotated(test_folder) or _owned(test_folder, lost_classes=False)
     if surplus := sorted(set(owners) - set(classes)):
         raise WinsomeError(f"{test_folder}: no images to train on for the classes {', '.join(surplus[:8])}")
     number = {name: label for label, name in enumerate(classes)}
     return EncodedSet(
-        EncodedSplit(images, labels, ((str(folder / "train"), len(images)),)),
+        EncodedSplit(images, labels, ((str(train_folder), len(images)),)),
         EncodedSplit(test_images, [number[owner] for owner in owners], ((str(test_folder), len(test_images)),)),
         classes,
     )
@@ -66,7 +82,7 @@ def read_folder(folder: Path, *, say: Callable[[str], None], test_folders: Seque
 
 def _test_folder(folder: Path, names: Sequence[str], classes: Sequence[str], say: Callable[[str], None]) -> Path:
     """The first that is there and has labels; one without is left out, and said, if another takes its place."""
-    there = [folder / name for name in names if (folder / name).is_dir()]
+    there = _parts(folder, names)
     if not there:
         found = ", ".join(sorted(entry.name for entry in folder.iterdir())[:8])
         raise WinsomeError(f"{folder}: no test part; looked for the folders {', '.join(names)}, found {found}")
@@ -74,6 +90,27 @@ def _test_folder(folder: Path, names: Sequence[str], classes: Sequence[str], say
     for part in there[: there.index(labelled[0])] if labelled else ():
         say(f"{part} has images without labels and is left out; {labelled[0]} is the test split")
     return (labelled or there)[0]
+
+
+def _refuse_parts_as_classes(folder: Path) -> None:
+    """Refuse folders named after parts of a data set that each hold the same folders: these are the classes.
+
+    Raises:
+        WinsomeError: names them, and what a part is called.
+    """
+    if not folder.is_dir():
+        return
+    inner = [entry for entry in sorted(folder.iterdir()) if _is_visible(entry.name) and entry.is_dir()]
+    within = {entry.name: {one.name for one in entry.iterdir() if _is_visible(one.name) and one.is_dir()} for entry in inner}
+    shared = sorted(set.intersection(*within.values())) if within else []
+    if len(shared) > 1 and any(_PART.search(name) for name in within):
+        raise WinsomeError(
+            f"{folder}: {', '.join(within)} hold the same folders ({', '.join(shared[:8])}), as parts of a data set do, not "
+            "classes; name the one to train on train and the other test, or name the folder of one data set"
+        )
+
+
+_PART = re.compile(r"(?<![a-z])(train|test|val|valid|eval|holdout|fold|split|part)", re.IGNORECASE)
 
 
 def _unlabelled(folder: Path) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,6 +15,8 @@ from winsome.data.configurations import SplitFile, split_files
 from winsome.data.encoded import EncodedSet
 from winsome.data.tables import Rows, encoded_set, image_and_label_columns, rows_in
 from winsome.errors import WinsomeError
+
+log = logging.getLogger("winsome")
 
 TRAIN_FILES = ("train",)
 TEST_FILES = ("test", "valid", "val")  # the first with which any name begins
@@ -35,9 +39,20 @@ def read_parquet(folder: Path, config: str | None = None) -> EncodedSet:
     """
     files = parquet_files(folder, config)
     train, train_names = _read_split(chosen_files(folder, files, "train", TRAIN_FILES))
-    test, test_names = _read_split(chosen_files(folder, files, "test", TEST_FILES))
+    test, test_names = _read_test(folder, files)
     names = same_names([(f"the train files of {folder}", train_names), ("the test files", test_names)])
     return encoded_set(train, test, names)
+
+
+def _read_test(folder: Path, files: Sequence[SplitFile]) -> tuple[Rows, list[str] | None]:
+    """The first test split that has labels; one whose labels are all below 0 is left out, and said, where there is another."""
+    beginnings = [one for one in TEST_FILES if any(file.split.lower().startswith(one) for file in files)]
+    for beginning in beginnings[:-1]:
+        found = _read_split(chosen_files(folder, files, "test", (beginning,)))
+        if any(isinstance(label, str) or label >= 0 for label in found[0].labels):
+            return found
+        log.warning("%s: the images of %s have no labels (all are below 0) and are left out", folder, found[0].files[0][0])
+    return _read_split(chosen_files(folder, files, "test", beginnings[-1:] or TEST_FILES))
 
 
 def chosen_files(folder: Path, files: Sequence[SplitFile], split: str, beginnings: Sequence[str]) -> list[Path]:
@@ -48,10 +63,27 @@ def chosen_files(folder: Path, files: Sequence[SplitFile], split: str, beginning
     """
     for beginning in beginnings:
         if found := [one.file for one in files if one.split.lower().startswith(beginning)]:
+            _tell_missing(found)
             return found
     there = ", ".join(str(one.file.relative_to(folder)) for one in files[:8]) + (" ..." if len(files) > 8 else "")
     wanted = " or ".join(f"{beginning}*.parquet" for beginning in beginnings)
     raise WinsomeError(f"{folder}: no {split} file; looked for {wanted}, found {there or 'no parquet files'}")
+
+
+def _tell_missing(files: Sequence[Path]) -> None:
+    """Say which files are not there of those that the names of others count: NAME-00000-of-00002.parquet."""
+    counted = [found for file in files if (found := _COUNTED.fullmatch(file.name))]
+    for start, total in sorted({(one["start"], one["total"]) for one in counted}):
+        numbers = {int(one["number"]) for one in counted if (one["start"], one["total"]) == (start, total)}
+        if lacking := [number for number in range(int(total)) if number not in numbers]:
+            others = f", nor are {len(lacking) - 1} others" if len(lacking) > 1 else ""
+            log.warning(
+                "%s%0*d-of-%s is not there%s: %d of the %d files of this split are read; fetch the rest, or rename these",
+                *(start, len(total), lacking[0], total, others, len(numbers), int(total)),
+            )
+
+
+_COUNTED = re.compile(r"(?P<start>.*-)(?P<number>\d+)-of-(?P<total>\d+)\b.*")
 
 
 def _read_split(files: list[Path]) -> tuple[Rows, list[str] | None]:

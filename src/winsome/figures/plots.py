@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from matplotlib.figure import Figure
 
+from winsome.errors import WinsomeError
 from winsome.figures.files import inline_svg
 from winsome.figures.theme import NARROW, WIDE
+from winsome.files import write_whole
+
+KINDS = ("wide", "narrow")
 
 
 class Draw(Protocol):
@@ -39,6 +44,30 @@ class DrawnPlot:
     caption: str
     wide: str
     narrow: str
+
+    def write(self, folder: Path) -> None:
+        """Keep the drawings, for a page that is written later."""
+        for kind in KINDS:
+            write_whole(_place(folder, self.name, kind), getattr(self, kind).encode())
+
+    @classmethod
+    def read(cls, folder: Path, name: str, caption: str) -> DrawnPlot:
+        """The drawings that were kept.
+
+        Raises:
+            WinsomeError: they are gone.
+        """
+        places = [_place(folder, name, kind) for kind in KINDS]
+        try:
+            return cls(name, caption, *(place.read_text(encoding="utf-8") for place in places))
+        except (OSError, UnicodeDecodeError) as error:
+            raise WinsomeError(
+                f"{folder} lacks a drawing for the page ({error}); run `winsome reproduce` for it again"
+            ) from error
+
+
+def _place(folder: Path, name: str, kind: str) -> Path:
+    return folder / "page" / f"{name}.{kind}.svg"
 
 
 def drawn(plot: Plot, prefix: str) -> DrawnPlot:

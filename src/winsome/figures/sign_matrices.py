@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
@@ -16,8 +16,8 @@ from winsome.analysis.signs import Agreement, SignDynamics
 from winsome.errors import WinsomeError
 from winsome.figures.labels import elide, fit, text_width
 from winsome.figures.layers import short_name
-from winsome.figures.signs import by_method
-from winsome.figures.styles import label_of_method, styles_of
+from winsome.figures.signs import by_method, labels_of
+from winsome.figures.styles import method_labels, styles_of
 from winsome.figures.theme import COLOURS, INK, WIDE, is_narrow, look
 
 _DARKEST = 0.72  # opacity of the fullest cell: text on it stays legible
@@ -31,6 +31,7 @@ def sign_layers(counted: Sequence[SignDynamics], *, width: float = WIDE, on_page
     """
     with look(on_page=on_page):
         methods = by_method(counted)
+        labels = labels_of(methods)
         names = [short_name(name) for name in counted[0].flips]
         figure = Figure(figsize=(width, 1.0))
         shown = [elide(figure, name, 7.5, 0.3 * width) for name in names]
@@ -52,16 +53,24 @@ def sign_layers(counted: Sequence[SignDynamics], *, width: float = WIDE, on_page
             texts = [[f"{share:.0f}" for share in row] for row in cells]
             _cells(axes, cells, texts, styles[method].colour, fullest, legible=panel / len(cells[0]) > 0.15)
             axes.set_yticks(range(len(names)), shown if column == 0 else [""] * len(names), color=INK)
-            axes.set_title(f"{label_of_method(method)}: flipped in the level (%)", pad=5, fontsize=8)
+            axes.set_title(f"{labels[method]}: flipped in the level (%)", pad=5, fontsize=8)
             axes.set_xlabel("level")
         return figure
 
 
-def sign_agreement(agreeing: Sequence[Agreement], *, width: float = WIDE, on_page: bool = False) -> Figure:
+def sign_agreement(
+    agreeing: Sequence[Agreement], said: Mapping[str, str] = {}, *, width: float = WIDE, on_page: bool = False
+) -> Figure:
     """What tickets share at the deepest level, means over pairs of searches: the mask (Jaccard) and, in it, the signs.
 
     Off the diagonal two methods by the same search seed, on it one method by two seeds; in small, what chance gives at the
     same layer densities and sign balance.
+
+    Args:
+        agreeing: what tickets share, of any levels.
+        said: how records write the methods, by name.
+        width: inches.
+        on_page: whether text must stay text.
 
     Raises:
         WinsomeError: there are no two searches.
@@ -72,7 +81,7 @@ def sign_agreement(agreeing: Sequence[Agreement], *, width: float = WIDE, on_pag
         raise WinsomeError("there are no two searches whose agreement could be drawn")
     with look(on_page=on_page):
         methods = list(dict.fromkeys(method for pair in pairs for method in pair.methods))
-        labels = [label_of_method(method) for method in methods]
+        labels = list(method_labels({method: said.get(method, "") for method in methods}).values())
         figure = Figure(figsize=(width, 1.0))
         left = text_width(figure, labels, 7.5) + 0.12
         columns = 1 if is_narrow(width) else 2

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
 
 from matplotlib.axes import Axes
@@ -15,7 +15,7 @@ from winsome.errors import WinsomeError
 from winsome.evidence.intervals import spread
 from winsome.figures.labels import legend_above, legend_height
 from winsome.figures.scales import LEFT, density_scale, head
-from winsome.figures.styles import label_of_method, styles_of
+from winsome.figures.styles import method_labels, styles_of
 from winsome.figures.theme import INK, WIDE, Style, is_narrow, look
 
 _TOP, _BELOW, _GAP = 0.5, 0.46, 0.42  # inches above, below and between panels
@@ -63,6 +63,13 @@ def sign_levels(counted: Sequence[SignDynamics], *, width: float = WIDE, on_page
         return figure
 
 
+def labels_of(methods: Mapping[str, Sequence[SignDynamics]]) -> dict[str, str]:
+    """How each of some methods is written, as the records of its searches say."""
+    return method_labels(
+        {method: next((one.label for one in searches if one.label), "") for method, searches in methods.items()}
+    )
+
+
 def by_method(counted: Sequence[SignDynamics]) -> dict[str, list[SignDynamics]]:
     """The searches of each method.
 
@@ -101,7 +108,8 @@ def _panels(
         place = (LEFT + column * (panel + _GAP), bottom, panel, height)
         axes.append(figure.add_axes((place[0] / width, place[1] / total, place[2] / width, place[3] / total)))
     styles = styles_of(list(methods))
-    legend_above(figure, [(label_of_method(method), styles[method]) for method in methods], 0.0, key_columns(width))
+    labels = labels_of(methods)
+    legend_above(figure, [(labels[method], styles[method]) for method in methods], 0.0, key_columns(width))
     return figure, axes, panel
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain, count
 
 from winsome.about import about
@@ -56,6 +57,17 @@ def label_of_method(name: str) -> str:
     """How a named method is written, known by its name or its short one; the name itself of any other."""
     found = (about(make) for known, make in METHODS.items() if name in (known, getattr(about(make), "short", "")))
     return next((one.label for one in found), name.replace("_", " "))
+
+
+def method_labels(said: Mapping[str, str]) -> dict[str, str]:
+    """A label for each of some methods or searches: what its record says, else what a named method is called; no two alike.
+
+    Args:
+        said: by name, the label in its record; empty where there is none.
+    """
+    labels = {name: label or label_of_method(name) for name, label in said.items()}
+    often = Counter(labels.values())
+    return {name: label if often[label] == 1 else f"{label} ({name.replace('_', ' ')})" for name, label in labels.items()}
 
 
 def _search_of(arm: ArmRecord) -> str:

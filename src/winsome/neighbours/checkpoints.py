@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import pickle
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from winsome.errors import WinsomeError
+
+log = logging.getLogger("winsome")
 
 STATE_KEYS = ("state_dict", "model_state_dict", "model", "net", "network", "weights")
 MASK_KEYS = ("mask", "masks", "mask_dict")  # masks by parameter name in a dict of their own beside the state_dict
@@ -126,9 +129,54 @@ def _state_in(loaded: Any, path: Path) -> dict[str, Tensor]:
         )
     masks = next((inside[key] for key in MASK_KEYS if inside.get(key)), {})
     if states:
-        state, masks = unwrapped(states[usual or next(iter(states))]), unwrapped(masks)
-        return state | _named_masks(masks, state, path)
+        taken = usual or next(iter(states))
+        state, masks = unwrapped(states.pop(taken)), unwrapped(masks)
+        _tell_others(taken, state, states, path)
+        listed = next((loaded[key] for key in MASK_KEYS if _is_list(loaded.get(key))), ())
+        return state | _named_masks(masks or _in_order(listed, state, path), state, path)
     return masks or {key: value for key, value in loaded.items() if isinstance(key, str) and isinstance(value, Tensor)}
+
+
+def _tell_others(taken: str, state: Mapping[str, Tensor], others: Mapping[str, Mapping[str, Tensor]], path: Path) -> None:
+    """Say which other networks lie beside the one that is taken.
+
+    Raises:
+        WinsomeError: one of them is zeros and ones, which may be masks under another name.
+    """
+    for key, other in others.items():
+        bare = unwrapped(other)
+        alike = [value for name, value in bare.items() if name in state and state[name].shape == value.shape]
+        if not bare or 2 * len(alike) < len(bare):
+            continue
+        if all(bool(((value == 0) | (value == 1)).all()) for value in alike):
+            raise WinsomeError(
+                f"{path} holds zeros and ones by parameter name under {key!r}: if they say what is kept, save them under "
+                "'masks'; if not, save the state_dict alone"
+            )
+        log.warning("import: %s holds another network under %r, which is left aside: %r is read", path.name, key, taken)
+
+
+def _is_list(value: object) -> bool:
+    return isinstance(value, list | tuple) and bool(value) and all(isinstance(one, Tensor) for one in value)
+
+
+def _in_order(masks: Sequence[Tensor], state: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
+    """Masks without names as those of the matrices in the same order, of all or of all but the last: the classifier.
+
+    Raises:
+        WinsomeError: their shapes are not those of the matrices.
+    """
+    if not masks:
+        return {}
+    names = [name for name, value in state.items() if value.ndim >= 2 and value.is_floating_point()]
+    shapes = [mask.shape for mask in masks]
+    for some in (names, names[:-1]):
+        if [state[name].shape for name in some] == shapes:
+            return dict(zip(some, masks, strict=True))
+    raise WinsomeError(
+        f"{path} holds a list of {len(masks)} masks without names, which are not those of the {len(names)} matrices beside "
+        "them in this order; save them by parameter name"
+    )
 
 
 def _named_masks(masks: Mapping[str, Tensor], state: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:

@@ -58,7 +58,11 @@ def weight_masks(source: Source) -> Pruned | None:
     """
     state = source.state
     owners = {key: named_after(key) for key in state}
-    entries = {name: (name, key) for key, name in owners.items() if name in state and state[key].shape == state[name].shape}
+    entries = {
+        name: (name, key)
+        for key, name in owners.items()
+        if name in state and (state[key].shape == state[name].shape or is_matrix(name, state))  # of another shape: refused
+    }
     pruned = taken_apart_by(source, entries)
     if pruned is None:
         return None

@@ -6,19 +6,26 @@ from collections.abc import Collection, Iterable
 
 from winsome.errors import WinsomeError
 
+HOLDERS = ("model", "net", "network", "module", "backbone")  # what an attribute that holds a whole network is called
 
-def prefix_of(names: Collection[str], wanted: Collection[str] | None = None) -> str:
+
+def prefix_of(names: Collection[str], wanted: Collection[str] | None = None, *, matrices: Collection[str] = ()) -> str:
     """The prefix to take off, ending in a dot; nothing where there is none.
 
     Args:
         names: the names in a checkpoint.
         wanted: the network's own names, if it is known: the prefix is then the one below which most of them are found.
             Without it, the first part of all names, where they have it in common; a number is a place in a list, and stays.
+        matrices: those of the names that are of matrices: what is no part of them below `model.` and the like is a metric's
+            count or the weights of a loss.
 
     Raises:
         WinsomeError: the network is found as often below several prefixes.
     """
-    return _common(names) if wanted is None else _fitting(names, wanted)
+    if wanted is not None:
+        return _fitting(names, wanted)
+    held = _common(matrices) if len(matrices) > 1 else ""
+    return _common(names) or (held if held.removesuffix(".") in HOLDERS else "")
 
 
 def _common(names: Iterable[str]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from winsome.figures.plots import drawn
 from winsome.files import write_csv, write_json
 from winsome.recipes.recipe import Evidence, Recipe, Scale, Table
 
-FORMAT = 1
+FORMAT = 2
 FILE_NAME = "recipe.json"
 
 
@@ -58,7 +57,8 @@ def _table_record(table: Table) -> Mapping[str, Any]:
 
 
 def _write_figures(name: str, evidence: Evidence, folder: Path) -> list[dict[str, str]]:
-    """Write each figure as SVG and PDF; what a page needs of them goes into the record."""
+    """Write each figure as SVG and PDF, and as a page shows it; names and captions go into the record."""
     for plot in evidence.plots:
         save(plot.draw(), folder / plot.name)
-    return [asdict(drawn(plot, f"{name}-")) for plot in evidence.plots]
+        drawn(plot, f"{name}-").write(folder)
+    return [{"name": plot.name, "caption": plot.caption} for plot in evidence.plots]

@@ -16,6 +16,7 @@ from winsome.evidence.gather import collect
 from winsome.recipes.recipe import Finished, Recipe, Scale
 from winsome.recipes.record import write_record
 from winsome.runs.configuration import take_folder
+from winsome.runs.lock import only_process
 from winsome.study.conditions import conditions_of
 from winsome.study.design import Study
 from winsome.study.folder import StudyFolder
@@ -54,25 +55,27 @@ def run_recipe(
         What was written to `recipe.json`.
 
     Raises:
-        WinsomeError: the folder holds another scale or set-up of the recipe, data are absent, or the disk fails.
+        WinsomeError: the folder holds another scale or set-up of the recipe, another process works in it, data are absent, or
+            the disk fails.
     """
-    take_folder(folder, {"recipe": name, "scale": scale})
-    finished: dict[str, Finished] = {}
-    done = [] if done is None else done
-    for label, study in recipe.studies.items():
-        place = folder / label
-        conditions = conditions_of(study)  # data and network are refused before anything is written
-        results_here = all_results_of(study, StudyFolder(place), stacked=conditions.stacked)
-        take(study, place, data_digest=conditions.data.digest())
-        adopt(results_here, done)
-        with watching(study, place, conditions) as watch:
-            run(study, place, conditions=conditions, workers=workers, watch=watch)
-        done.append(results_here)
-        finished[label] = Finished(study, place, collect(study, place, conditions, command=command))
-    start = time.perf_counter()
-    evidence = recipe.analyse(finished)
-    seconds = sum(StudyFolder(folder / label).seconds() for label in finished) + time.perf_counter() - start
-    return write_record(name, recipe, evidence, folder, scale=scale, command=command, seconds=seconds)
+    with only_process(folder):
+        take_folder(folder, {"recipe": name, "scale": scale})
+        finished: dict[str, Finished] = {}
+        done = [] if done is None else done
+        for label, study in recipe.studies.items():
+            place = folder / label
+            conditions = conditions_of(study)  # data and network are refused before anything is written
+            results_here = all_results_of(study, StudyFolder(place), stacked=conditions.stacked)
+            take(study, place, data_digest=conditions.data.digest())
+            adopt(results_here, done)
+            with watching(study, place, conditions) as watch:
+                run(study, place, conditions=conditions, workers=workers, watch=watch)
+            done.append(results_here)
+            finished[label] = Finished(study, place, collect(study, place, conditions, command=command))
+        start = time.perf_counter()
+        evidence = recipe.analyse(finished)
+        seconds = sum(StudyFolder(folder / label).seconds() for label in finished) + time.perf_counter() - start
+        return write_record(name, recipe, evidence, folder, scale=scale, command=command, seconds=seconds)
 
 
 def earlier_results(studies: Iterable[tuple[Study, Path]]) -> list[Earlier]:

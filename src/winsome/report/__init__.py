@@ -3,3 +3,4 @@
 from winsome.report.page import write as write
 from winsome.report.page import write_overview as write_overview
 from winsome.report.page import write_recipes as write_recipes
+from winsome.report.pages import draw_pages as draw_pages

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,12 +67,13 @@ def sweep_overview(folder: Path) -> Overview:
     unread: list[str] = []
     studies = {study["name"]: _read(folder / study["name"], unread) for study in record["studies"]}
     title = f"A sweep of {counted(len(studies), 'study', 'studies')}"
-    return _overview("sweep", title, studies, unread, record["failures"], record["skipped"])
+    pages = {name for name in studies if (folder / name / "report.html").is_file()}
+    return _overview("sweep", title, studies, unread, record["failures"], record["skipped"], pages=pages)
 
 
 def studies_overview(studies: Mapping[str, Results], unread: Sequence[str]) -> Overview:
     """Several studies side by side, each under its folder as seen from the page."""
-    return _overview("studies", f"{len(studies)} studies of winning tickets", studies, unread)
+    return _overview("studies", f"{len(studies)} studies of winning tickets", studies, unread, pages=set(studies))
 
 
 def _overview(
@@ -82,6 +83,8 @@ def _overview(
     unread: Sequence[str],
     failures: Sequence[dict[str, str]] = (),
     skipped: Sequence[dict[str, Any]] = (),
+    *,
+    pages: Collection[str],  # names of studies that have a page of their own
 ) -> Overview:
     finished = {name: results for name, results in studies.items() if results is not None}
     arms = {arm["name"]: arm["label"] for results in finished.values() for arm in results["study"]["arms"]}
@@ -92,7 +95,7 @@ def _overview(
         summary=_summary(studies, finished),
         note=_note(list(finished.values())),
         arms=list(arms.values()),
-        lines=[line for name, results in studies.items() for line in _lines(name, results, list(arms))],
+        lines=[line for name, results in studies.items() for line in _lines(name, results, list(arms), linked=name in pages)],
         studies=list(judged),
         claims=_claims(judged),
         failures=list(failures),
@@ -112,11 +115,12 @@ def _read(folder: Path, unread: list[str]) -> Results | None:
         return None
 
 
-def _lines(name: str, results: Results | None, arms: Sequence[str]) -> list[StudyLine]:
+def _lines(name: str, results: Results | None, arms: Sequence[str], *, linked: bool) -> list[StudyLine]:
     if results is None:
         return [StudyLine(name, "", "", 1, "not finished", [""] * len(arms))]
     dense = dense_names(results["study"]["arms"])
     found = []
+    link = f"{name}/report.html" if linked else ""
     densities = densities_of(results) or [1.0]
     missing = f"; {counted(len(results['missing']), 'part')} not finished" if results["missing"] else ""
     for place, density in enumerate(densities):
@@ -124,7 +128,7 @@ def _lines(name: str, results: Results | None, arms: Sequence[str]) -> list[Stud
         cells = [mean_and_spread(entry["mean"], entry["std"]) if entry is not None else "" for entry in entries]
         rows = len(densities) if place == 0 else 0
         about = setting(results) + missing
-        found.append(StudyLine(name, f"{name}/report.html", about, rows, percent(density), cells))
+        found.append(StudyLine(name, link, about, rows, percent(density), cells))
     return found
 
 

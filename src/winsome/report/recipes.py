@@ -85,7 +85,7 @@ def _section(path: Path, folder: Path) -> RecipeSection:
         scale=record["scale"],
         tally=tally(record["verdicts"]),
         verdicts=[verdict_line(verdict) for verdict in record["verdicts"]],
-        plots=[DrawnPlot(**figure) for figure in record["figures"]],
+        plots=[DrawnPlot.read(path.parent, figure["name"], figure["caption"]) for figure in record["figures"]],
         tables=[_table(table) for table in record["tables"]],
         notes=record["notes"],
         studies=studies,

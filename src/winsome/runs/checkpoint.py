@@ -30,6 +30,7 @@ from winsome.optimizer_state import (
     tensors_and_numbers,
     values_of,
 )
+from winsome.runs.schedulers import forgotten_schedulers
 from winsome.runs.search_folder import SearchFolder, read_checkpoint, write_checkpoint
 from winsome.state import State, load_state
 
@@ -62,12 +63,15 @@ def refuse_unkept(optimizers: Sequence[Optimizer], also: Mapping[str, Stateful])
                 f"also[{name!r}] is a {type(thing).__name__} without state_dict and load_state_dict: nothing can be kept of it"
             )
     kept = {id(getattr(thing, "optimizer", None)) for thing in also.values()}
+    counted = any("last_epoch" in _keys(thing) for thing in also.values() if not hasattr(thing, "optimizer"))
     for optimizer in optimizers:
+        if not counted and (forgotten := forgotten_schedulers(optimizer, also.values())):
+            raise WinsomeError(
+                f"the learning rate of {type(optimizer).__name__} follows a scheduler ({type(forgotten[0]).__name__}), whose "
+                'count no checkpoint would keep: hand it over, level.steps(..., also={"scheduler": scheduler})'
+            )
         # torch's schedulers wrap the `step` of their optimizer; other packages' wrappers of schedulers name no optimizer.
-        if hasattr(getattr(optimizer, "step", None), "_wrapped_by_lr_sched") and not (
-            id(optimizer) in kept
-            or any("last_epoch" in _keys(thing) for thing in also.values() if not hasattr(thing, "optimizer"))
-        ):
+        if hasattr(getattr(optimizer, "step", None), "_wrapped_by_lr_sched") and not (id(optimizer) in kept or counted):
             raise WinsomeError(
                 f"the learning rate of {type(optimizer).__name__} follows a scheduler, whose count no checkpoint would keep: "
                 'hand it over, level.steps(..., also={"scheduler": scheduler}), or let the rate follow from `step`'
@@ -125,10 +129,36 @@ def take(
 
 
 def all_of(optimizer: Optimizer | Sequence[Optimizer] | None) -> tuple[Optimizer, ...]:
-    """One optimizer, or several, or none, as a tuple."""
+    """One optimizer, or several, or none, as a tuple.
+
+    Raises:
+        WinsomeError: one of them is none.
+    """
     if optimizer is None:
         return ()
-    return (optimizer,) if not isinstance(optimizer, Sequence) else tuple(optimizer)
+    several = (optimizer,) if not isinstance(optimizer, Sequence) else tuple(optimizer)
+    for one in several:
+        if isinstance(one, type) or not (hasattr(one, "param_groups") and hasattr(one, "state_dict")):
+            given = f"the class {one.__name__}" if isinstance(one, type) else f"a {type(one).__name__}"
+            raise WinsomeError(f"`optimizer` is the optimizer that steps the network, or a list of several; got {given}")
+    return several
+
+
+def named(also: object) -> dict[str, Stateful]:
+    """What is kept beside optimizers, by name.
+
+    Raises:
+        WinsomeError: it is no dict.
+    """
+    if also is not None and not isinstance(also, Mapping):
+        raise WinsomeError(f'`also` names what is kept, also={{"scheduler": scheduler}}; got a {type(also).__name__}')
+    return dict(also or {})
+
+
+def step_some_of(optimizers: Sequence[Optimizer], model: nn.Module) -> bool:
+    """Whether one of the optimizers holds a parameter of a model."""
+    own = {id(parameter) for parameter in model.parameters()}
+    return any(id(one) in own for optimizer in optimizers for group in optimizer.param_groups for one in group["params"])
 
 
 def _is_flat(state: object) -> bool:

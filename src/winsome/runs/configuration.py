@@ -36,9 +36,14 @@ def take_folder(
     `write` nothing is written: only refused.
 
     Raises:
-        WinsomeError: the folder was made with another configuration; every difference is listed.
+        WinsomeError: the folder was made with another configuration; every difference is listed. Or it is a file.
     """
-    plain = json.loads(json.dumps({**config, **distributed.record()}))
+    if folder.is_file():
+        raise WinsomeError(f"{folder} is a file; name a folder, or one that is to be made")
+    try:
+        plain = json.loads(json.dumps({**config, **distributed.record()}))
+    except TypeError as error:
+        raise WinsomeError(f"the configuration of {folder} is to be JSON values, but {error}") from error
     distributed.from_main(lambda: _take(folder, plain, may_grow, may_lengthen, write))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 import time
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -23,14 +23,6 @@ from winsome.tasks.graph import OnFraction, Task
 
 
 @dataclass(frozen=True)
-class Finish:
-    """What is done with a study's folder once its results are gathered, and the file that says it was."""
-
-    call: Callable[[Path], object]  # picklable, as it runs where the jobs run
-    leaves: str
-
-
-@dataclass(frozen=True)
 class Step:
     """One task of a sweep: a job of a study, or the gathering of its results."""
 
@@ -41,16 +33,13 @@ class Step:
     places: Places  # what it fills
 
 
-def sweep_steps(
-    studies: Sequence[Study], folder: Path, *, command: str, finish: Finish | None = None, load: bool = True
-) -> tuple[Step, ...]:
+def sweep_steps(studies: Sequence[Study], folder: Path, *, command: str, load: bool = True) -> tuple[Step, ...]:
     """The steps of a sweep: the jobs of every study, and after them one that gathers its results.
 
     Args:
         studies: each with a name of its own.
         folder: of the sweep; a study lives in the folder of its name below it.
         command: kept in the results.
-        finish: what is done with a study's folder in the end.
         load: otherwise the steps are to be looked at only: of images no digest is taken, and where possible none is read.
 
     Raises:
@@ -62,7 +51,7 @@ def sweep_steps(
     for study in studies:
         try:
             if not load:
-                steps += _steps(study, StudyFolder(folder / study.name), will_stack(study), "", command, finish, len(steps))
+                steps += _steps(study, StudyFolder(folder / study.name), will_stack(study), "", command, len(steps))
                 continue
             if study.data not in images:
                 images = {study.data: study.data.load()}  # of the last study alone: those of all may not fit into memory
@@ -71,23 +60,21 @@ def sweep_steps(
             refused.append(f"{study.name}: {error}")
             continue
         place, digest = StudyFolder(folder / study.name), conditions.data.digest()
-        steps += _steps(study, place, conditions.stacked, digest, command, finish, len(steps))
+        steps += _steps(study, place, conditions.stacked, digest, command, len(steps))
     if refused:
         raise WinsomeError("; ".join(refused))
     return _sharing(steps)
 
 
-def _steps(
-    study: Study, folder: StudyFolder, stacked: bool, digest: str, command: str, finish: Finish | None, first: int
-) -> list[Step]:
+def _steps(study: Study, folder: StudyFolder, stacked: bool, digest: str, command: str, first: int) -> list[Step]:
     jobs = jobs_of(study, at_once=jobs_at_once(stacked=stacked))
     tasks = tasks_of(study, jobs, folder, first=first)
     steps = [
         Step(task, study, digest, job.label, results_of(job, study, folder, stacked=stacked))
         for job, task in zip(jobs, tasks, strict=True)
     ]
-    work = partial(_gather, study, folder.path, command, finish)
-    done = partial(_is_gathered, study, folder.path, finish)
+    work = partial(_gather, study, folder.path, command)
+    done = partial(is_gathered, study, folder.path)
     gather = Task(work, cost=0.0, is_done=done, needs=frozenset(range(first, first + len(tasks))))
     return [*steps, Step(gather, study, digest, "results", {})]
 
@@ -122,17 +109,9 @@ def _adopted(task: Task, places: Places, others: Sequence[Places]) -> bool:
     return task.is_done()
 
 
-def _is_gathered(study: Study, folder: Path, finish: Finish | None) -> bool:
-    return is_gathered(study, folder) and (finish is None or (folder / finish.leaves).exists())
-
-
-def _gather(study: Study, folder: Path, command: str, finish: Finish | None, _on_fraction: OnFraction) -> float:
+def _gather(study: Study, folder: Path, command: str, _on_fraction: OnFraction) -> float:
     start = time.perf_counter()
-    if finish is not None:  # a kill between the two must not leave an old page beside new results
-        (folder / finish.leaves).unlink(missing_ok=True)
     collect(study, folder, conditions_here(study), command=command)
-    if finish is not None:
-        finish.call(folder)
     return time.perf_counter() - start
 
 

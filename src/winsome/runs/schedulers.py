@@ -1,0 +1,68 @@
+"""Which learning-rate schedulers drive an optimizer, found by who holds it: what no checkpoint would keep is to be said."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+_CALLED = ("sched", "plateau", "anneal", "warmup", "cosine")  # in the names of what other packages call one
+_DEEP = 3  # a scheduler of schedulers of schedulers, or one inside a wrapper's list
+
+
+def forgotten_schedulers(optimizer: Optimizer, handed_over: Iterable[object]) -> list[object]:
+    """The schedulers of an optimizer that are alive, but neither among some things nor inside of them."""
+    things = list(handed_over)
+    if not _forgotten(optimizer, things):
+        return []
+    gc.collect()  # one that was thrown away may be part of a circle
+    return _forgotten(optimizer, things)
+
+
+def _forgotten(optimizer: Optimizer, things: list[object]) -> list[object]:
+    known = _within(things)
+    return [one for one in _schedulers_of(optimizer) if id(one) not in known]
+
+
+def _schedulers_of(optimizer: Optimizer) -> Iterator[object]:
+    """Whatever is a scheduler, or is called one, and has the optimizer as its `optimizer`."""
+    seen: set[int] = set()
+    for holder in gc.get_referrers(optimizer):
+        for owner in gc.get_referrers(holder) if type(holder) is dict else (holder,):
+            if id(owner) not in seen and _is_scheduler(owner) and _attributes(owner).get("optimizer") is optimizer:
+                seen.add(id(owner))
+                yield owner
+
+
+def _is_scheduler(thing: object) -> bool:
+    if isinstance(thing, LRScheduler):
+        return True
+    kinds = type(thing).__mro__
+    called = any(word in kind.__name__.lower() for kind in kinds for word in _CALLED)
+    return called and callable(getattr(type(thing), "step", None)) and not hasattr(type(thing), "zero_grad")
+
+
+def _attributes(thing: object) -> dict[str, Any]:
+    found = getattr(thing, "__dict__", {})
+    return found if isinstance(found, dict) else {}
+
+
+def _within(things: Iterable[object]) -> set[int]:
+    """The identities of things and of what they hold: attributes, and what is in their lists and dicts."""
+    known: set[int] = set()
+    front = list(things)
+    for _ in range(2 * _DEEP):  # an attribute, and the list that it is
+        known |= {id(one) for one in front}
+        inner: list[object] = []
+        for one in front:
+            if isinstance(one, dict):
+                inner += one.values()
+            elif isinstance(one, list | tuple | set):
+                inner += one
+            elif not isinstance(one, Optimizer):
+                inner += _attributes(one).values()
+        front = [one for one in inner if id(one) not in known]
+    return known
