@@ -24,6 +24,7 @@ from winsome.cli.plan_options import AS_FOUND, PlanOptions
 from winsome.cli.search_display import show_plan, show_search
 from winsome.cli.search_options import AS_IN_THE_PAPER, SearchOptions
 from winsome.cli.variations import AS_IT_IS, Variations
+from winsome.data.named import short_name
 from winsome.errors import WinsomeError
 from winsome.models.spec import NetworkSpec
 from winsome.study.conditions import conditions_of, fresh_network
@@ -55,7 +56,8 @@ def find(
       (the methods)
 
     Args:
-        data: digits (embedded), cifar10, cifar100, tiny_imagenet, imagenet, or a folder of images.
+        data: digits (embedded), cifar10, cifar100, tiny_imagenet, imagenet, a folder of images, or a function of your own that
+            gives them: FILE.py:NAME or PACKAGE.MODULE:NAME.
         method: How tickets are searched for; the list is above. One of your own: FILE.py:NAME or PACKAGE.MODULE:NAME.
         network: What is pruned.
         images: What it trains on.
@@ -94,7 +96,7 @@ def find(
         probe=probe.spec(),
         warmup_ramp=search.schedule.warmup_ramp,
     )
-    folder = save_to or Path("runs") / f"{Path(data).name}-{one.network.short_name}-{one.name}-seed-{seed}"
+    folder = save_to or Path("runs") / f"{short_name(data)}-{one.network.short_name}-{one.name}-seed-{seed}"
     conditions = conditions_of(one.study, loaded)
     if planned.plan_only:
         show_plan(one, fresh_network(one.study, conditions, seed=seed))

@@ -49,7 +49,7 @@ class DataOptions:
         from winsome.data.spec import DataSpec
 
         parts = (self.train_images, self.test_images, validation, self.image_size)
-        return DataSpec(name, self.data_dir, *parts, self.on_corrupt, self.config, self.sixteen_bit)
+        return DataSpec.named(name, self.data_dir, *parts, self.on_corrupt, self.config, self.sixteen_bit)
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,8 @@ class KnownDataOptions:
     """Data that a run or ticket knows, and what is to be other than there.
 
     Attributes:
-        data: Data set or folder; by default what the ticket or the run was found with.
+        data: Data set, folder, or images of your own (FILE.py:NAME or PACKAGE.MODULE:NAME); by default what the ticket or
+            the run was found with.
         data_dir: Folder of local parquet files with the data set, instead of a download.
         train_images: Train on a stratified part of this many images; by default as many as the ticket or the run had.
         test_images: Judge on a stratified part of this many images.
@@ -79,7 +80,7 @@ class KnownDataOptions:
         if self.data is None:
             return None
         parts = (self.train_images, self.test_images)
-        return DataSpec(self.data, self.data_dir, *parts, on_corrupt=self.on_corrupt, config=self.config)
+        return DataSpec.named(self.data, self.data_dir, *parts, on_corrupt=self.on_corrupt, config=self.config)
 
     def over(self, known: DataSpec) -> DataSpec:
         """The data that are known, and of these what was asked for."""

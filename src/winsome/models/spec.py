@@ -10,8 +10,9 @@ from typing import Any
 from torch import nn
 
 from winsome.errors import WinsomeError
+from winsome.identity import code_text
 from winsome.models.catalogue import build
-from winsome.models.named import as_text, code_of
+from winsome.models.named import code_of
 from winsome.models.residual import ImageShape
 
 
@@ -86,6 +87,6 @@ class NetworkSpec:
         try:
             shape, options = record["image_shape"], tuple(record["options"].items())
             known = None if shape is None else (int(shape[0]), int(shape[1]), int(shape[2]))
-            return cls(record["name"], options, known, record["n_classes"], as_text(record))
+            return cls(record["name"], options, known, record["n_classes"], code_text(record))
         except (KeyError, TypeError, IndexError, ValueError, AttributeError) as error:
             raise WinsomeError(f"this is no record of a network ({error!r}): {record}") from error

@@ -7,6 +7,7 @@ from winsome.recipes.before_training import at_initialisation
 from winsome.recipes.beyond import absorbed_signs, frozen_norms
 from winsome.recipes.masks import imp_mask_swap, lrr_mask_swap, mask_randomisation, random_masks
 from winsome.recipes.neuron import single_neuron
+from winsome.recipes.norm_free import norm_free
 from winsome.recipes.norms import norm_rewinding
 from winsome.recipes.patterns import n_of_m
 from winsome.recipes.recipe import MakeRecipe
@@ -32,6 +33,7 @@ RECIPES: dict[str, MakeRecipe] = {
         random_masks,
         frozen_norms,
         absorbed_signs,
+        norm_free,
         at_initialisation,
         n_of_m,
         sign_in,
