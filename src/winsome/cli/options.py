@@ -103,19 +103,34 @@ class NetworkOptions:
             timm:NAME, or a function of your own (image_shape, n_classes, **options) as FILE.py:NAME or PACKAGE.MODULE:NAME.
         network_option: An option of the network, name=value; may be given several times. Every network has initialisation (own,
             fan_in, fan_out); mobilenet_v2, efficientnet_b0 and shufflenet have variant=aws (docs/networks.md).
+        weights: A .safetensors file that the network starts from, pretrained, in the place of random numbers.
+        fresh: Globs of names that are not taken from it and start random, such as 'head.*' for other classes.
     """
 
     network: Annotated[str | None, Unset] = None
     network_option: Annotated[UseAppendAction[tuple[str, ...]], Unset] = ()
+    weights: Annotated[Path | None, Unset] = None
+    fresh: Annotated[tuple[str, ...], Unset] = ()
 
     def of(self, default: NetworkSpec) -> NetworkSpec:
-        """The network asked for; the default one keeps the options that are not asked for otherwise."""
+        """The network asked for; the default one keeps the options that are not asked for otherwise.
+
+        Raises:
+            WinsomeError: there is no such code or file of weights, or --fresh without one.
+        """
         from winsome.models.spec import NetworkSpec
+        from winsome.models.weights import Weights
 
         options = choices.network_options(self.network_option)
         if self.network not in (None, default.name):
-            return NetworkSpec.named(str(self.network), options)
-        return replace(default, options=tuple(sorted({**dict(default.options), **dict(options)}.items())))
+            spec = NetworkSpec.named(str(self.network), options)
+        else:
+            spec = replace(default, options=tuple(sorted({**dict(default.options), **dict(options)}.items())))
+        if self.weights is not None:
+            return replace(spec, weights=Weights.of(self.weights, self.fresh))
+        if self.fresh:
+            raise WinsomeError("--fresh says what is not taken from --weights FILE.safetensors: give the file, or leave it out")
+        return spec
 
 
 @dataclass(frozen=True)
