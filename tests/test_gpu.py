@@ -65,7 +65,7 @@ def test_a_model_that_moves_inside_train_is_followed(method: str, back: bool, tm
         optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
         for step in level.steps(6, optimizer=optimizer, save_every=2):
             optimizer.zero_grad()
-            loss_of(model, slice(step, step + 16)).backward()
+            loss_of(model, slice(step, step + 16)).backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             assert pruned_are_zero(model, level)
         if back and method != "Sign-In":
@@ -83,7 +83,7 @@ def test_a_model_that_moves_between_two_steps_is_followed() -> None:
             model.to("cuda" if step % 2 else "cpu")
             optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
             optimizer.zero_grad()
-            loss_of(model).backward()
+            loss_of(model).backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             assert pruned_are_zero(model, level)
         model.cpu()
@@ -97,7 +97,7 @@ def test_the_alphas_of_a_moved_model_are_those_of_the_stream() -> None:
     with torch.no_grad():
         for one in (model, twin):
             for place in (1, 4):
-                one.get_submodule(str(place)).weight.add_(0.5)  # type: ignore[operator, union-attr]
+                one.get_submodule(str(place)).weight.add_(0.5)  # type: ignore[operator]
     psi = {name: value.detach().clone() for name, value in twin.named_parameters() if name.startswith(("1.", "4."))}
     inputs = INPUTS.double()
     with interpolated_norms(model, 7) as progress:
@@ -115,7 +115,7 @@ def test_the_alphas_of_a_moved_model_are_those_of_the_stream() -> None:
 def test_two_forward_passes_before_one_backward_have_an_alpha_each() -> None:
     model = network().cuda().double()
     with torch.no_grad():
-        model.get_submodule("4").weight.add_(0.5)  # type: ignore[operator, union-attr]
+        model.get_submodule("4").weight.add_(0.5)  # type: ignore[operator]
     inputs = INPUTS.double().cuda()
     with interpolated_norms(model, 3):
         first, second = model(inputs), model(inputs)
@@ -152,7 +152,7 @@ def test_a_step_of_aws_is_captured_as_one_cuda_graph() -> None:
 
         def step() -> None:
             optimizer.zero_grad(set_to_none=False)
-            F.cross_entropy(model(inputs), labels).backward()
+            F.cross_entropy(model(inputs), labels).backward()  # type: ignore[no-untyped-call]
             optimizer.step()
 
         with kept.enforced_on(model), interpolated_norms(model, 11) as progress:
@@ -195,7 +195,7 @@ def test_a_scaler_that_meets_an_overflow_skips_the_step_and_keeps_the_zeros() ->
             optimizer.zero_grad()
             with torch.autocast("cuda", dtype=torch.float16):
                 loss = loss_of(model)
-            scaler.scale(loss).backward()
+            scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
             scaler.unscale_(optimizer)
             nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             scaler.step(optimizer)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -48,8 +48,8 @@ class DataOptions:
         """These images of a data set."""
         from winsome.data.spec import DataSpec
 
-        parts = (self.train_images, self.test_images, validation, self.image_size)
-        return DataSpec.named(name, self.data_dir, *parts, self.on_corrupt, self.config, self.sixteen_bit)
+        parts = {part.name: getattr(self, part.name) for part in fields(self)}
+        return DataSpec.named(name, validation=validation, **parts)
 
 
 @dataclass(frozen=True)
@@ -79,8 +79,8 @@ class KnownDataOptions:
 
         if self.data is None:
             return None
-        parts = (self.train_images, self.test_images)
-        return DataSpec.named(self.data, self.data_dir, *parts, on_corrupt=self.on_corrupt, config=self.config)
+        parts = {part.name: getattr(self, part.name) for part in fields(self) if part.name != "data"}
+        return DataSpec.named(self.data, **parts)
 
     def over(self, known: DataSpec) -> DataSpec:
         """The data that are known, and of these what was asked for."""

@@ -45,18 +45,17 @@ class DataSpec:
     code: str = ""  # what code of the user's is known by that gives the images (`DataSpec.named`): other code is refused
 
     @classmethod
-    def named(cls, name: str, *args: Any, **parts: Any) -> DataSpec:
+    def named(cls, name: str, **parts: Any) -> DataSpec:
         """The data set of a name; one of the user's with the digest of its code, which is loaded.
 
         Args:
             name: see `winsome.data.load`.
-            args: what else a spec takes.
-            parts: the same by name.
+            parts: what else a spec takes.
 
         Raises:
             WinsomeError: no code of the user's has this name.
         """
-        return cls(name, *args, code=code_of(name), **parts)
+        return cls(name, code=code_of(name), **parts)
 
     def load(self) -> ImageData:
         """Load it, on the CPU; what takes long is said in the log.
