@@ -16,6 +16,7 @@ from winsome.matrices import LAYERS, is_embedding
 from winsome.norm_probe import probed_identity
 
 # BatchNorm 1-3d, SyncBatchNorm and InstanceNorm are _NormBase; layers without parameters have no psi.
+_RECURRENT = (nn.RNNBase, nn.RNNCellBase)
 NORM_LAYERS = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 Toward = Literal["identity", "start"] | float
 
@@ -95,7 +96,8 @@ def chosen(model: nn.Module, which: Which = None) -> dict[str, Chosen]:
 
 def biases(name: str, owner: nn.Module) -> bool:
     """The biases of layers that multiply by a matrix: a choice of what is interpolated or frozen."""
-    return name.rpartition(".")[2] == "bias" and _multiplies(owner)
+    kind = name.rpartition(".")[2]
+    return (kind == "bias" and _multiplies(owner)) or (isinstance(owner, _RECURRENT) and kind.startswith("bias"))
 
 
 def _multiplies(owner: nn.Module) -> bool:
@@ -171,8 +173,7 @@ def goals(
         start: that network's state; what the parameters are now, if not given.
 
     Raises:
-        WinsomeError: an identity that cannot be known; a name that matches nothing, or that the start lacks; a recurrent
-            layer's parameters, which it reads from a copy.
+        WinsomeError: an identity that cannot be known; a name that matches nothing, or that the start lacks.
     """
     found = chosen(model, which)
     values: Mapping[str, float | Tensor]
@@ -187,9 +188,6 @@ def goals(
         values = {name: begun[name].detach().clone() for name in found}
     else:
         values = dict.fromkeys(found, float(toward))
-    for name, one in found.items():
-        if isinstance(one.owner, nn.RNNBase):
-            raise WinsomeError(f"{name!r}: a {type(one.owner).__name__} reads a copy of its parameters; leave it out of norms=")
     return {name: Goal(one.owner, one.kind, one.parameter, values[name]) for name, one in found.items()}
 
 
@@ -205,7 +203,7 @@ def identity_of(one: Chosen) -> float | None:
             return usual
         tried = probed_identity(layer, kind)
         return usual if tried is None else tried  # with an activation in it (timm's BatchNormAct2d) it cannot be tried
-    if kind == "bias" and _multiplies(layer):
+    if (kind == "bias" and _multiplies(layer)) or (isinstance(layer, _RECURRENT) and kind.startswith("bias")):
         return 0.0
     return probed_identity(layer, kind)
 

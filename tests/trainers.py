@@ -1,0 +1,144 @@
+"""One small search by each of the trainers: in the test's process, or as a script of its own, on several ranks and killed.
+
+python tests/trainers.py TRAINER FOLDER [--precision bf16] [--dies-at STEP]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.data import DataLoader, TensorDataset
+
+import winsome
+from winsome import distributed
+from winsome.level import Level
+
+INPUTS = torch.randn(48, 6, generator=torch.Generator().manual_seed(0))
+LABELS = torch.arange(48) % 3
+BATCH = 12  # over all ranks: 4 steps an epoch
+EPOCHS = 3
+
+
+class Classifier(nn.Module):
+    """A network that transformers' Trainer takes too; it counts what it saw, and dies by SIGKILL if asked to."""
+
+    def __init__(self, dies_at: int = -1) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.net = nn.Sequential(nn.Linear(6, 12), nn.LayerNorm(12), nn.Dropout(0.1), nn.Linear(12, 8), nn.Linear(8, 3))
+        self.dies_at, self.passes, self.formats = dies_at, 0, set[torch.dtype]()
+
+    def forward(self, inputs: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        logits = self.net(inputs)
+        if self.training:
+            self.passes += 1
+            self.formats.add(logits.dtype)
+            if self.passes == self.dies_at and distributed.rank() == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+        return {"loss": F.cross_entropy(logits.float(), labels), "logits": logits}
+
+
+def loader() -> DataLoader[Any]:
+    return DataLoader(TensorDataset(INPUTS, LABELS), BATCH // distributed.world_size(), shuffle=True)
+
+
+def of_lightning(_folder: Path, precision: str) -> Any:
+    import lightning
+
+    class Module(lightning.LightningModule):  # type: ignore[misc, name-defined]
+        def __init__(self, net: nn.Module) -> None:
+            super().__init__()
+            self.net = net
+
+        def training_step(self, batch: list[Tensor], _index: int) -> Tensor:
+            loss: Tensor = self.net(*batch)["loss"]
+            return loss
+
+        def validation_step(self, batch: list[Tensor], _index: int) -> None:
+            self.log("loss", self.net(*batch)["loss"], sync_dist=True)
+
+        def configure_optimizers(self) -> Any:
+            return torch.optim.SGD(self.parameters(), lr=0.1, momentum=0.9)
+
+    def make_trainer(_level: Level) -> Any:
+        several = {"strategy": "ddp", "devices": 2} if distributed.world_size() > 1 else {}
+        return lightning.Trainer(
+            max_epochs=EPOCHS, accelerator="cpu", precision="bf16-mixed" if precision == "bf16" else "32-true",  # type: ignore[arg-type]
+            gradient_clip_val=0.5, logger=False, enable_checkpointing=False, enable_progress_bar=False,
+            enable_model_summary=False, **several,
+        )  # fmt: skip
+
+    return winsome.with_lightning(make_trainer, loader(), loader(), module=Module)
+
+
+def of_transformers(folder: Path, precision: str) -> Any:
+    import transformers
+
+    rows = [{"inputs": row, "labels": int(label)} for row, label in zip(INPUTS, LABELS, strict=True)]
+
+    def make_trainer(model: nn.Module, _level: Level) -> Any:
+        each = BATCH // distributed.world_size()
+        arguments = transformers.TrainingArguments(
+            str(folder.parent / "hf"), num_train_epochs=EPOCHS, per_device_train_batch_size=each, learning_rate=0.1,
+            max_grad_norm=0.5, bf16=precision == "bf16", use_cpu=True, report_to=[], disable_tqdm=True, save_strategy="no",
+        )  # fmt: skip
+        return transformers.Trainer(model, arguments, train_dataset=rows, eval_dataset=rows)
+
+    return winsome.with_transformers(make_trainer, save_every=3)
+
+
+def of_accelerate(_folder: Path, precision: str) -> Any:
+    import accelerate
+
+    accelerate.state.AcceleratorState._reset_state()  # of another precision, in a process that runs several
+
+    def make_parts(model: nn.Module, _level: Level) -> tuple[Any, ...]:
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+        return optimizer, loader(), torch.optim.lr_scheduler.LinearLR(optimizer, 0.1, 1.0, 12)
+
+    return winsome.with_accelerate(
+        make_parts, lambda model, batch: model(*batch)["loss"], epochs=EPOCHS, clip=0.5, save_every=3,
+        make_accelerator=lambda _level: accelerate.Accelerator(
+            cpu=True, mixed_precision="bf16" if precision == "bf16" else "no"
+        ),
+    )  # fmt: skip
+
+
+TRAINERS: dict[str, Callable[[Path, str], Any]] = {
+    "lightning": of_lightning,
+    "transformers": of_transformers,
+    "accelerate": of_accelerate,
+}
+
+
+def search(trainer: str, folder: Path, precision: str = "fp32", dies_at: int = -1) -> tuple[list[Level], Classifier]:
+    """Two levels of AWS."""
+    model = Classifier(dies_at)
+    train = TRAINERS[trainer](folder, precision)
+    return list(winsome.find_tickets(model, winsome.aws(1, rate=0.5), train, save_to=folder)), model
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("trainer", choices=TRAINERS)
+    arguments.add_argument("folder", type=Path)
+    arguments.add_argument("--precision", default="fp32")
+    arguments.add_argument("--dies-at", type=int, default=-1)
+    given = arguments.parse_args()
+    torch.set_num_threads(1)
+    with distributed.joined():
+        _, model = search(given.trainer, given.folder, given.precision, given.dies_at)
+        state = {name: value.clone() for name, value in model.state_dict().items()}
+        torch.save(state, given.folder / f"rank-{distributed.rank()}.pt")
+
+
+if __name__ == "__main__":
+    main()
