@@ -5,10 +5,13 @@ python tests/trainers.py TRAINER FOLDER [--precision bf16] [--dies-at STEP]
 
 from __future__ import annotations
 
-import argparse
 import os
 import signal
+import socket
+import sys
+import traceback
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -126,19 +129,58 @@ def search(trainer: str, folder: Path, precision: str = "fp32", dies_at: int = -
     return list(winsome.find_tickets(model, winsome.aws(1, rate=0.5), train, save_to=folder)), model
 
 
-def main() -> None:
-    arguments = argparse.ArgumentParser()
-    arguments.add_argument("trainer", choices=TRAINERS)
-    arguments.add_argument("folder", type=Path)
-    arguments.add_argument("--precision", default="fp32")
-    arguments.add_argument("--dies-at", type=int, default=-1)
-    given = arguments.parse_args()
+def as_ranks(ranks: int, port: int, work: Callable[[], None]) -> list[int]:
+    """Do some work in as many forked processes as torchrun would start; their exit codes."""
+    processes = []
+    for rank in range(ranks):
+        if process := os.fork():
+            processes.append(process)
+            continue
+        code = 1
+        os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(ranks), "LOCAL_WORLD_SIZE": str(ranks)}
+        os.environ |= {"GROUP_RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "TORCHELASTIC_RUN_ID": "here"}
+        try:
+            with distributed.joined():
+                work()
+            code = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            sys.stderr.flush()
+            os._exit(code)
+    return [os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) for process in processes]
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port: int = one.getsockname()[1]
+        return port
+
+
+def main(root: Path) -> None:
+    """Every trainer on two ranks in bf16: a whole search, one whose rank 0 is killed, and the same once more."""
     torch.set_num_threads(1)
-    with distributed.joined():
-        _, model = search(given.trainer, given.folder, given.precision, given.dies_at)
-        state = {name: value.clone() for name, value in model.state_dict().items()}
-        torch.save(state, given.folder / f"rank-{distributed.rank()}.pt")
+    import accelerate  # noqa: F401  # here, for all processes that are forked
+    import lightning  # noqa: F401
+    import transformers  # noqa: F401
+
+    for trainer in TRAINERS:
+
+        def whole(trainer: str = trainer, folder: str = "whole", dies_at: int = -1) -> None:
+            levels, model = search(trainer, root / trainer / folder, "bf16", dies_at)
+            result = {"state": model.state_dict(), "formats": [str(one) for one in model.formats], "passes": model.passes}
+            result["metrics"] = [dict(level.metrics) for level in levels]
+            torch.save(result, root / trainer / f"{folder}-rank-{distributed.rank()}.pt")
+
+        (root / trainer).mkdir(parents=True)
+        assert as_ranks(2, free_port(), whole) == [0, 0]
+        # 12 steps a level: in the midst of the second epoch of level 1, a checkpoint behind it.
+        dead = as_ranks(2, free_port(), partial(whole, folder="cut", dies_at=12 + 7))
+        assert dead[0] == -signal.SIGKILL, dead
+        assert dead[1] != 0
+        assert as_ranks(2, free_port(), partial(whole, folder="cut")) == [0, 0]
 
 
 if __name__ == "__main__":
-    main()
+    main(Path(sys.argv[1]))

@@ -17,6 +17,7 @@ from winsome.norm_probe import probed_identity
 
 # BatchNorm 1-3d, SyncBatchNorm and InstanceNorm are _NormBase; layers without parameters have no psi.
 _RECURRENT = (nn.RNNBase, nn.RNNCellBase)
+_CALLED = ("norm", "grn")
 NORM_LAYERS = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 Toward = Literal["identity", "start"] | float
 
@@ -42,13 +43,15 @@ class Chosen:
 def is_norm(module: nn.Module, name: str = "") -> bool:
     """Whether a module is normalisation.
 
-    One of torch's classes or derived from it; a class with an attribute `psi_init`; or a module that is called a norm, by its
-    class or by its name in the network, holds no other modules with parameters, and has parameters of its own of which each
-    has one value a channel (one side longer than 1), as LlamaRMSNorm, T5LayerNorm or apex's FusedLayerNorm.
+    One of torch's classes or derived from it; a class with an attribute `psi_init`; or a module that is called a norm (or GRN,
+    global response normalisation), by its class or by its name in the network, holds no other modules with parameters, and has
+    parameters of its own of which each has one value a channel (one side longer than 1), as LlamaRMSNorm, T5LayerNorm or
+    apex's FusedLayerNorm.
     """
     if isinstance(module, NORM_LAYERS) or hasattr(type(module), "psi_init"):
         return True
-    called = "norm" in type(module).__name__.lower() or "norm" in name.rpartition(".")[2].lower()
+    names = type(module).__name__.lower(), name.rpartition(".")[2].lower()
+    called = any(word in one for one in names for word in _CALLED)
     if not called or isinstance(module, LAYERS) or is_embedding(module):
         return False
     own = list(module.parameters(recurse=False))
