@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 
 from torch import nn
 
 from winsome import distributed
-from winsome.about import about
-from winsome.allocation import Allocate
-from winsome.checks import checked_kept, checked_restart, checked_scores, tell_collapse
+from winsome.checks import checked_kept, checked_restart, checked_scores, tell_collapse, told_of_experts
 from winsome.errors import WinsomeError
 from winsome.looked_at import in_mode
-from winsome.matrices import experts
 from winsome.method import Method
 from winsome.ranking import Kept
 from winsome.rewinding import Restart
@@ -45,9 +41,7 @@ def pruned(
     parameters = dict(model.named_parameters())
     weights = {name: parameters[name] for name in kept}
     drawn = generator(seed, "score", number)
-    allocate: Allocate = method.allocate
-    if "experts" in about(allocate).needs:
-        allocate = partial(allocate, experts=experts(model))
+    allocate = told_of_experts(method.allocate, model)
 
     def choose(density: float, kept: Kept) -> Kept:
         if method.scoring.rounds > 1:

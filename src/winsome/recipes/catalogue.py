@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from winsome.recipes.basins import connectivity
 from winsome.recipes.before_training import at_initialisation
-from winsome.recipes.beyond import absorbed_signs, frozen_norms
+from winsome.recipes.beyond import absorbed_signs, frozen_norms, norm_free
 from winsome.recipes.masks import imp_mask_swap, lrr_mask_swap, mask_randomisation, random_masks
 from winsome.recipes.neuron import single_neuron
-from winsome.recipes.norm_free import norm_free
 from winsome.recipes.norms import norm_rewinding
 from winsome.recipes.patterns import n_of_m
 from winsome.recipes.recipe import MakeRecipe
