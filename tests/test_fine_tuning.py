@@ -12,7 +12,7 @@ import torch
 import winsome
 
 PAGE = (Path(__file__).parents[1] / "docs" / "fine-tuning.md").read_text(encoding="utf-8")
-SIZES = "PRETRAINING, STEPS, LEVELS, STARTS = 300, 120, 6, (1, 2)"
+SIZES = "PRETRAINING, STEPS, LEVELS, STARTS = 300, 120, 4, (1, 2)"
 
 
 def ran(code: str) -> tuple[dict[str, Any], list[str]]:

@@ -9,7 +9,7 @@ from winsome.methods import aws, learning_rate_rewinding, lrr_with_frozen_norms
 from winsome.models.spec import NetworkSpec
 from winsome.recipes.accuracy import accuracy_evidence
 from winsome.recipes.recipe import Recipe, Scale
-from winsome.recipes.set_ups import A, at_rate, over
+from winsome.recipes.set_ups import A, at_rate, over, study_of_tickets
 from winsome.study import presets
 from winsome.study.arms import ARMS, Arm, Dense, arms_of_search
 from winsome.study.design import Study
@@ -94,15 +94,16 @@ def norm_free(scale: Scale) -> Recipe:
     studies: dict[str, Study] = {}
     if scale == "small":
         base = replace(presets.digits(), levels=(12,), search_seeds=tuple(range(16)), curve_at=())
-        # Without normalisation a Kaiming-normal start blows up from block to block, and the preset's rate of .2 diverges.
+        # Without normalisation the preset's rate of .2 diverges, and a Kaiming-normal start grows from block to block.
         base = replace(base, search_training=at_rate(base.search_training, 0.05))
         for network, biases in BIASES.items():
             for norm, what, which, identity in (("none", "biases", biases, 0.0), ("scale", "scales", ("*.scale",), 1.0)):
-                spec = NetworkSpec(network, (("initialisation", "own"), ("norm", norm)))
+                start = (("initialisation", "own"),) if network == "residual_mlp" else ()
+                spec = NetworkSpec(network, (*start, ("norm", norm)))
                 label = f"{network.replace('_', '-')}-{what}"
                 studies[label] = _without_norms(replace(base, network=spec), what, which, identity)
     else:
-        base = replace(presets.images("cifar10"), network=NetworkSpec("timm:nf_resnet26"))
+        base = replace(study_of_tickets(scale), network=NetworkSpec("timm:nf_resnet26"))
         studies["nf-resnet26-biases"] = _without_norms(base, "biases", ("*.conv*.bias",), 0.0)
         studies["nf-resnet26-gains"] = _without_norms(base, "gains", ("*.gain",), 1.0)
     claim = "A network without normalisation gains from AWS on its biases or its scales."
