@@ -20,18 +20,19 @@ from torch import nn
 from winsome.channel_scale import ChannelScale
 from winsome.errors import WinsomeError
 from winsome.shapes import differences, shapes_of
-from winsome.stacked_layers import StackedBatchNorm1d, StackedBatchNorm2d, StackedConv2d, StackedLinear, StackedPool2d
+from winsome.stacked_layers import (
+    StackedBatchNorm1d,
+    StackedBatchNorm2d,
+    StackedConv2d,
+    StackedLinear,
+    StackedPool2d,
+    stacked_scale,
+)
 
 
 def _flatten(layers: Sequence[nn.Flatten]) -> nn.Module:
     first, last = (dim + 1 if dim >= 0 else dim for dim in (layers[0].start_dim, layers[0].end_dim))
     return nn.Flatten(first, last)
-
-
-def _scale(layers: Sequence[ChannelScale]) -> nn.Module:
-    stacked = copy.deepcopy(layers[0])
-    _stack_tensors(stacked, layers)
-    return stacked
 
 
 def _as_it_is(layers: Sequence[nn.Module]) -> nn.Module:
@@ -137,6 +138,6 @@ STACKED: dict[type[nn.Module], Callable[[Any], nn.Module]] = {
     nn.BatchNorm2d: StackedBatchNorm2d,
     **dict.fromkeys((nn.AdaptiveAvgPool2d, nn.AvgPool2d, nn.MaxPool2d), StackedPool2d),
     nn.Flatten: _flatten,
-    ChannelScale: _scale,
+    ChannelScale: stacked_scale,
     **dict.fromkeys((nn.ReLU, nn.GELU, nn.SiLU, nn.Tanh, nn.Sigmoid, nn.Identity), _as_it_is),
 }
