@@ -43,7 +43,7 @@ def two_ranks(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("two ranks")
     script = [sys.executable, str(Path(trainers.__file__)), str(root)]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "TOKENIZERS_PARALLELISM": "false"}
-    ran = subprocess.run(script, env=environment, capture_output=True, text=True, timeout=280, check=False)
+    ran = subprocess.run(script, env=environment, capture_output=True, text=True, timeout=800, check=False)
     assert ran.returncode == 0, ran.stdout[-2000:] + ran.stderr[-4000:]
     return root
 
@@ -54,6 +54,7 @@ def result(folder: Path, name: str, rank: int) -> dict[str, Any]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("trainer", trainers.TRAINERS)
 def test_two_ranks_train_one_network_and_go_on_after_a_sigkill_to_the_same_bits(trainer: str, two_ranks: Path) -> None:
     folder = two_ranks / trainer
