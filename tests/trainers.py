@@ -56,7 +56,7 @@ def loader() -> DataLoader[Any]:
 def of_lightning(_folder: Path, precision: str) -> Any:
     import lightning
 
-    class Module(lightning.LightningModule):  # type: ignore[misc, name-defined]
+    class Module(lightning.LightningModule):  # type: ignore[misc]
         def __init__(self, net: nn.Module) -> None:
             super().__init__()
             self.net = net
@@ -74,7 +74,7 @@ def of_lightning(_folder: Path, precision: str) -> Any:
     def make_trainer(_level: Level) -> Any:
         several = {"strategy": "ddp", "devices": 2} if distributed.world_size() > 1 else {}
         return lightning.Trainer(
-            max_epochs=EPOCHS, accelerator="cpu", precision="bf16-mixed" if precision == "bf16" else "32-true",  # type: ignore[arg-type]
+            max_epochs=EPOCHS, accelerator="cpu", precision="bf16-mixed" if precision == "bf16" else "32-true",
             gradient_clip_val=0.5, logger=False, enable_checkpointing=False, enable_progress_bar=False,
             enable_model_summary=False, **several,
         )  # fmt: skip
