@@ -98,8 +98,7 @@ def norm_free(scale: Scale) -> Recipe:
         base = replace(base, search_training=at_rate(base.search_training, 0.05))
         for network, biases in BIASES.items():
             for norm, what, which, identity in (("none", "biases", biases, 0.0), ("scale", "scales", ("*.scale",), 1.0)):
-                start = (("initialisation", "own"),) if network == "residual_mlp" else ()
-                spec = NetworkSpec(network, (*start, ("norm", norm)))
+                spec = NetworkSpec(network, (("initialisation", "own"), ("norm", norm)))
                 label = f"{network.replace('_', '-')}-{what}"
                 studies[label] = _without_norms(replace(base, network=spec), what, which, identity)
     else:
