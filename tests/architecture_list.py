@@ -201,6 +201,6 @@ ARCHITECTURES: dict[str, Architecture] = {
     "transformers ConvNeXt V2": Architecture(
         of_transformers("ConvNextV2ForImageClassification", "ConvNextV2Config", **_STAGES),
         images(name="pixel_values"),
-        Planned(16, 9_648, 18, {"classifier": "classifier.weight"}),
+        Planned(16, 9_648, 26, {"classifier": "classifier.weight"}),
     ),
 }

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import re
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+import winsome
 
 Make = Callable[[], nn.Module]
 
@@ -215,3 +219,13 @@ def loss_of(outputs: Any) -> Tensor:
     if isinstance(outputs, list | tuple):
         return torch.stack([loss_of(one) for one in outputs if one is not None]).sum()
     return torch.zeros(())
+
+
+def stated_plan(model: nn.Module) -> list[str]:
+    """Every parameter of a model and what becomes of it, a line for all whose names differ in numbers alone."""
+    numbers = re.compile(r"\d+")
+    counted = Counter(
+        f"{numbers.sub('#', line.name)}: {'prunable' if line.prunable else 'psi' if line.psi else line.reason}"
+        for line in winsome.plan(model)
+    )
+    return [f"{count} x {line}" for line, count in counted.items()]

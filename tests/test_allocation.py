@@ -10,10 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+import winsome
 from contract import check_allocation, check_score, everything, made, network, prunable, search
 from winsome import KeepWeights, Method, WinsomeError
 from winsome.allocation import ALLOCATIONS, Allocate, balanced, erdos_renyi_kernel, globally, n_of_m, shares, uniformly
 from winsome.checks import taken_by
+from winsome.matrices import experts
 from winsome.scores import SCORES, magnitude
 
 Shapes = {"a": (8, 4, 3, 3), "b": (16, 8), "c": (2, 2), "d": (1,)}
@@ -245,3 +247,32 @@ def test_magnitude_is_the_absolute_value() -> None:
     model = network()
     for name, score in magnitude(prunable(model), model, None, torch.Generator()).items():
         assert torch.equal(score, model.get_parameter(name).detach().abs())
+
+
+def test_erk_gives_experts_in_one_tensor_what_it_gives_them_one_by_one() -> None:
+    """By hand: a layer of E matrices keeps E times what each of them would, in proportion to its own two sides."""
+    draw = torch.Generator().manual_seed(0)
+    one = {"experts": torch.rand(4, 30, 20, generator=draw), "linear": torch.rand(50, 40, generator=draw)}
+    alone = {f"expert {n}": matrix for n, matrix in enumerate(one["experts"])} | {"linear": one["linear"]}
+    together = erdos_renyi_kernel(one, 0.1, everything(one), experts={"experts": 4})
+    apart = erdos_renyi_kernel(alone, 0.1, everything(alone))
+    # One fraction of a weight is rounded in the place of four.
+    assert abs(int(together["linear"].sum()) - int(apart["linear"].sum())) <= 2
+    assert int(erdos_renyi_kernel(one, 0.1, everything(one))["linear"].sum()) > int(together["linear"].sum()) + 2
+
+
+def test_a_search_tells_erk_which_weights_are_experts() -> None:
+    class Experts(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.up_proj = nn.Parameter(torch.randn(3, 8, 6))
+
+    model = nn.Sequential(Experts(), nn.Linear(8, 10, bias=False), nn.Linear(10, 2))
+    assert experts(model) == {"0.up_proj": 3}
+    method = winsome.random_at_initialisation(0.3)
+    (level,) = winsome.find_tickets(model, method, lambda _model, _level: None, classifier="2")
+    weights = {"0.up_proj": torch.rand(3, 8, 6), "1.weight": torch.rand(10, 8)}
+    expected = erdos_renyi_kernel(weights, 0.3, everything(weights), experts={"0.up_proj": 3})
+    assert {name: int(level.ticket.mask.kept(name).sum()) for name in weights} == {
+        name: int(keep.sum()) for name, keep in expected.items()
+    }

@@ -13,21 +13,27 @@ from torch import Tensor, nn
 
 import winsome
 from architecture_list import ARCHITECTURES
-from architectures import Architecture, loss_of
+from architectures import Architecture, loss_of, stated_plan
 from winsome.alphas import uniform
 from winsome.norms import interpolated_norms
 from winsome.psi import chosen, identities
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 SEED = 3
+PLANS = {
+    lines[0].strip("[]"): lines[1:]
+    for lines in (part.splitlines() for part in (Path(__file__).parent / "samples" / "plans.txt").read_text().split("\n\n"))
+    if lines
+}
 
 
 @pytest.fixture(params=ARCHITECTURES)
-def architecture(request: pytest.FixtureRequest) -> Architecture:
+def name(request: pytest.FixtureRequest) -> str:
+    """Of an architecture whose library is installed."""
     library = request.param.partition(" ")[0]
     if library in ("timm", "transformers") and importlib.util.find_spec(library) is None:
         pytest.skip(f"{library} is not installed: pip install 'winsome[{library}]'")
-    return ARCHITECTURES[request.param]
+    return str(request.param)
 
 
 def made(one: Architecture, seed: int = 0) -> nn.Module:
@@ -49,8 +55,9 @@ def loss_at(model: nn.Module, one: Architecture) -> Tensor:
     return loss_of(called(model, one))
 
 
-def test_the_contract(architecture: Architecture, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    check_plan(architecture)
+def test_the_contract(name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    architecture = ARCHITECTURES[name]
+    check_plan(name, architecture)
     check_interpolation(architecture)
     with caplog.at_level(logging.WARNING, "winsome"):
         ticket = check_search(architecture)
@@ -59,7 +66,7 @@ def test_the_contract(architecture: Architecture, tmp_path: Path, caplog: pytest
     check_planting(architecture, ticket, tmp_path / "a.ticket")
 
 
-def check_plan(one: Architecture) -> None:
+def check_plan(name: str, one: Architecture) -> None:
     model = made(one)
     lines = winsome.plan(model)
     assert [line.name for line in lines] == [name for name, _ in model.named_parameters()]
@@ -68,6 +75,7 @@ def check_plan(one: Architecture) -> None:
     for line in lines:
         if not line.prunable and not line.psi and line.reason not in ("bias", "not a matrix"):
             dense.setdefault(line.reason, []).append(line.name)
+    assert stated_plan(model) == PLANS[name], "tests/samples/plans.txt states every line"
     planned = one.planned
     assert (len(pruned), sum(line.n_weights for line in pruned)) == (planned.prunable, planned.weights)
     assert sum(line.psi for line in lines) == planned.psi

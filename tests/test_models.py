@@ -12,6 +12,7 @@ import winsome
 from winsome import models
 from winsome.errors import WinsomeError
 from winsome.models import NETWORKS, NetworkSpec
+from winsome.psi import norm_parameters
 
 DIGITS, COLOUR = (1, 8, 8), (3, 32, 32)
 
@@ -92,3 +93,23 @@ def test_any_torchvision_name() -> None:
 def test_refusals(name: str, shape: tuple[int, int, int], options: dict[str, object], sentence: str) -> None:
     with pytest.raises(WinsomeError, match=sentence):
         models.build(name, image_shape=shape, n_classes=10, seed=0, **options)
+
+
+@pytest.mark.parametrize("name", ["residual_mlp", "mlp"])
+def test_linear_networks_without_normalisation_have_biases_and_perhaps_scales(name: str) -> None:
+    none, scaled = (models.build(name, image_shape=DIGITS, n_classes=10, seed=0, norm=norm) for norm in ("none", "scale"))
+    usual = models.build(name, image_shape=DIGITS, n_classes=10, seed=0)
+    assert not norm_parameters(none)
+    assert not norm_parameters(scaled)
+    scales = {key for key in scaled.state_dict() if key.endswith(".scale")}
+    assert set(scaled.state_dict()) - scales == set(none.state_dict())
+    assert len(scales) == len(winsome.prunable(usual))
+    assert prunable_weights(none) == prunable_weights(scaled) == prunable_weights(usual)
+    images = torch.rand(3, *DIGITS, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(scaled(images), none(images)), "a scale begins at 1"
+    with torch.no_grad():
+        for key in scales:
+            scaled.get_parameter(key).fill_(2.0)
+        assert not torch.allclose(scaled(images), none(images))
+    with pytest.raises(WinsomeError, match="unknown norm 'layer'; known: batch, none, scale"):
+        models.build(name, image_shape=DIGITS, n_classes=10, seed=0, norm="layer")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Callable
 
@@ -14,7 +15,7 @@ import winsome
 from winsome.alphas import uniform
 from winsome.errors import WinsomeError
 from winsome.norms import Frozen, Interpolated, frozen_norms, interpolated_norms, reset_norm_parameters
-from winsome.psi import biases, chosen, goals, identities, norm_layers, norm_parameters, norm_state_names
+from winsome.psi import biases, chosen, identities, norm_layers, norm_parameters, norm_state_names
 from winsome.signed_mask import SignedMask
 from winsome.transfer import absorb_norm_signs
 
@@ -168,8 +169,34 @@ def test_a_choice_is_by_name_glob_or_predicate() -> None:
     assert list(chosen(model, lambda _name, owner: isinstance(owner, LayerScale))) == ["4.gamma"]
     with pytest.raises(WinsomeError, match=r"'\*\.beta' matches no parameter and no module"):
         chosen(model, "*.beta")
-    with pytest.raises(WinsomeError, match="reads a copy of its parameters"):
-        goals(nn.LSTM(3, 4), "bias_ih_l0", 0.0)
+    assert list(chosen(nn.LSTM(3, 4), biases)) == ["bias_ih_l0", "bias_hh_l0"]
+
+
+@pytest.mark.parametrize("make", [nn.LSTM, nn.GRU, nn.LSTMCell])
+def test_a_recurrent_layer_reads_what_is_interpolated(make: Callable[[int, int], nn.Module]) -> None:
+    torch.manual_seed(0)
+    model, inputs = nn.Sequential(make(3, 4)), torch.randn(5, 3)
+    twin = copy.deepcopy(model)
+    plain = model(inputs)[0]
+    with Interpolated(biases)(model, seed=7):
+        interpolated = model(inputs)[0]
+        interpolated.sum().backward()
+    alpha = uniform(torch.tensor(7), torch.tensor(0)).float()
+    with torch.no_grad():
+        for parameter in chosen(twin, biases).values():
+            parameter.parameter.mul_(alpha)
+    expected = twin(inputs)[0]
+    expected.sum().backward()
+    torch.testing.assert_close(interpolated, expected)
+    for name in chosen(twin, biases):
+        gradient = twin.get_parameter(name).grad
+        assert gradient is not None
+        torch.testing.assert_close(model.get_parameter(name).grad, alpha * gradient)
+    assert torch.equal(model(inputs)[0], plain)
+    with Frozen(biases)(model):
+        for parameter in chosen(twin, biases).values():
+            parameter.parameter.data.zero_()
+        torch.testing.assert_close(model(inputs)[0], twin(inputs)[0])
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,8 @@ def shrunk(study: Study) -> Study:
         method = replace(one.method, densities=geometric(2, 0.5), rewind=rewind)
         return replace(one, method=method, training=training(one.training) if one.training else None)
 
-    network = NetworkSpec("residual_mlp", (("blocks", 1), ("width", 16)))
+    own = dict(study.network.options) if study.network.name == "residual_mlp" else {}
+    network = NetworkSpec("residual_mlp", tuple({**own, "blocks": 1, "width": 16}.items()))
     return replace(
         study,
         data=DataSpec("digits", train_images=260, test_images=100),

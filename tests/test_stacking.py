@@ -24,8 +24,8 @@ def digits() -> ImageData:
     return load("digits")
 
 
-def network(seed: int, name: str = "residual_mlp") -> nn.Module:
-    return models.build(name, image_shape=DIGITS, n_classes=10, seed=seed)
+def network(seed: int, name: str = "residual_mlp", **options: object) -> nn.Module:
+    return models.build(name, image_shape=DIGITS, n_classes=10, seed=seed, **options)
 
 
 def images(*shape: int) -> Tensor:
@@ -49,10 +49,18 @@ def one_thread() -> Iterator[None]:
         yield
 
 
-@pytest.mark.parametrize("name", ["residual_mlp", "mlp", "small_conv"])
+NETWORKS = [("small_conv", "batch"), *((name, norm) for name in ("residual_mlp", "mlp") for norm in ("batch", "none", "scale"))]
+
+
+@pytest.mark.parametrize(("name", "norm"), NETWORKS)
 @pytest.mark.parametrize("mode", [True, False])
-def test_the_forward_is_each_members_own(name: str, mode: bool) -> None:
-    members = [network(seed, name).train(mode) for seed in range(3)]
+def test_the_forward_is_each_members_own(name: str, mode: bool, norm: str) -> None:
+    options = {} if norm == "batch" else {"norm": norm}
+    members = [network(seed, name, **options).train(mode) for seed in range(3)]
+    draw = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for scale in (one for member in members for key, one in member.named_parameters() if key.endswith(".scale")):
+            scale.uniform_(0.5, 2.0, generator=draw)
     together = stack(members).train(mode)
     inputs = images(3, 16)
     outputs = together(inputs)

@@ -60,11 +60,20 @@ def uniformly(scores: Scores, density: float, kept: Mapping[str, Tensor]) -> Kep
     "ERK",
     "Layer densities in proportion to the sum of a weight's sides over their product: small layers stay denser.",
     citations=("evci2020rigl",),
+    needs=("experts",),
 )
-def erdos_renyi_kernel(scores: Scores, density: float, kept: Mapping[str, Tensor]) -> Kept:
+def erdos_renyi_kernel(
+    scores: Scores, density: float, kept: Mapping[str, Tensor], *, experts: Mapping[str, int] | None = None
+) -> Kept:
     """Layer densities proportional to (sum of the weight's sides) / (their product), capped at 1 (arXiv:1911.11134, section 3).
 
-    Arguments, result and errors as `globally`.
+    Several matrices in one weight, as tensors of experts are, have the density of one of them. Result and errors as `globally`.
+
+    Args:
+        scores: as `globally`.
+        density: as `globally`.
+        kept: as `globally`.
+        experts: how many matrices a weight holds that is several along its first axis, by name; a search says it.
 
     Example:
         >>> scores = {"narrow": torch.rand(4, 4), "wide": torch.rand(40, 40)}
@@ -72,7 +81,12 @@ def erdos_renyi_kernel(scores: Scores, density: float, kept: Mapping[str, Tensor
         >>> {name: int(keep.sum()) for name, keep in kept.items()}
         {'narrow': 15, 'wide': 147}
     """
-    return _by_layer(scores, density, kept, {name: float(sum(score.shape)) for name, score in scores.items()})
+    several = experts or {}
+    sides = {
+        name: float(several[name] * sum(score.shape[1:]) if name in several else sum(score.shape))
+        for name, score in scores.items()
+    }
+    return _by_layer(scores, density, kept, sides)
 
 
 @described(

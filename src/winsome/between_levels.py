@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from winsome import distributed
-from winsome.checks import checked_kept, checked_restart, checked_scores, tell_collapse
+from winsome.checks import checked_kept, checked_restart, checked_scores, tell_collapse, told_of_experts
 from winsome.errors import WinsomeError
 from winsome.looked_at import in_mode
 from winsome.method import Method
@@ -41,6 +41,7 @@ def pruned(
     parameters = dict(model.named_parameters())
     weights = {name: parameters[name] for name in kept}
     drawn = generator(seed, "score", number)
+    allocate = told_of_experts(method.allocate, model)
 
     def choose(density: float, kept: Kept) -> Kept:
         if method.scoring.rounds > 1:
@@ -49,7 +50,7 @@ def pruned(
 
         def allocated() -> Kept:
             checked: Scores = checked_scores(scores, weights, kept, method.score)
-            return checked_kept(method.allocate(checked, density, kept), density, kept, method.allocate)
+            return checked_kept(allocate(checked, density, kept), density, kept, method.allocate)
 
         return distributed.from_main(allocated)  # scores on a GPU may differ between ranks in their last bits
 

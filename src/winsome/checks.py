@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from winsome.about import about
 from winsome.divergence import is_finite
 from winsome.errors import WinsomeError
 from winsome.identity import name_of
-from winsome.matrices import input_axes
+from winsome.matrices import experts, input_axes
 from winsome.ranking import Kept
 from winsome.scores import Scores
 from winsome.signed_mask import SignedMask
@@ -46,6 +48,11 @@ def taken_by(allocate: Part, names: tuple[str, ...], model: nn.Module) -> tuple[
         raise WinsomeError(f"{name_of(allocate)} can take none of the network's weights: {left}")
     log.warning("%s leaves dense what it cannot take, and does not count it: %s", name_of(allocate), left)
     return tuple(name for name in names if name not in dense)
+
+
+def told_of_experts(allocate: Callable[..., Kept], model: nn.Module) -> Callable[..., Kept]:
+    """The allocation, which knows how many matrices each weight holds if it needs that."""
+    return partial(allocate, experts=experts(model)) if "experts" in about(allocate).needs else allocate
 
 
 def tell_collapse(kept: Mapping[str, Tensor], part: Part, *, density: float, number: int) -> None:

@@ -11,6 +11,7 @@ import dis
 import functools
 import hashlib
 import inspect
+import json
 import re
 import sys
 import sysconfig
@@ -58,6 +59,15 @@ def identity(part: Callable[..., object]) -> Identity:
     if not found.code and not found.values:
         return name_of(part)
     return {"name": name_of(part), "code": found.code} | ({"values": found.values} if found.values else {})
+
+
+def code_text(known: Mapping[str, Any] | str) -> str:
+    """Digests of functions and the values that they use, of an identity or of a record that holds one; "" where it has none.
+
+    As JSON text: whoever is known by it has a hash.
+    """
+    parts = {key: known[key] for key in ("code", "values") if key in known} if isinstance(known, Mapping) else {}
+    return json.dumps(parts, sort_keys=True) if parts else ""
 
 
 @dataclass

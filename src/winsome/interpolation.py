@@ -202,7 +202,7 @@ class _Shadows:
         """No hooks and no shadows: an interrupt between two hooks leaves one behind."""
         self._hooks.close()
         for goal in self._hidden:
-            goal.owner.__dict__.pop(goal.kind, None)
+            _show(goal)
 
     def _find_again(self) -> None:
         self.choice.find_again()
@@ -219,14 +219,29 @@ def _shadowing(its_goals: Sequence[Goal], alphas: Alphas) -> tuple[OnForward, On
             psi = goal.owner._parameters[goal.kind]
             if psi is not None and psi.requires_grad:
                 share = alpha.reshape(alpha.shape + (1,) * (psi.ndim - alpha.ndim)).to(psi.device, psi.dtype)
-                # An entry of the instance's __dict__ hides the parameter of that name, which stays in place.
-                goal.owner.__dict__[goal.kind] = torch.lerp(goal.like(psi), psi, share)
+                _hide(goal, torch.lerp(goal.like(psi), psi, share))
 
     def unshadow(_reader: nn.Module) -> None:
         for goal in its_goals:
-            goal.owner.__dict__.pop(goal.kind, None)
+            _show(goal)
 
     return shadow, unshadow
+
+
+def _hide(goal: Goal, value: Tensor) -> None:
+    """Let a layer read another tensor under a parameter's name, which stays in its place."""
+    if isinstance(goal.owner, nn.RNNBase):  # it reads a list of its own
+        goal.owner._flat_weights[goal.owner._flat_weights_names.index(goal.kind)] = value
+    else:
+        goal.owner.__dict__[goal.kind] = value  # an entry of the instance's hides the parameter of that name
+
+
+def _show(goal: Goal) -> None:
+    """Let a layer read its parameter again."""
+    if isinstance(goal.owner, nn.RNNBase):
+        goal.owner._flat_weights[goal.owner._flat_weights_names.index(goal.kind)] = goal.owner._parameters[goal.kind]
+    else:
+        goal.owner.__dict__.pop(goal.kind, None)
 
 
 def _readers(model: nn.Module) -> dict[nn.Module, nn.Module]:

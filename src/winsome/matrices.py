@@ -132,3 +132,9 @@ def input_axis(model: nn.Module, name: str) -> int:
 def input_axes(model: nn.Module) -> dict[str, int]:
     """The input axis of every parameter that is a weight by its role; see `input_axis`."""
     return {name: role.input_axis for name, role in roles(model).items()}
+
+
+def experts(model: nn.Module) -> dict[str, int]:
+    """How many matrices a weight holds that is a stack of them, by name; weights of one matrix are left out."""
+    parameters = dict(model.named_parameters())
+    return {name: len(parameters[name]) for name, role in roles(model).items() if role.stacked}

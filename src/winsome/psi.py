@@ -16,6 +16,8 @@ from winsome.matrices import LAYERS, is_embedding
 from winsome.norm_probe import probed_identity
 
 # BatchNorm 1-3d, SyncBatchNorm and InstanceNorm are _NormBase; layers without parameters have no psi.
+_RECURRENT = (nn.RNNBase, nn.RNNCellBase)
+_CALLED = ("norm", "grn")
 NORM_LAYERS = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 Toward = Literal["identity", "start"] | float
 
@@ -41,13 +43,15 @@ class Chosen:
 def is_norm(module: nn.Module, name: str = "") -> bool:
     """Whether a module is normalisation.
 
-    One of torch's classes or derived from it; a class with an attribute `psi_init`; or a module that is called a norm, by its
-    class or by its name in the network, holds no other modules with parameters, and has parameters of its own of which each
-    has one value a channel (one side longer than 1), as LlamaRMSNorm, T5LayerNorm or apex's FusedLayerNorm.
+    One of torch's classes or derived from it; a class with an attribute `psi_init`; or a module that is called a norm (or GRN,
+    global response normalisation), by its class or by its name in the network, holds no other modules with parameters, and has
+    parameters of its own of which each has one value a channel (one side longer than 1), as LlamaRMSNorm, T5LayerNorm or
+    apex's FusedLayerNorm.
     """
     if isinstance(module, NORM_LAYERS) or hasattr(type(module), "psi_init"):
         return True
-    called = "norm" in type(module).__name__.lower() or "norm" in name.rpartition(".")[2].lower()
+    names = type(module).__name__.lower(), name.rpartition(".")[2].lower()
+    called = any(word in one for one in names for word in _CALLED)
     if not called or isinstance(module, LAYERS) or is_embedding(module):
         return False
     own = list(module.parameters(recurse=False))
@@ -95,7 +99,8 @@ def chosen(model: nn.Module, which: Which = None) -> dict[str, Chosen]:
 
 def biases(name: str, owner: nn.Module) -> bool:
     """The biases of layers that multiply by a matrix: a choice of what is interpolated or frozen."""
-    return name.rpartition(".")[2] == "bias" and _multiplies(owner)
+    kind = name.rpartition(".")[2]
+    return (kind == "bias" and _multiplies(owner)) or (isinstance(owner, _RECURRENT) and kind.startswith("bias"))
 
 
 def _multiplies(owner: nn.Module) -> bool:
@@ -171,8 +176,7 @@ def goals(
         start: that network's state; what the parameters are now, if not given.
 
     Raises:
-        WinsomeError: an identity that cannot be known; a name that matches nothing, or that the start lacks; a recurrent
-            layer's parameters, which it reads from a copy.
+        WinsomeError: an identity that cannot be known; a name that matches nothing, or that the start lacks.
     """
     found = chosen(model, which)
     values: Mapping[str, float | Tensor]
@@ -187,9 +191,6 @@ def goals(
         values = {name: begun[name].detach().clone() for name in found}
     else:
         values = dict.fromkeys(found, float(toward))
-    for name, one in found.items():
-        if isinstance(one.owner, nn.RNNBase):
-            raise WinsomeError(f"{name!r}: a {type(one.owner).__name__} reads a copy of its parameters; leave it out of norms=")
     return {name: Goal(one.owner, one.kind, one.parameter, values[name]) for name, one in found.items()}
 
 
@@ -205,7 +206,7 @@ def identity_of(one: Chosen) -> float | None:
             return usual
         tried = probed_identity(layer, kind)
         return usual if tried is None else tried  # with an activation in it (timm's BatchNormAct2d) it cannot be tried
-    if kind == "bias" and _multiplies(layer):
+    if (kind == "bias" and _multiplies(layer)) or (isinstance(layer, _RECURRENT) and kind.startswith("bias")):
         return 0.0
     return probed_identity(layer, kind)
 

@@ -8,6 +8,7 @@ convolution is one of S groups of channels. Elementwise layers keep either order
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from winsome.channel_scale import ChannelScale
 from winsome.errors import WinsomeError
 
 
@@ -176,6 +178,13 @@ def _members(wide: Tensor, members: int) -> Tensor:
     """Of channels side by side the members again, [S, B, C, H, W]; a view."""
     batch, channels, *sides = wide.shape
     return wide.view(batch, members, channels // members, *sides).transpose(0, 1)
+
+
+def stacked_scale(layers: Sequence[ChannelScale]) -> ChannelScale:
+    """S scales: inputs [S, B, W], each member's channels times its own."""
+    stacked = copy.deepcopy(layers[0])
+    _stack_tensors(stacked, layers)
+    return stacked
 
 
 def _stack_tensors(stacked: nn.Module, layers: Sequence[nn.Module]) -> None:

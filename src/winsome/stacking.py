@@ -17,9 +17,17 @@ from typing import Any
 import torch
 from torch import nn
 
+from winsome.channel_scale import ChannelScale
 from winsome.errors import WinsomeError
 from winsome.shapes import differences, shapes_of
-from winsome.stacked_layers import StackedBatchNorm1d, StackedBatchNorm2d, StackedConv2d, StackedLinear, StackedPool2d
+from winsome.stacked_layers import (
+    StackedBatchNorm1d,
+    StackedBatchNorm2d,
+    StackedConv2d,
+    StackedLinear,
+    StackedPool2d,
+    stacked_scale,
+)
 
 
 def _flatten(layers: Sequence[nn.Flatten]) -> nn.Module:
@@ -130,5 +138,6 @@ STACKED: dict[type[nn.Module], Callable[[Any], nn.Module]] = {
     nn.BatchNorm2d: StackedBatchNorm2d,
     **dict.fromkeys((nn.AdaptiveAvgPool2d, nn.AvgPool2d, nn.MaxPool2d), StackedPool2d),
     nn.Flatten: _flatten,
+    ChannelScale: stacked_scale,
     **dict.fromkeys((nn.ReLU, nn.GELU, nn.SiLU, nn.Tanh, nn.Sigmoid, nn.Identity), _as_it_is),
 }

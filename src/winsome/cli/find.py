@@ -23,6 +23,7 @@ from winsome.cli.options import (
 from winsome.cli.plan_options import AS_FOUND, PlanOptions
 from winsome.cli.search_options import AS_IN_THE_PAPER, SearchOptions
 from winsome.cli.variations import AS_IT_IS, Variations
+from winsome.data.named import short_name
 from winsome.errors import WinsomeError
 
 _METHODS = "      (the methods)"
@@ -51,7 +52,8 @@ def find(
       (the methods)
 
     Args:
-        data: digits (embedded), cifar10, cifar100, tiny_imagenet, imagenet, or a folder of images.
+        data: digits (embedded), cifar10, cifar100, tiny_imagenet, imagenet, a folder of images, or a function of your own that
+            gives them: FILE.py:NAME or PACKAGE.MODULE:NAME.
         method: How tickets are searched for; the list is above. One of your own: FILE.py:NAME or PACKAGE.MODULE:NAME.
         network: What is pruned.
         images: What it trains on.
@@ -92,7 +94,7 @@ def find(
         probe=probe.spec(),
         warmup_ramp=search.schedule.warmup_ramp,
     )
-    folder = save_to or Path("runs") / f"{Path(data).name}-{one.network.short_name}-{one.name}-seed-{seed}"
+    folder = save_to or Path("runs") / f"{short_name(data)}-{one.network.short_name}-{one.name}-seed-{seed}"
     conditions = conditions_of(one.study, loaded)
     if planned.plan_only:
         show_plan(one, fresh_network(one.study, conditions, seed=seed))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -48,8 +48,8 @@ class DataOptions:
         """These images of a data set."""
         from winsome.data.spec import DataSpec
 
-        parts = (self.train_images, self.test_images, validation, self.image_size)
-        return DataSpec(name, self.data_dir, *parts, self.on_corrupt, self.config, self.sixteen_bit)
+        parts = {part.name: getattr(self, part.name) for part in fields(self)}
+        return DataSpec.named(name, validation=validation, **parts)
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,8 @@ class KnownDataOptions:
     """Data that a run or ticket knows, and what is to be other than there.
 
     Attributes:
-        data: Data set or folder; by default what the ticket or the run was found with.
+        data: Data set, folder, or images of your own (FILE.py:NAME or PACKAGE.MODULE:NAME); by default what the ticket or
+            the run was found with.
         data_dir: Folder of local parquet files with the data set, instead of a download.
         train_images: Train on a stratified part of this many images; by default as many as the ticket or the run had.
         test_images: Judge on a stratified part of this many images.
@@ -78,8 +79,8 @@ class KnownDataOptions:
 
         if self.data is None:
             return None
-        parts = (self.train_images, self.test_images)
-        return DataSpec(self.data, self.data_dir, *parts, on_corrupt=self.on_corrupt, config=self.config)
+        parts = {part.name: getattr(self, part.name) for part in fields(self) if part.name != "data"}
+        return DataSpec.named(self.data, **parts)
 
     def over(self, known: DataSpec) -> DataSpec:
         """The data that are known, and of these what was asked for."""
@@ -102,19 +103,34 @@ class NetworkOptions:
             timm:NAME, or a function of your own (image_shape, n_classes, **options) as FILE.py:NAME or PACKAGE.MODULE:NAME.
         network_option: An option of the network, name=value; may be given several times. Every network has initialisation (own,
             fan_in, fan_out); mobilenet_v2, efficientnet_b0 and shufflenet have variant=aws (docs/networks.md).
+        weights: A .safetensors file that the network starts from, pretrained, in the place of random numbers.
+        fresh: Globs of names that are not taken from it and start random, such as 'head.*' for other classes.
     """
 
     network: Annotated[str | None, Unset] = None
     network_option: Annotated[UseAppendAction[tuple[str, ...]], Unset] = ()
+    weights: Annotated[Path | None, Unset] = None
+    fresh: Annotated[tuple[str, ...], Unset] = ()
 
     def of(self, default: NetworkSpec) -> NetworkSpec:
-        """The network asked for; the default one keeps the options that are not asked for otherwise."""
+        """The network asked for; the default one keeps the options that are not asked for otherwise.
+
+        Raises:
+            WinsomeError: there is no such code or file of weights, or --fresh without one.
+        """
         from winsome.models.spec import NetworkSpec
+        from winsome.models.weights import Weights
 
         options = choices.network_options(self.network_option)
         if self.network not in (None, default.name):
-            return NetworkSpec.named(str(self.network), options)
-        return replace(default, options=tuple(sorted({**dict(default.options), **dict(options)}.items())))
+            spec = NetworkSpec.named(str(self.network), options)
+        else:
+            spec = replace(default, options=tuple(sorted({**dict(default.options), **dict(options)}.items())))
+        if self.weights is not None:
+            return replace(spec, weights=Weights.of(self.weights, self.fresh))
+        if self.fresh:
+            raise WinsomeError("--fresh says what is not taken from --weights FILE.safetensors: give the file, or leave it out")
+        return spec
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,7 @@ def study(
 
     Args:
         data: digits (embedded, the default), digits-conv, cifar10, cifar100, tiny_imagenet, imagenet, or a folder of images;
-            or a study of your own: FILE.py:NAME or PACKAGE.MODULE:NAME, a Study or a function that returns one.
+            or code of your own, FILE.py:NAME or PACKAGE.MODULE:NAME: images or a study, or a function that returns one.
         images: What is trained and judged on.
         validation: Judge on a fifth of the train split instead of the test split: for tuning.
         save_to: Folder of the study; by default runs/study-DATA.
@@ -87,18 +87,23 @@ def study(
 
 def _base(data: str, network: str | None, extent: ExtentOptions) -> tuple[Study, UserFile | None]:
     """The study that is usual for a data set, or one of the user's own, and the file that it is from."""
+    from winsome.data.data_set import DataSet
+    from winsome.data.encoded import DecodedSet, EncodedSet
+    from winsome.data.named import is_own, short_name
     from winsome.study import presets
     from winsome.study.design import Study
 
     options = extent.searches
-    if ":" in data:
+    if is_own(data):
         found = by_name(data, {}, "study")
-        made = found.value if isinstance(found.value, Study) else found.value(**taken_by(found.value, options))
-        if not isinstance(made, Study):
+        made = found.value(**taken_by(found.value, options)) if callable(found.value) else found.value
+        if isinstance(made, Study):
+            return made, found.file
+        if not isinstance(made, DataSet | DecodedSet | EncodedSet):
             raise WinsomeError(
-                f"{data} gives a {type(made).__name__}; a winsome Study is wanted, or a function that returns one"
+                f"{data} gives a {type(made).__name__}; a winsome Study or images are wanted, or a function that returns one"
             )
-        return made, found.file
+        return replace(presets.images(data, **options), name=short_name(data)), found.file
     if data == "imagenet" and network is not None:
         return presets.imagenet(network, **options), None
     make = presets.PRESETS.get(data)

@@ -17,6 +17,7 @@ from winsome.data.folder_sets import Say, in_folder, large_folder
 from winsome.data.hub import read_hub
 from winsome.data.image_store import OnCorrupt, StoreSpec, image_store
 from winsome.data.images import Augmentation, ImageData, ResizedCrop, image_data
+from winsome.data.named import is_own, own_set, short_name
 from winsome.data.row_groups import read_large_hub
 from winsome.errors import WinsomeError, unknown
 
@@ -50,7 +51,7 @@ def load(
     cache: Path | None = None,
     say: Say = lambda _: None,
 ) -> ImageData:
-    """A data set by its name in `DATA_SETS`, or the one in a folder of parquet or image files, decoded.
+    """A data set by its name in `DATA_SETS`, the one in a folder of parquet or image files, or one's own by name, decoded.
 
     The augmentation is the usual one: crops of the image padded by an eighth of its size (4 for 32 pixels, 8 for 64), and
     mirror images, for all but `digits`. For Tiny-ImageNet paper A (arXiv:2504.05357) takes RandomResizedCrop(64, (0.5, 1));
@@ -61,7 +62,8 @@ def load(
     whether an image that cannot be decoded stops or is left out ("skip"), and the augmentation is random resized crops.
 
     Args:
-        name_or_folder: a name in `DATA_SETS`, or a folder.
+        name_or_folder: a name in `DATA_SETS`, a folder, or code of one's own, "FILE.py:NAME" or "PACKAGE.MODULE:NAME": a
+            function that gives a `DecodedSet` or an `EncodedSet`, or a `DataSet`. It is asked every time, nothing is cached.
         data_dir: a folder to read a named set from, in place of the Hub.
         config: which of several data sets that lie side by side in a folder; by default the one that its README.md says.
         image_size: pixels of a side to which every image is resized.
@@ -76,7 +78,9 @@ def load(
     source = _source(name_or_folder, data_dir, config, say)
     if sixteen_bit != "stop":
         source = replace(source, key=f"{source.key}\n16 bits {sixteen_bit}", read=partial(_high_byte, source.read))
-    name = name_or_folder if name_or_folder in DATA_SETS else Path(name_or_folder).expanduser().resolve().name
+    own = is_own(name_or_folder)
+    named = own or name_or_folder in DATA_SETS
+    name = short_name(name_or_folder) if named else Path(name_or_folder).expanduser().resolve().name
     folder = cache.expanduser() if cache is not None else cache_folder()
     if source.stored:
         if folder is None:
@@ -85,7 +89,10 @@ def load(
     if on_corrupt != "stop":
         raise WinsomeError(f"{name} is decoded as a whole, and an image that cannot be read stops; on_corrupt is for imagenet")
     key = f"{source.key}\nimage size {image_size}"
-    content = cached(name, key, lambda: _decoded(name, source, image_size, say), folder=folder, say=say)
+    if own:  # what its code reads cannot be seen from here
+        content = _decoded(name, source, image_size, say)
+    else:
+        content = cached(name, key, lambda: _decoded(name, source, image_size, say), folder=folder, say=say)
     height, width = content.train.images.shape[2:]
     augmentation = Augmentation(pad=min(height, width) // 8, flip=source.flip)
     return image_data(name, content.train, content.test, content.classes, augmentation=augmentation)
@@ -125,6 +132,10 @@ def _load_stored(
 def _source(name_or_folder: str, data_dir: Path | None, config: str | None, say: Say) -> DataSet:
     """What to read: a folder where one is given, else the named set."""
     named = DATA_SETS.get(name_or_folder)
+    if is_own(name_or_folder):
+        if data_dir is not None or config is not None:
+            raise WinsomeError(f"{name_or_folder} reads what it reads itself; leave data_dir (--data-dir) and config out")
+        return own_set(name_or_folder)
     if data_dir is not None:
         if named is None:
             raise _unknown(name_or_folder)
@@ -145,7 +156,9 @@ def _source(name_or_folder: str, data_dir: Path | None, config: str | None, say:
 
 
 def _unknown(name: str) -> WinsomeError:
-    return WinsomeError(f"{unknown('data set', name, DATA_SETS)} (a data set of your own: the path of its folder)")
+    return WinsomeError(
+        f"{unknown('data set', name, DATA_SETS)} (a data set of your own: the path of its folder, or FILE.py:NAME)"
+    )
 
 
 DATA_SETS: dict[str, DataSet] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +12,9 @@ from typing import Any
 from winsome.data.catalogue import DATA_SETS, SixteenBit, load
 from winsome.data.image_store import OnCorrupt
 from winsome.data.images import ImageData, subset, with_validation
+from winsome.data.named import code_of, is_own
 from winsome.errors import WinsomeError
+from winsome.identity import code_text
 from winsome.runs.file_names import DATA_FOLDER
 
 log = logging.getLogger("winsome")
@@ -28,7 +31,7 @@ class Outline:
 
 @dataclass(frozen=True)
 class DataSpec:
-    """Which images: a data set by name or folder, whole or a stratified part of it."""
+    """Which images: a data set by name, of the user's as "FILE.py:NAME", or by folder; whole or a stratified part of it."""
 
     name: str = "digits"
     data_dir: Path | None = None
@@ -39,9 +42,29 @@ class DataSpec:
     on_corrupt: OnCorrupt = "stop"  # for imagenet
     config: str | None = None  # which of several data sets side by side in the folder; None: the default, or the only one
     sixteen_bit: SixteenBit = "stop"  # whether grey images of 16 bits are refused, or count by their high byte
+    code: str = ""  # what code of the user's is known by that gives the images (`DataSpec.named`): other code is refused
+
+    @classmethod
+    def named(cls, name: str, **parts: Any) -> DataSpec:
+        """The data set of a name; one of the user's with the digest of its code, which is loaded.
+
+        Args:
+            name: see `winsome.data.load`.
+            parts: what else a spec takes.
+
+        Raises:
+            WinsomeError: no code of the user's has this name.
+        """
+        return cls(name, code=code_of(name), **parts)
 
     def load(self) -> ImageData:
-        """Load it, on the CPU; what takes long is said in the log."""
+        """Load it, on the CPU; what takes long is said in the log.
+
+        Raises:
+            WinsomeError: it cannot be had, or the user's code that gives it has changed.
+        """
+        if self.code and code_of(self.name) != self.code:
+            raise WinsomeError(f"the code of the data set {self.name!r} has changed: restore it, or begin a new run")
         images = load(
             self.name,
             data_dir=self.data_dir,
@@ -66,8 +89,8 @@ class DataSpec:
 
     @property
     def folder(self) -> Path | None:
-        """The folder of a data set of one's own; None where it has a name in the catalogue."""
-        return None if self.name in DATA_SETS else Path(self.name).expanduser().resolve()
+        """The folder of a data set of one's own; None where it has a name."""
+        return None if self.name in DATA_SETS or is_own(self.name) else Path(self.name).expanduser().resolve()
 
     def place(self) -> dict[str, str]:
         """Where the images lie, for whoever reads the configuration on this machine; it identifies nothing."""
@@ -86,6 +109,7 @@ class DataSpec:
             "image_size": self.image_size,
             **({} if self.config is None else {"config": self.config}),
             **({} if self.sixteen_bit == "stop" else {"sixteen_bit": self.sixteen_bit}),
+            **(json.loads(self.code) if self.code else {}),
         }
 
     @classmethod
@@ -110,4 +134,4 @@ class DataSpec:
         known = {field: record[field] for field in (*fields, "config", "sixteen_bit") if field in record}
         if folder is not None and known["name"] not in DATA_SETS:
             known["name"] = folder
-        return cls(**known, data_dir=data_dir, on_corrupt=on_corrupt)
+        return cls(**known, data_dir=data_dir, on_corrupt=on_corrupt, code=code_text(record))

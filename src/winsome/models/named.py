@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import importlib
-import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import nn
 
 from winsome.errors import WinsomeError, unknown
-from winsome.identity import identity
+from winsome.identity import code_text, identity
 from winsome.models.residual import ImageShape
 from winsome.user_code import by_name
 
@@ -28,14 +27,7 @@ def code_of(name: str) -> str:
     Raises:
         WinsomeError: nothing has this name.
     """
-    known = identity(_function(name)) if is_own(name) else ""
-    return as_text(known) if isinstance(known, dict) else ""
-
-
-def as_text(known: Mapping[str, Any]) -> str:
-    """Digests of functions and the values that they use, of an identity or a record of a network; "" where it has none."""
-    parts = {key: known[key] for key in ("code", "values") if key in known}
-    return json.dumps(parts, sort_keys=True) if parts else ""
+    return code_text(identity(_function(name))) if is_own(name) else ""
 
 
 def named_network(name: str, image_shape: ImageShape, n_classes: int, options: Mapping[str, Any]) -> nn.Module:

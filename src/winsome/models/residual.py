@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from typing import Literal, get_args
+
 from torch import Tensor, nn
 
+from winsome.channel_scale import ChannelScale
+from winsome.errors import unknown
+
 ImageShape = tuple[int, int, int]  # channels, height, width
+Norm = Literal["batch", "none", "scale"]  # of linear layers: BatchNorm, biases only, or biases and a scale a channel
 SMALL_IMAGE = 64  # pixels: up to this side a network takes its small-image stem
 
 
@@ -31,17 +38,19 @@ class ConvBlock(nn.Module):
 
 
 class LinearBlock(nn.Module):
-    """x + relu(BN(W x)): a residual block of one linear layer."""
+    """x + relu(BN(W x)): a residual block of one linear layer; x + relu(W x + b), perhaps scaled, without BatchNorm."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, *, norm: Norm = "batch") -> None:
         super().__init__()
-        self.linear = nn.Linear(width, width, bias=False)
-        self.norm = nn.BatchNorm1d(width)
+        self.linear, after = _linear(width, width, norm)
+        # A scale that normalises nothing is not called a norm: it would be taken for one.
+        self.norm: nn.Module = after if norm == "batch" else nn.Identity()
+        self.scaling: nn.Module = nn.Identity() if norm == "batch" else after
         self.relu = nn.ReLU()
 
     def forward(self, hidden: Tensor) -> Tensor:
         """[B, width] to [B, width]."""
-        out: Tensor = hidden + self.relu(self.norm(self.linear(hidden)))
+        out: Tensor = hidden + self.relu(self.scaling(self.norm(self.linear(hidden))))
         return out
 
 
@@ -71,19 +80,35 @@ def resnet20(image_shape: ImageShape, n_classes: int, *, width: int = 16) -> nn.
     return conv_resnet(image_shape, n_classes, width, [(3, width, 1), (3, 2 * width, 2), (3, 4 * width, 2)])
 
 
-def residual_mlp(image_shape: ImageShape, n_classes: int, *, width: int = 64, blocks: int = 5) -> nn.Module:
-    """Linear layers with BatchNorm in residual blocks x + relu(BN(W x))."""
-    channels, height, width_px = image_shape
-    stem = [nn.Flatten(), nn.Linear(channels * height * width_px, width, bias=False), nn.BatchNorm1d(width), nn.ReLU()]
-    return nn.Sequential(*stem, *(LinearBlock(width) for _ in range(blocks)), nn.Linear(width, n_classes))
+def residual_mlp(
+    image_shape: ImageShape, n_classes: int, *, width: int = 64, blocks: int = 5, norm: Norm = "batch"
+) -> nn.Module:
+    """Linear layers with BatchNorm in residual blocks x + relu(BN(W x)); `norm` may be "none" or "scale" (see `mlp`)."""
+    stem = _linear(math.prod(image_shape), width, norm)
+    body = (LinearBlock(width, norm=norm) for _ in range(blocks))
+    return nn.Sequential(nn.Flatten(), *stem, nn.ReLU(), *body, nn.Linear(width, n_classes))
 
 
-def mlp(image_shape: ImageShape, n_classes: int, *, widths: tuple[int, ...] = (128, 128, 128)) -> nn.Module:
-    """Linear layers with BatchNorm and ReLU."""
-    channels, height, width_px = image_shape
+def mlp(
+    image_shape: ImageShape, n_classes: int, *, widths: tuple[int, ...] = (128, 128, 128), norm: Norm = "batch"
+) -> nn.Module:
+    """Linear layers with BatchNorm and ReLU.
+
+    Without BatchNorm they have biases: `norm` is "none", or "scale" for a scale a channel as well, with which nothing is
+    normalised.
+    """
     layers: list[nn.Module] = [nn.Flatten()]
-    inputs = channels * height * width_px
+    inputs = math.prod(image_shape)
     for width in widths:
-        layers += [nn.Linear(inputs, width, bias=False), nn.BatchNorm1d(width), nn.ReLU()]
+        layers += [*_linear(inputs, width, norm), nn.ReLU()]
         inputs = width
     return nn.Sequential(*layers, nn.Linear(inputs, n_classes))
+
+
+def _linear(inputs: int, width: int, norm: Norm) -> tuple[nn.Linear, nn.Module]:
+    """A linear layer and what stands in the place of its normalisation."""
+    if norm == "batch":
+        return nn.Linear(inputs, width, bias=False), nn.BatchNorm1d(width)
+    if norm not in get_args(Norm):
+        raise unknown("norm", norm, get_args(Norm))
+    return nn.Linear(inputs, width), ChannelScale(width) if norm == "scale" else nn.Identity()

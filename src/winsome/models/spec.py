@@ -10,9 +10,11 @@ from typing import Any
 from torch import nn
 
 from winsome.errors import WinsomeError
+from winsome.identity import code_text
 from winsome.models.catalogue import build
-from winsome.models.named import as_text, code_of
+from winsome.models.named import code_of
 from winsome.models.residual import ImageShape
+from winsome.models.weights import Weights
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class NetworkSpec:
         image_shape: channels, height, width; None: as the data that it is used with.
         n_classes: outputs; None: as the data that it is used with.
         code: what the user's code is known by that makes it, where that is known (`NetworkSpec.named`): other code is refused.
+        weights: a file that it starts from, in the place of random numbers.
     """
 
     name: str
@@ -32,6 +35,7 @@ class NetworkSpec:
     image_shape: ImageShape | None = None
     n_classes: int | None = None
     code: str = ""
+    weights: Weights | None = None
 
     def __post_init__(self) -> None:
         pairs = self.options.items() if isinstance(self.options, Mapping) else self.options
@@ -58,23 +62,28 @@ class NetworkSpec:
         return replace(self, image_shape=image_shape, n_classes=n_classes)
 
     def build(self, seed: int) -> nn.Module:
-        """The network, freshly initialised (see `winsome.models.build`).
+        """The network, freshly initialised (see `winsome.models.build`), with the weights that it starts from.
 
         Raises:
-            WinsomeError: it does not say its image shape and classes, no network can be made of it, or its code is another.
+            WinsomeError: it does not say its image shape and classes, no network can be made of it, its code is another, or
+                the weights do not fit.
         """
         if self.image_shape is None or self.n_classes is None:
             raise WinsomeError(f"the network {self.name!r} does not say for which images it is; give image shape and classes")
         if self.code and code_of(self.name) != self.code:
             raise WinsomeError(f"the code of the network {self.name!r} has changed: restore it, or begin a new run")
         options = dict(self.options)
-        return build(self.name, image_shape=self.image_shape, n_classes=self.n_classes, seed=seed, **options)
+        network = build(self.name, image_shape=self.image_shape, n_classes=self.n_classes, seed=seed, **options)
+        if self.weights is not None:
+            self.weights.put_into(network)
+        return network
 
     def record(self) -> dict[str, Any]:
         """All of it as JSON values: what runs and tickets keep."""
         shape = None if self.image_shape is None else list(self.image_shape)
         code = json.loads(self.code) if self.code else {}
-        return {"name": self.name, "image_shape": shape, "n_classes": self.n_classes, "options": dict(self.options), **code}
+        record = {"name": self.name, "image_shape": shape, "n_classes": self.n_classes, "options": dict(self.options), **code}
+        return record if self.weights is None else {**record, "weights": self.weights.record()}
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> NetworkSpec:
@@ -86,6 +95,7 @@ class NetworkSpec:
         try:
             shape, options = record["image_shape"], tuple(record["options"].items())
             known = None if shape is None else (int(shape[0]), int(shape[1]), int(shape[2]))
-            return cls(record["name"], options, known, record["n_classes"], as_text(record))
+            weights = Weights.from_record(record["weights"]) if "weights" in record else None
+            return cls(record["name"], options, known, record["n_classes"], code_text(record), weights)
         except (KeyError, TypeError, IndexError, ValueError, AttributeError) as error:
             raise WinsomeError(f"this is no record of a network ({error!r}): {record}") from error

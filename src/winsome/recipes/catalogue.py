@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from winsome.recipes.basins import connectivity
 from winsome.recipes.before_training import at_initialisation
-from winsome.recipes.beyond import absorbed_signs, frozen_norms
+from winsome.recipes.beyond import absorbed_signs, frozen_norms, norm_free
 from winsome.recipes.masks import imp_mask_swap, lrr_mask_swap, mask_randomisation, random_masks
 from winsome.recipes.neuron import single_neuron
 from winsome.recipes.norms import norm_rewinding
@@ -32,6 +32,7 @@ RECIPES: dict[str, MakeRecipe] = {
         random_masks,
         frozen_norms,
         absorbed_signs,
+        norm_free,
         at_initialisation,
         n_of_m,
         sign_in,

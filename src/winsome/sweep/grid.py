@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from winsome.data.named import short_name
 from winsome.data.spec import DataSpec
 from winsome.errors import WinsomeError
 from winsome.method import Method
@@ -41,8 +42,8 @@ def grid(
         base: what every study starts from.
         methods: searches by name. Each study compares one: the dense network, the search's own network, its signed mask
             and its mask alone, planted.
-        networks: names that `winsome.models` knows, or with options.
-        data: data sets by name or folder, or parts of them.
+        networks: names that `winsome.models` knows, timm:NAME or your own FILE.py:NAME, or with options.
+        data: data sets by name, your own FILE.py:NAME too, or by folder, or parts of them.
         seeds: the search seeds of a study: one, or several.
         levels: the levels of the searches at which a study judges its arms: one, or several.
         variants: anything else, by a name: `{"slow": {"training": Training(80)}}`.
@@ -54,10 +55,10 @@ def grid(
     if methods is not None:
         axes.append({name: _one_search(name, method) for name, method in methods.items()})
     if networks is not None:
-        specs = [NetworkSpec(network) if isinstance(network, str) else network for network in networks]
+        specs = [NetworkSpec.named(network) if isinstance(network, str) else network for network in networks]
         axes.append(_named("networks", [(_network_name(spec), {"network": spec}) for spec in specs]))
     if data is not None:
-        parts = [DataSpec(part) if isinstance(part, str) else part for part in data]
+        parts = [DataSpec.named(part) if isinstance(part, str) else part for part in data]
         axes.append(_named("data", [(_data_name(part), {"data": part}) for part in parts]))
     if seeds is not None:
         axes.append(_named("seeds", [(_numbers("seed", some), {"search_seeds": _several(some)}) for some in seeds]))
@@ -157,12 +158,12 @@ def _numbers(word: str, numbers: int | Sequence[int]) -> str:
 
 
 def _network_name(spec: NetworkSpec) -> str:
-    return "-".join([spec.name, *(_plain(f"{key}-{value}") for key, value in spec.options)])
+    return "-".join([_plain(spec.short_name), *(_plain(f"{key}-{value}") for key, value in spec.options)])
 
 
 def _data_name(spec: DataSpec) -> str:
     part = f"-{spec.train_images}" if spec.train_images is not None else ""
-    return _plain(spec.name.rstrip("/").rpartition("/")[2]) + part
+    return _plain(short_name(spec.name)) + part
 
 
 def _plain(text: str) -> str:
