@@ -10,6 +10,7 @@ from winsome.recipes.neuron import single_neuron
 from winsome.recipes.norms import norm_rewinding
 from winsome.recipes.patterns import n_of_m
 from winsome.recipes.recipe import MakeRecipe
+from winsome.recipes.search_budget import search_budget
 from winsome.recipes.sign_dynamics import sign_dynamics
 from winsome.recipes.sign_in import sign_in
 from winsome.recipes.signs import sign_perturbation, sign_transplants
@@ -35,5 +36,6 @@ RECIPES: dict[str, MakeRecipe] = {
         at_initialisation,
         n_of_m,
         sign_in,
+        search_budget,
     )
 }

@@ -7,7 +7,8 @@ from dataclasses import replace
 from winsome.allocation import balanced, erdos_renyi_kernel
 from winsome.densities import geometric
 from winsome.hyperbolic import HAM, SignIn
-from winsome.methods import aws, random_at_initialisation
+from winsome.methods import aws
+from winsome.methods_before_training import random_at_initialisation
 from winsome.norms import interpolated_norms
 from winsome.recipes.flips import with_flips
 from winsome.recipes.recipe import Recipe, Scale
