@@ -5,6 +5,7 @@ from __future__ import annotations
 from winsome.recipes.basins import connectivity
 from winsome.recipes.before_training import at_initialisation
 from winsome.recipes.beyond import absorbed_signs, frozen_norms
+from winsome.recipes.equal_epochs import equal_epochs
 from winsome.recipes.masks import imp_mask_swap, lrr_mask_swap, mask_randomisation, random_masks
 from winsome.recipes.neuron import single_neuron
 from winsome.recipes.norms import norm_rewinding
@@ -37,5 +38,6 @@ RECIPES: dict[str, MakeRecipe] = {
         n_of_m,
         sign_in,
         search_budget,
+        equal_epochs,
     )
 }

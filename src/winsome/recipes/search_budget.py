@@ -51,32 +51,40 @@ def search_budget(scale: Scale) -> Recipe:
 
     Command: winsome reproduce search_budget
     """
-    base = presets.digits() if scale == "small" else presets.images("cifar10")
-    steps = 10 if scale == "small" else 390
     if scale == "small":
-        base = replace(base, levels=(12,), search_seeds=tuple(range(16)), curve_at=())
-    levels = base.levels[-1]
-    full = base.search_epochs("aws", levels + 1)
-    plans = _plans(base, full)
+        label, base = "residual-mlp-digits", replace(presets.digits(), search_seeds=tuple(range(16)), curve_at=())
+    else:
+        label, base = "resnet20-cifar10", presets.images("cifar10")
+    claim = "Signs need a search of many levels."
+    study = budget_study(base, steps=10 if scale == "small" else 390)
+    analyse = partial(_evidence, _plans(base))
+    return Recipe("The price of a search", f"{OURS}, after arXiv:2504.05357", claim, {label: study}, analyse=analyse)
+
+
+def budget_study(base: Study, *, steps: int, kinds: Sequence[str] = tuple(KINDS)) -> Study:
+    """The study of searches that cost less than those of another one, judged at its last level.
+
+    Args:
+        base: with the usual searches.
+        steps: training steps of an epoch.
+        kinds: of the searches, AWS's among them.
+    """
     methods = {name: spec.method for name, spec in base.search_specs.items()}
     # The usual search is the first: its densities are those at which arms are judged.
-    searches: list[tuple[str, SearchSpec]] = [(kind, base.search_specs[kind]) for kind in KINDS]
-    arms: list[Arm] = [ARMS["dense"], ARMS["mask_only"], *(ARMS[f"planted_{kind}"] for kind in KINDS)]
-    for plan in plans:
-        for kind in plan.kinds:
+    searches: list[tuple[str, SearchSpec]] = [(kind, base.search_specs[kind]) for kind in kinds]
+    arms: list[Arm] = [ARMS["dense"], ARMS["mask_only"], *(ARMS[f"planted_{kind}"] for kind in kinds)]
+    for plan in _plans(base):
+        for kind in (kind for kind in kinds if kind in plan.kinds):
             name, label = f"{kind}_{plan.key}", f"{KINDS[kind]}, {plan.key.replace('_', ' ')}"
             searches.append((name, _spec(plan, base, methods[kind], label, steps)))
             arms.append(_arm(plan, name, label))
-    study = replace(
-        base, levels=base.levels[-1:], searches=tuple(searches), arms=tuple(arms), claims=_claims(), reference="planted_aws"
-    )
-    label = "residual-mlp-digits" if scale == "small" else "resnet20-cifar10"
-    claim = "Signs need a search of many levels."
-    return Recipe("The price of a search", OURS + ", after arXiv:2504.05357", claim, {label: study}, analyse=_analyse(plans))
+    made = {"searches": tuple(searches), "arms": tuple(arms), "claims": _claims(), "reference": "planted_aws"}
+    return replace(base, levels=base.levels[-1:], **made)
 
 
-def _plans(base: Study, full: int) -> tuple[_Plan, ...]:
+def _plans(base: Study) -> tuple[_Plan, ...]:
     """The searches beside the usual one, named by what they do; their epochs are parts of the usual one's."""
+    full = base.search_epochs("aws", base.levels[-1] + 1)
     warm, levels, each = base.warmup_epochs, base.levels[-1], base.search_training.epochs
 
     def even(count: int, epochs: int, before: int) -> tuple[int, ...]:
@@ -144,10 +152,6 @@ def _claims() -> tuple[Claim, ...]:
     return (*found, over(early, "planted_frozen_dense_10", "mask_only", meaning, OURS))
 
 
-def _analyse(plans: Sequence[_Plan]) -> Any:
-    return partial(_evidence, plans)
-
-
 def _evidence(plans: Sequence[_Plan], finished: Mapping[str, Finished]) -> Evidence:
     ((label, one),) = finished.items()
     priced = _priced(plans, one)
@@ -197,13 +201,13 @@ def _evidence(plans: Sequence[_Plan], finished: Mapping[str, Finished]) -> Evide
 
 
 def _priced(plans: Sequence[_Plan], one: Finished) -> dict[tuple[str, str], Priced]:
-    """Every search of the study with its price, by kind and plan; the usual search has the plan ""."""
+    """Every search that was planted with its price, by kind and plan; the usual search has the plan ""."""
     found = {}
-    density = one.study.densities[-1]
+    density, there = one.study.densities[-1], {arm.name for arm in one.study.arms}
     for kind, label in KINDS.items():
         usual = one.study.search_epochs(kind, one.study.depth(kind) + 1)
         for plan in (_Plan("", ITERATIVE, (usual,)), *plans):
-            if kind in plan.kinds:
+            if _planted(kind, plan.key) in there:
                 name = f"{kind}_{plan.key}" if plan.key else kind
                 accuracies = tuple(by_seed(one.results["rows"], _planted(kind, plan.key), density).values())
                 seconds = _seconds(one, name, dense_alone=plan.schedule == EARLY)
