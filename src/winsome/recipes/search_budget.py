@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from statistics import fmean
-from typing import Any
 
 from winsome.densities import cubic
 from winsome.evidence.intervals import by_seed, interval
@@ -78,8 +77,8 @@ def budget_study(base: Study, *, steps: int, kinds: Sequence[str] = tuple(KINDS)
             name, label = f"{kind}_{plan.key}", f"{KINDS[kind]}, {plan.key.replace('_', ' ')}"
             searches.append((name, _spec(plan, base, methods[kind], label, steps)))
             arms.append(_arm(plan, name, label))
-    made = {"searches": tuple(searches), "arms": tuple(arms), "claims": _claims(), "reference": "planted_aws"}
-    return replace(base, levels=base.levels[-1:], **made)
+    levels = base.levels[-1:]
+    return replace(base, levels=levels, searches=tuple(searches), arms=tuple(arms), claims=_claims(), reference="planted_aws")
 
 
 def _plans(base: Study) -> tuple[_Plan, ...]:
