@@ -1,4 +1,7 @@
-"""Every named method, killed with SIGKILL in the midst of writing a file, ends with the same bits."""
+"""Every named method, killed with SIGKILL in the midst of writing a file, ends with the same bits.
+
+Three of them `test_resume` kills everywhere.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,8 @@ import pytest
 
 from test_resume import contents
 from winsome.methods import METHODS
+
+NAMES = [name for name in METHODS if name not in ("aws", "imp", "weight_rewinding")]
 
 # Torch takes seconds to import: one process imports it and forks a child for every search.
 SCRIPT = '''
@@ -58,8 +63,8 @@ def child(method, folder, die):
     return status == signal.SIGKILL
 
 
-for name, make in METHODS.items():
-    method, root = example_of(make), Path(sys.argv[1]) / name
+for name in sys.argv[3:]:
+    method, root = example_of(METHODS[name]), Path(sys.argv[1]) / name
     assert not child(method, root / "whole", 0)
     last = int((root / "whole" / "writes").read_text())
     assert child(method, root / "killed", max(last * 2 // 3, 1))
@@ -76,13 +81,13 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("killed")
     paths = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHONPATH": paths}
-    command = [sys.executable, "-c", SCRIPT, str(root), str(root / "first")]
+    command = [sys.executable, "-c", SCRIPT, str(root), str(root / "first"), *NAMES]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-4000:]
     return root
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_search_killed_in_the_midst_of_a_write_ends_with_the_same_bits(searched: Path, name: str) -> None:
     whole, resumed = contents(searched / name / "whole"), contents(searched / name / "killed")
     assert sum(file.endswith(".ticket") for file in whole) >= 1
