@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from winsome import Method, lrr_with_ham
-from winsome.recipes.search_budget import budget_study
+from winsome.recipes.budget_plans import budget_study
 from winsome.study import presets
 from winsome.study.design import Study
 
