@@ -7,7 +7,6 @@ from dataclasses import replace
 from winsome.allocation import balanced, erdos_renyi_kernel
 from winsome.densities import geometric
 from winsome.hyperbolic import HAM, SignIn
-from winsome.methods import aws
 from winsome.methods_before_training import random_at_initialisation
 from winsome.norms import interpolated_norms
 from winsome.recipes.flips import with_flips
@@ -71,8 +70,8 @@ def _aws_under_sign_in(scale: Scale) -> tuple[str, Study]:
     searches, arms = [], [ARMS["dense"]]
     for name, part, label in (("aws", None, "AWS"), ("aws_sign_in", SignIn(every), "AWS, Sign-In")):
         both = interpolated_norms if part is None else AllOf((interpolated_norms, part))
-        densities = base.all_densities
-        searches.append((name, replace(aws(), densities=densities, while_training=both, label=label)))
+        method = base.search_specs["aws"].method
+        searches.append((name, replace(method, while_training=both, label=label)))
         own = arms_of_search(name, label)
         arms += [own[f"network_{name}"], own[f"planted_{name}"], own[f"mask_only_{name}"]]
     claims = (
