@@ -70,8 +70,9 @@ def plant_found_signs(found: Found, network: nn.Module, random: torch.Generator)
         WinsomeError: the arm names no network to take signs of.
     """
     del random
+    trained = _signs_of(found, "plant_found_signs")
     kept = {name: found.ticket.mask.kept(name) for name in found.ticket.mask}
-    return plant(ticket_of(network, list(kept), kept, _signs_of(found, "plant_found_signs")), network)
+    return plant(ticket_of(network, list(kept), kept, trained), network)
 
 
 def _signs_of(found: Found, who: str) -> State:
