@@ -50,7 +50,14 @@ def budget_study(base: Study, *, steps: int, kinds: Sequence[str] = tuple(KINDS)
             searches.append((name, _spec(plan, base, methods[kind], label, steps)))
             arms.append(_arm(plan, name, label))
     levels = base.levels[-1:]
-    return replace(base, levels=levels, searches=tuple(searches), arms=tuple(arms), claims=_claims(), reference="planted_aws")
+    return replace(
+        base,
+        levels=levels,
+        searches=tuple(searches),
+        arms=tuple(arms),
+        claims=_claims(base.search_epochs("aws", levels[0] + 1)),
+        reference="planted_aws",
+    )
 
 
 def plans_of(base: Study) -> tuple[Plan, ...]:
@@ -100,7 +107,8 @@ def _arm(plan: Plan, name: str, label: str) -> Planted:
     return Planted(f"planted_{name}", f"|θ₀|·s, {label}", f"The signed mask of {label}.", name)
 
 
-def _claims() -> tuple[Claim, ...]:
+def _claims(epochs: int) -> tuple[Claim, ...]:
+    """What is judged; `epochs` are the usual search's."""
     found = []
     for kind, label in KINDS.items():
         full, one_shot = f"planted_{kind}", f"planted_{kind}_one_shot"
@@ -112,6 +120,11 @@ def _claims() -> tuple[Claim, ...]:
             over(
                 f"A longer search finds better signs ({label}).",
                 *(full, f"planted_{kind}_quarter", f"the usual search minus one of a quarter of its epochs, {label}", OURS),
+            ),
+            over(
+                f"A search finds better signs than pruning the dense network once, at equal epochs ({label}).",
+                *(full, f"planted_{kind}_dense_{epochs}", f"the usual search minus the dense network pruned at once, {label}"),
+                OURS,
             ),
             over(
                 f"Pruning between trainings finds better signs than within one, at equal epochs ({label}).",

@@ -8,6 +8,7 @@ from functools import partial
 from statistics import fmean
 
 from winsome.evidence.intervals import by_seed, interval
+from winsome.evidence.results import Verdict
 from winsome.evidence.verdicts import judged
 from winsome.figures.budget import Priced, accuracy_over_cost
 from winsome.figures.plots import Plot
@@ -42,7 +43,7 @@ def _evidence(plans: Sequence[Plan], finished: Mapping[str, Finished]) -> Eviden
     ((label, one),) = finished.items()
     priced = _priced(plans, one)
     density = one.study.densities[-1]
-    rows, verdicts = [], []
+    rows = []
     for (kind, key), found in priced.items():
         whole = by_seed(one.results["rows"], f"planted_{kind}", density)
         own = by_seed(one.results["rows"], _planted(kind, key), density)
@@ -63,11 +64,7 @@ def _evidence(plans: Sequence[Plan], finished: Mapping[str, Finished]) -> Eviden
                 behind.n,
             )
         )
-        if key and found.epochs < priced[kind, ""].epochs and found.schedule != EARLY:
-            text = f"{KINDS[kind]}: {found.label} is within one point of the usual search."
-            claim = Claim(text, OURS, {}, f"{KINDS[kind]}, {found.label} minus the usual search, plus one point")
-            values = [own[seed] - whole[seed] + _WITHIN for seed in seeds]
-            verdicts.append(judged(values, claim, f"at {found.epochs} of {priced[kind, ''].epochs} epochs"))
+    verdicts = [_within(kind, found, priced["aws", ""]) for (kind, key), found in priced.items() if key and kind != "lrr"]
     columns = ("search", "schedule", "plan", "epochs", "seconds", "accuracy", "minus the usual", "low", "high", "search seeds")
     caption = (
         f"Planted accuracy at density {density:.3g} and what the search cost; seconds are a network's share of a stack. "
@@ -83,7 +80,19 @@ def _evidence(plans: Sequence[Plan], finished: Mapping[str, Finished]) -> Eviden
         Plot("seconds", words.format("the seconds"), partial(accuracy_over_cost, list(priced.values()), across, "seconds")),
     )
     tables = (Table("budget", caption, columns, rows), accuracy_table({label: one}), differences_table({label: one}))
-    return Evidence(tables, plots, (*one.results["verdicts"], *verdicts))
+    return Evidence(tables, plots, (*one.results["verdicts"], *filter(None, verdicts)))
+
+
+def _within(kind: str, found: Priced, usual: Priced) -> Verdict | None:
+    """Whether a search that costs less than AWS's usual one is within a point of it; None where it costs as much."""
+    if found.epochs >= usual.epochs or found.schedule == EARLY:
+        return None
+    search = f"{KINDS[kind]}, {found.label}"
+    claim = Claim(
+        f"{search} is within one point of AWS's usual search.", OURS, {}, f"{search}, minus AWS, usual, plus one point"
+    )
+    values = [own - whole + _WITHIN for own, whole in zip(found.accuracies, usual.accuracies, strict=True)]
+    return judged(values, claim, f"at {found.epochs} of {usual.epochs} epochs")
 
 
 def _priced(plans: Sequence[Plan], one: Finished) -> dict[tuple[str, str], Priced]:
