@@ -276,3 +276,25 @@ def test_a_search_tells_erk_which_weights_are_experts() -> None:
     assert {name: int(level.ticket.mask.kept(name).sum()) for name in weights} == {
         name: int(keep.sum()) for name, keep in expected.items()
     }
+
+
+class Conv1D(nn.Module):
+    """A linear layer with its inputs first, as transformers has it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(8, 8))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x @ self.weight
+
+
+def test_what_has_its_inputs_along_another_axis_stays_dense_and_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    model = nn.Sequential(nn.Linear(8, 8, bias=False), Conv1D(), nn.ConvTranspose2d(4, 4, 2))
+    names = ("0.weight", "1.weight", "2.weight")
+    with caplog.at_level("WARNING", "winsome"):
+        assert taken_by(n_of_m(2, 4), names, model) == ("0.weight",)
+    assert "1.weight (8x8, inputs along axis 0), 2.weight (4x4x2x2, inputs along axis 0)" in caplog.text
+    assert taken_by(globally, names, model) == names
+    with pytest.raises(WinsomeError, match=r"can take none of the network's weights: 1\.weight \(8x8, inputs along axis 0\)"):
+        taken_by(n_of_m(2, 4), names[1:], model)

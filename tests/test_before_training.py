@@ -82,7 +82,7 @@ def test_an_arm_waits_for_both_its_searches_and_is_another_with_other_signs() ->
     assert not places[0] & places[1], "what signs follow from is part of an arm's identity"
     with pytest.raises(winsome.WinsomeError, match="the arm 'found' needs a search 'aws'; the study has lrr, snip"):
         beside(arms=(dataclasses.replace(FOUND, signs_of=("aws", 0)),))
-    with pytest.raises(winsome.WinsomeError, match="the arm 'found' takes signs of level 3; the searches end at level 2"):
+    with pytest.raises(winsome.WinsomeError, match="the arm 'found' takes signs of level 3; the search 'lrr' ends at level 2"):
         beside(arms=(dataclasses.replace(FOUND, signs_of=("lrr", 3)),))
     with pytest.raises(winsome.WinsomeError, match=r"say which search and level it is of, Planted\(\.\.\., signs_of="):
         plant_found_signs(Found(None, {}), torch.nn.Linear(2, 2), torch.Generator())  # type: ignore[arg-type]

@@ -7,7 +7,7 @@ import inspect
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -53,8 +53,10 @@ def shrunk(study: Study) -> Study:
 
     def plan(one: SearchSpec) -> SearchSpec:
         rewind = replace(one.method.rewind, step=min(one.method.rewind.step, 1))  # type: ignore[type-var]
-        method = replace(one.method, densities=geometric(2, 0.5), rewind=rewind)
-        return replace(one, method=method, training=training(one.training) if one.training else None)
+        once = (1, 2) if one.method.prune_at else ()
+        method = replace(one.method, densities=geometric(2, 0.5), rewind=rewind, prune_at=once)
+        epochs = (1, 1, 1) if one.epochs else ()
+        return SearchSpec(method, one.masks_of, one.borrow, training(one.training) if one.training else None, epochs)
 
     own = dict(study.network.options) if study.network.name == "residual_mlp" else {}
     network = NetworkSpec("residual_mlp", tuple({**own, "blocks": 1, "width": 16}.items()))
@@ -73,10 +75,16 @@ def shrunk(study: Study) -> Study:
     )
 
 
-def shrunken(recipe: Recipe, *, studies: int = 1) -> Recipe:
-    """The first of its studies, made small."""
+def shrunken(recipe: Recipe, *, studies: int = 1, arms: Collection[str] = ()) -> Recipe:
+    """The first of its studies, made small; with these arms only, where it has dozens."""
     first = list(recipe.studies.items())[:studies]
-    return replace(recipe, studies={label: shrunk(study) for label, study in first})
+    made = {label: shrunk(study) for label, study in first}
+    if arms:
+        made = {label: replace(one, arms=tuple(arm for arm in one.arms if arm.name in arms)) for label, one in made.items()}
+    return replace(recipe, studies=made)
+
+
+FEW = {"search_budget": ("dense", "mask_only", *(f"planted_aws{plan}" for plan in ("", "_one_shot", "_cubic", "_dense_5")))}
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -98,12 +106,20 @@ def test_every_recipe_is_whole_at_every_scale(name: str, scale: Any) -> None:
 
 
 # Of a kind with others that are run every time; `uv run pytest -m slow` runs these, too.
-ALIKE = ("imp_mask_swap", "mask_randomisation", "random_masks", "sign_perturbation", "sign_transplants", "absorbed_signs")
+ALIKE = (
+    "imp_mask_swap",
+    "mask_randomisation",
+    "random_masks",
+    "sign_perturbation",
+    "sign_transplants",
+    "absorbed_signs",
+    "equal_epochs",
+)
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name in ALIKE)) for name in RECIPES])
 def test_every_recipe_runs_to_its_page(name: str, tmp_path: Path) -> None:
-    recipe = shrunken(RECIPES[name]("small"), studies=2 if name == "frozen_norms" else 1)
+    recipe = shrunken(RECIPES[name]("small"), studies=2 if name == "frozen_norms" else 1, arms=FEW.get(name, ()))
     record = run_recipe(name, recipe, tmp_path / name, scale="small", command="winsome test", watching=unwatched, workers=1)
     assert json.loads((tmp_path / name / "recipe.json").read_text()) == json.loads(json.dumps(record))
     assert record["tables"]

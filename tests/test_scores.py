@@ -134,6 +134,44 @@ def test_rounds_written_out_are_nested_and_another_mask_than_one_round() -> None
     assert places(in_rounds(snip, 0.2, 10)) == places(kept) != ORACLES["masks"]["snip eval 1 0.2"]
 
 
+def their_rounds(name: str, density: float) -> tuple[dict[str, list[int]], int]:
+    """100 rounds as Synaptic-Flow has them: every round ranks all weights, as large as they were; how often one came back.
+
+    SNIP differentiates by masks, GraSP by masked weights: there the score of what is pruned is 0, above negative ones.
+    """
+    whole = {name: Known().get_parameter(name).detach().clone() for name in NAMES}
+    model, kept, back = Known().eval(), everything(whole), 0
+    weights = [model.get_parameter(name) for name in NAMES]
+    for number in range(1, 101):
+        for layer, weight in zip(NAMES, weights, strict=True):
+            weight.data.copy_(whole[layer] * kept[layer])
+        scale = 200 if name == "grasp" else 1
+        slopes = torch.autograd.grad(F.cross_entropy(model(X) / scale, Y), weights, create_graph=True)
+        if name == "grasp":
+            masked = [slope.detach() * kept[layer] for layer, slope in zip(NAMES, slopes, strict=True)]
+            along = torch.stack([(a * b).sum() for a, b in zip(masked, slopes, strict=True)]).sum()
+            products = torch.autograd.grad(along, weights)
+            scores = [whole[layer] * kept[layer] * one for layer, one in zip(NAMES, products, strict=True)]
+        else:
+            scores = [(whole[layer] * slope.detach()).abs() for layer, slope in zip(NAMES, slopes, strict=True)]
+        if gone := int((1 - density ** (number / 100)) * 174):
+            threshold = torch.cat([score.flatten() for score in scores]).kthvalue(gone).values
+            before, kept = kept, {layer: score > threshold for layer, score in zip(NAMES, scores, strict=True)}
+            back += sum(int((kept[layer] & ~before[layer]).sum()) for layer in NAMES)
+    return places(kept), back
+
+
+@pytest.mark.parametrize(
+    ("case", "back"), [("snip eval 100 0.2", 869), ("snip eval 100 0.5", 1165), ("grasp eval 100 0.2", 199)]
+)
+def test_in_the_authors_rounds_pruned_weights_come_back_and_in_ours_none(case: str, back: int) -> None:
+    name, _, _, density = case.split()
+    assert their_rounds(name, float(density)) == (ORACLES["masks"][case], back)
+    ours = places(in_rounds(SCORES[name], float(density), 100))  # nested: the search refuses what comes back
+    assert sum(map(len, ours.values())) == round(float(density) * 174)
+    assert ours != ORACLES["masks"][case]
+
+
 def test_gradient_magnitude_is_snip_in_training_mode() -> None:
     train = scored(gradient_magnitude, Known(), Probe(X, Y))
     assert all(torch.equal(train[n], s) for n, s in scored(snip, Known(), Probe(X, Y, training=True)).items())

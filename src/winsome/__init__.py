@@ -21,17 +21,20 @@ if TYPE_CHECKING:  # the one list of public names: each is imported when it is a
     from winsome.level import Level as Level
     from winsome.method import Method as Method
     from winsome.methods import aws as aws
-    from winsome.methods import grasp as grasp
     from winsome.methods import imp as imp
     from winsome.methods import learning_rate_rewinding as learning_rate_rewinding
     from winsome.methods import lrr_with_frozen_norms as lrr_with_frozen_norms
     from winsome.methods import lrr_with_ham as lrr_with_ham
     from winsome.methods import lrr_with_norm_rewinding as lrr_with_norm_rewinding
     from winsome.methods import lrr_with_sign_in as lrr_with_sign_in
-    from winsome.methods import random_at_initialisation as random_at_initialisation
-    from winsome.methods import snip as snip
-    from winsome.methods import synflow as synflow
     from winsome.methods import weight_rewinding as weight_rewinding
+    from winsome.methods_before_training import grasp as grasp
+    from winsome.methods_before_training import random_at_initialisation as random_at_initialisation
+    from winsome.methods_before_training import snip as snip
+    from winsome.methods_before_training import synflow as synflow
+    from winsome.methods_in_phases import ac_dc as ac_dc
+    from winsome.methods_in_phases import gradual as gradual
+    from winsome.methods_in_phases import sculpt as sculpt
     from winsome.norm_statistics import re_estimate_batch_norm as re_estimate_batch_norm
     from winsome.norms import Frozen as Frozen
     from winsome.norms import Interpolated as Interpolated

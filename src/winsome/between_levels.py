@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import nn
 
 from winsome import distributed
@@ -22,12 +23,12 @@ from winsome.state import State
 def pruned(
     model: nn.Module, method: Method, kept: Kept, *, density: float, number: int, seed: int, probe: Probe | None
 ) -> Kept:
-    """Which weights level `number` keeps, of those that the one before kept; the same on all ranks.
+    """Which weights level `number` keeps, of those that the one before kept, or of all of them; the same on all ranks.
 
     Args:
         model: as the level before left it.
         method: whose score and allocation choose.
-        kept: what is kept so far, bool by parameter name.
+        kept: what is kept so far, bool by parameter name; where the method's masks are not nested all weights count.
         density: fraction kept of all these weights, in (0, 1].
         number: of the level.
         seed: of the search.
@@ -36,8 +37,11 @@ def pruned(
     Raises:
         WinsomeError: the score or the allocation returns what cannot be used.
     """
-    if number == 0 and density == 1:
+    if not method.nested:
+        kept = {name: torch.ones_like(keep) for name, keep in kept.items()}
+    if density == 1 and (number == 0 or not method.nested):
         return kept
+    score = method.score_of(number)
     parameters = dict(model.named_parameters())
     weights = {name: parameters[name] for name in kept}
     drawn = generator(seed, "score", number)
@@ -46,18 +50,18 @@ def pruned(
     def choose(density: float, kept: Kept) -> Kept:
         if method.scoring.rounds > 1:
             zero_pruned(weights, kept)  # the state that the level starts from is loaded next
-        scores = method.score(weights, model, probe, drawn)
+        scores = score(weights, model, probe, drawn)
 
         def allocated() -> Kept:
-            checked: Scores = checked_scores(scores, weights, kept, method.score)
+            checked: Scores = checked_scores(scores, weights, kept, score)
             return checked_kept(allocate(checked, density, kept), density, kept, method.allocate)
 
         return distributed.from_main(allocated)  # scores on a GPU may differ between ranks in their last bits
 
-    mode = probe.mode(method.score) if probe is not None else None
+    mode = probe.mode(score) if probe is not None else None
     with in_mode(model, mode), seeded(seed, "streams that a score draws from", number):
         now = method.scoring(choose, density, kept)
-    tell_collapse(now, method.score, density=density, number=number)
+    tell_collapse(now, score, density=density, number=number)
     return now
 
 
@@ -97,5 +101,7 @@ def restarted(
             )
         restart = Restart(norms, kept, generator(seed, "rewind", number))
         state, first_step = checked_restart(method.rewind(early, trained, restart), trained, method.rewind, early=early)
+        if method.prune_at:
+            first_step = method.prune_at[number - 1]  # the training goes on
     mask = SignedMask.of({name: state[name] for name in kept}, kept)
     return Start(state, first_step, mask, stream_seed(seed, "level", number))

@@ -43,7 +43,8 @@ def taken_by(allocate: Part, names: tuple[str, ...], model: nn.Module) -> tuple[
     dense = [name for name in names if name in shapes and (axes.get(name, 1) != 1 or not takes(shapes[name]))]
     if not dense:
         return names
-    left = ", ".join(f"{name} ({'x'.join(map(str, shapes[name]))})" for name in dense)
+    along = {name: f", inputs along axis {axis}" for name in dense if (axis := axes.get(name, 1)) != 1}
+    left = ", ".join(f"{name} ({'x'.join(map(str, shapes[name]))}{along.get(name, '')})" for name in dense)
     if len(dense) == len(names):
         raise WinsomeError(f"{name_of(allocate)} can take none of the network's weights: {left}")
     log.warning("%s leaves dense what it cannot take, and does not count it: %s", name_of(allocate), left)

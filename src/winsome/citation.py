@@ -170,6 +170,28 @@ CITATIONS: dict[str, str] = {
   eprint        = {2006.09081},
   archiveprefix = {arXiv}
 }""",
+    "zhu2017prune": """@misc{zhu2017prune,
+  title         = {To prune, or not to prune: exploring the efficacy of pruning for model compression},
+  author        = {Zhu, Michael and Gupta, Suyog},
+  year          = {2017},
+  eprint        = {1710.01878},
+  archiveprefix = {arXiv}
+}""",
+    "peste2021acdc": """@inproceedings{peste2021acdc,
+  title         = {{AC/DC}: Alternating Compressed/DeCompressed Training of Deep Neural Networks},
+  author        = {Peste, Alexandra and Iofinova, Eugenia and Vladu, Adrian and Alistarh, Dan},
+  booktitle     = {Advances in Neural Information Processing Systems},
+  year          = {2021},
+  eprint        = {2106.12379},
+  archiveprefix = {arXiv}
+}""",
+    "gadhikar2024cyclic": """@misc{gadhikar2024cyclic,
+  title         = {Cyclic Sparse Training: Is it Enough?},
+  author        = {Gadhikar, Advait and Nelaturu, Sree Harsha and Burkholz, Rebekka},
+  year          = {2024},
+  eprint        = {2406.02773},
+  archiveprefix = {arXiv}
+}""",
     "alpaydin1998digits": """@misc{alpaydin1998digits,
   title        = {Optical Recognition of Handwritten Digits},
   author       = {Alpaydin, E. and Kaynak, C.},

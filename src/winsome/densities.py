@@ -35,18 +35,21 @@ def check_whole(name: str, number: object) -> None:
         raise WinsomeError(f"{name} is a whole number, got {number!r}")
 
 
-def check_densities(densities: Sequence[float]) -> tuple[float, ...]:
-    """The densities of a search, each in (0, 1] and none above the one before it.
+def check_densities(densities: Sequence[float], *, nested: bool = True) -> tuple[float, ...]:
+    """The densities of a search, each in (0, 1] and, where masks are nested, none above the one before it.
 
     Raises:
-        WinsomeError: there is none, one is out of range, or they grow.
+        WinsomeError: there is none, one is out of range, or they grow where they must not.
     """
     checked = tuple(check_density(density) for density in densities)
     if not checked:
         raise WinsomeError("a method needs at least one density, for example geometric(15)")
     for earlier, later in pairwise(checked):
-        if later > earlier:
-            raise WinsomeError(f"densities must not grow from level to level, got {earlier:g} then {later:g}")
+        if nested and later > earlier:
+            raise WinsomeError(
+                f"densities must not grow from level to level, got {earlier:g} then {later:g}; a method whose weights come "
+                "back says so: Method(..., nested=False)"
+            )
     return checked
 
 
@@ -74,8 +77,8 @@ def geometric(levels: int, rate: float = 0.2) -> tuple[float, ...]:
 def cubic(levels: int, density: float) -> tuple[float, ...]:
     """Levels 0..levels from dense to `density`, most removed at first: d + (1 - d) (1 - k / levels)^3 (arXiv:1710.01878).
 
-    The schedule of gradual magnitude pruning, with `KeepWeights` and short levels: each is a stretch of training between two
-    prunings, from which a killed search goes on.
+    The schedule of gradual magnitude pruning (`winsome.gradual`): with `Method(..., prune_at=...)` within one training, else
+    with a training after each pruning.
 
     Raises:
         WinsomeError: fewer than 1 level, or a density out of range.

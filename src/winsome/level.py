@@ -137,21 +137,23 @@ class Level:
         for that.
 
         Args:
-            total: steps of a full level; a method that rewinds to step k starts at k.
+            total: steps of a full level; a method that rewinds to step k starts at k. Of a method that prunes within a training
+                (`prune_at`) those of the whole training, of which every level is a stretch.
             optimizer: what steps the network; a list of several.
             save_every: steps between two checkpoints; 0 for none.
             also: whatever has `state_dict` and `load_state_dict`, by names of your choice; the state of rank 0 is kept.
 
         Raises:
-            WinsomeError: no step is left to train; the method's optimizer or a scheduler is not handed over; what is handed
-                over cannot be kept, or is not what the checkpoint was kept of.
+            WinsomeError: no step is left to train, or none after the last pruning within it; the method's optimizer or a
+                scheduler is not handed over; what is handed over cannot be kept, or is not what the checkpoint was kept of.
             Diverged: a parameter became NaN or infinite.
         """
         check_whole("total", total)
         check_whole("save_every", save_every)
         if save_every < 0:
             raise WinsomeError(f"save_every must be 0 or more, got {save_every}")
-        if total <= self.first_step:
+        end = self.method.end_of(self.number, total)
+        if end <= self.first_step:
             raise WinsomeError(f"a level of {total} steps that starts at step {self.first_step} trains nothing")
         optimizers, beside = checkpoint.all_of(optimizer), checkpoint.named(also)
         if optimizers and not checkpoint.step_some_of(optimizers, self._model):
@@ -173,7 +175,7 @@ class Level:
         if self._own is not None:
             self._own.follow()  # a loop may have changed layers, and may compile next
         finite = Finite(self._model, self.number, first)
-        for step in range(first, total):
+        for step in range(first, end):
             if self.number == 0 and step == self.method.rewind.step and not self.early:
                 distributed.share_buffers(self._model)
                 if self._optimizer is not None:
@@ -185,7 +187,7 @@ class Level:
                 kept = checkpoint.take(self._model, optimizers, extra, step=step, level=self.number, also=beside)
                 folder.write_checkpoint(*kept)
             yield step
-            if (step + 1) % LOOK_EVERY == 0 or step + 1 == total:
+            if (step + 1) % LOOK_EVERY == 0 or step + 1 == end:
                 finite.look(step + 1)
 
     def _start_optimizer(self, optimizers: Sequence[Optimizer]) -> None:

@@ -94,7 +94,7 @@ class SignsOf:
         state, step = self.rewind(early, trained, restart)
         kept = {name: keep.to(torch.float32) for name, keep in restart.kept.items()}
         total = sum(keep.numel() for keep in kept.values())
-        mask = _mask_at(self.masks, kept, sum(float(keep.sum()) for keep in kept.values()) / total)
+        mask = _mask_at(self.masks, kept, sum(float(keep.sum()) for keep in kept.values()) / total, signs=True)
         signed = {}
         for name in kept:
             sign = mask[name].to(state[name].dtype)
@@ -105,12 +105,21 @@ class SignsOf:
         return f"SignsOf({_in_short(self.masks)}, {name_of(self.rewind)})"
 
 
-def _mask_at(masks: Sequence[SignedMask], scores: Scores, density: float) -> SignedMask:
+def _alike(one: SignedMask, other: SignedMask, *, signs: bool) -> bool:
+    return one == other if signs else all(torch.equal(one.kept(name), other.kept(name)) for name in one)
+
+
+def _mask_at(masks: Sequence[SignedMask], scores: Scores, density: float, *, signs: bool = False) -> SignedMask:
     count = round(density * sum(score.numel() for score in scores.values()))
     shapes = {name: score.shape for name, score in scores.items()}
-    for mask in masks:
-        if mask.n_kept == count and mask.shapes == shapes:
-            return mask
+    found = [mask for mask in masks if mask.n_kept == count and mask.shapes == shapes]
+    if any(not _alike(mask, found[0], signs=signs) for mask in found[1:]):
+        raise WinsomeError(
+            f"the other run has {len(found)} levels of density {density:.4g} that differ, of which none can be told: only a "
+            "search whose densities fall at every level lends its masks"
+        )
+    if found:
+        return found[0]
     levels = ", ".join(f"{mask.density:.4g}" for mask in masks)
     raise WinsomeError(
         f"the other run has no mask of density {density:.4g} for these weights; it has {levels or 'no level'}. "

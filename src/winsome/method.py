@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any, ParamSpec
 
 from winsome.about import Need, about, described, taken_by
@@ -16,7 +17,7 @@ from winsome.identity import identity, name_of
 from winsome.optimizer_state import OPTIMIZER_STATES, OptimizerState
 from winsome.rewinding import Rewind, RewindTo
 from winsome.scores import Score, magnitude
-from winsome.scoring import ONCE, Rounds
+from winsome.scoring import ONCE, FirstBy, Rounds
 from winsome.while_training import WhileTraining, plain
 
 P = ParamSpec("P")
@@ -27,7 +28,8 @@ class Method:
     """How tickets are searched for: level k trains at density `densities[k]`, and each level but the first is pruned.
 
     Attributes:
-        densities: of every level, in (0, 1], never growing; a first value below 1 is pruning at initialisation.
+        densities: of every level, in (0, 1], never growing unless `nested` is off; a first value below 1 is pruning at
+            initialisation.
         rewind: from where a level restarts.
         score: what matters; the weights of highest score are kept.
         allocate: how many weights each layer keeps, and which.
@@ -35,13 +37,18 @@ class Method:
         optimizer_state: what becomes of the optimizer's state, such as momentum, where a level starts: "fresh" (as it is handed
             over), "kept" from the last level, or "rewound" to the step that the method rewinds to.
         scoring: in how many rounds scores are taken before a level, and of which network.
+        nested: whether what is pruned stays pruned. If not, every level chooses among all weights, and densities may rise: what
+            comes back starts at zero where the weights stay as trained, and at its early value where they go back.
+        prune_at: the training steps at which levels 1, 2, ... begin, where all levels are stretches of one training, whose
+            schedule goes on. If empty, every level is a training of its own.
         citations: of the papers that the method itself comes from; see `cited` for all of them.
         label: as the papers write it, for figures and tables; not part of what identifies it. One that you vary with
             `dataclasses.replace` keeps it until you give it another.
         sentence: what it does, in one sentence, for help and glossary; not part of what identifies it.
 
     Raises:
-        WinsomeError: densities that are none, or an `optimizer_state` that is none of "fresh", "kept" and "rewound".
+        WinsomeError: densities that are none, an `optimizer_state` that is none of "fresh", "kept" and "rewound", or steps of
+            pruning that are not one for every level but the first, in order.
 
     Example:
         >>> from winsome import KeepWeights, Method, balanced, geometric, random
@@ -57,12 +64,15 @@ class Method:
     while_training: WhileTraining = plain
     optimizer_state: OptimizerState = "fresh"
     scoring: Rounds = ONCE
+    nested: bool = True
+    prune_at: tuple[int, ...] = ()
     citations: tuple[str, ...] = ()
     label: str = field(default="", compare=False)
     sentence: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "densities", check_densities(self.densities))
+        object.__setattr__(self, "densities", check_densities(self.densities, nested=self.nested))
+        object.__setattr__(self, "prune_at", _check_steps(self.prune_at, len(self.densities)))
         if self.optimizer_state not in OPTIMIZER_STATES:
             raise unknown("optimizer_state", str(self.optimizer_state), OPTIMIZER_STATES)
 
@@ -90,7 +100,38 @@ class Method:
 
     def record(self) -> dict[str, object]:
         """The method as JSON values: what a run folder compares to refuse another configuration."""
-        return {"densities": list(self.densities), **{kind: identity(part) for kind, part in self.parts.items()}}
+        more: dict[str, object] = {} if self.nested else {"nested": False}
+        if self.prune_at:
+            more["prune_at"] = list(self.prune_at)
+        return {"densities": list(self.densities), **{kind: identity(part) for kind, part in self.parts.items()}, **more}
+
+    def score_of(self, level: int) -> Score:
+        """What weights are scored by before a level."""
+        return self.score.at(level) if isinstance(self.score, FirstBy) else self.score
+
+    def end_of(self, level: int, total: int) -> int:
+        """The training step before which a level ends: `total`, unless the next level begins within this training.
+
+        Raises:
+            WinsomeError: the training ends before the last pruning.
+        """
+        if self.prune_at and total <= self.prune_at[-1]:
+            raise WinsomeError(
+                f"the method prunes at step {self.prune_at[-1]} (prune_at), but the training has {total} steps: prune earlier, "
+                "or train longer"
+            )
+        return self.prune_at[level] if level < len(self.prune_at) else total
+
+
+def _check_steps(steps: Sequence[int], levels: int) -> tuple[int, ...]:
+    """The steps at which levels 1, 2, ... begin within one training; none where each is a training of its own."""
+    checked = tuple(steps)
+    if checked and (len(checked) != levels - 1 or checked[0] < 1 or any(a >= b for a, b in pairwise(checked))):
+        raise WinsomeError(
+            f"prune_at is the training step at which each level but the first begins, in order and from 1 up: {levels - 1} "
+            f"for {levels} densities, got {list(checked)}"
+        )
+    return checked
 
 
 def named_method(

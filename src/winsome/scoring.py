@@ -1,4 +1,4 @@
-"""When scores are taken: once before a level or in rounds, of the trained network or of the one that a search was given."""
+"""When scores are taken: in rounds, of the trained network or of the one that a search was given, the first by another."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+from torch import nn
 
 from winsome.about import described
 from winsome.errors import WinsomeError
+from winsome.identity import name_of
 from winsome.ranking import Kept
+from winsome.scores import Probe, Score, Scores, Weights
 
 Choose = Callable[[float, Kept], Kept]  # score the network, and keep a density of its weights among those kept so far
 
@@ -59,3 +62,38 @@ class Rounds:
 
 
 ONCE = Rounds()
+
+
+@described("another score at first", "One score chooses the first mask, another one all later masks.")
+@dataclass(frozen=True)
+class FirstBy:
+    """A score for the first mask of a search, and another one for all later masks.
+
+    Attributes:
+        first: of level 0, whose density is below 1: a random mask, for example.
+        then: of all other levels.
+
+    Example:
+        >>> from winsome import magnitude, random
+        >>> FirstBy(random, then=magnitude).at(1).__name__
+        'magnitude'
+    """
+
+    first: Score
+    then: Score
+
+    def __repr__(self) -> str:  # a search's folder knows it by this
+        return f"FirstBy({name_of(self.first)}, then={name_of(self.then)})"
+
+    @property
+    def parts(self) -> tuple[Score, ...]:
+        """What it is made of."""
+        return (self.first, self.then)
+
+    def at(self, level: int) -> Score:
+        """The score of a level."""
+        return self.then if level else self.first
+
+    def __call__(self, weights: Weights, model: nn.Module, probe: Probe | None, random: torch.Generator) -> Scores:
+        """Those of a trained network."""
+        return self.then(weights, model, probe, random)

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from winsome.about import taken_by
 from winsome.errors import WinsomeError
 from winsome.method import make_method
 from winsome.methods import METHODS
@@ -180,9 +181,12 @@ def _known_method(record: Mapping[str, Any]) -> tuple[int, str]:
     """Which of the named methods has the recorded parts, and its name; else where it restarts from, after all of them."""
     rewind = record["rewind"] if isinstance(record["rewind"], str) else record["rewind"]["name"]
     step = re.search(r"step=(\d+)", rewind)
+    densities = record["densities"]
+    options = {"levels": max(len(densities) - 1, 1), "density": densities[-1], "prune_at": record.get("prune_at", ())}
     for place, (name, make) in enumerate(METHODS.items()):
         with contextlib.suppress(WinsomeError):  # it needs other arguments
-            method = make_method(make, levels=1, **({"step": int(step[1])} if step else {}))
-            if {**method.record(), "densities": record["densities"]} == record:
+            made = make_method(make, **options, **({"step": int(step[1])} if step else {})).record()
+            in_phases = len(taken_by(make, {"levels": 1, "density": 1})) == 2  # of a schedule of its own, which tells it
+            if (made if in_phases else {**made, "densities": densities}) == record:
                 return place, name
     return len(METHODS), rewind

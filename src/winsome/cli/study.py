@@ -65,7 +65,7 @@ def study(
 
     base, file = _base(data, network.network, extent)
     if compared.methods:
-        base = compare(base, extent.methods(base, compared.methods))
+        base = compare(base, extent.methods(base, compared.methods), levels=extent.at_levels)
     elif extent.densities:
         raise WinsomeError("--densities are of the methods that are compared: name these with --methods lrr aws")
     chosen = replace(

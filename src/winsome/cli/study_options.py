@@ -34,6 +34,7 @@ class ExtentOptions:
         seeds: Search seeds: independent searches, the unit of every interval.
         starts: Fresh starts for every ticket.
         densities: With --methods: the density of every level instead of --levels and --rate.
+        rewind_step: With --methods: training step that rewinding methods go back to.
     """
 
     levels: Annotated[int | None, Unset] = None
@@ -42,6 +43,7 @@ class ExtentOptions:
     seeds: Annotated[int | None, Unset] = None
     starts: Annotated[int | None, Unset] = None
     densities: Annotated[tuple[float, ...], Unset] = ()
+    rewind_step: int = 0
 
     def methods(self, base: Study, names: Sequence[str]) -> dict[str, Method]:
         """The methods of these names, each as deep as the study's searches, or of the densities asked for.
@@ -51,15 +53,23 @@ class ExtentOptions:
         """
         known = base.all_densities
         options = {"levels": len(known) - 1, "rate": 1 - known[1] if len(known) > 1 else 0.2} | self.searches
-        made = {choices.search_name(name): choices.method(name, **options, step=0) for name in names}
+        if self.densities:
+            options["levels"] = len(self.densities) - 1
+        levels = geometric(int(options["levels"]), options["rate"])
+        options |= {"density": (self.densities or levels)[-1], "step": self.rewind_step}
+        made = {choices.search_name(name): choices.method(name, **options) for name in names}
         if len(made) < len(set(names)):
             raise WinsomeError("two of the methods have one name, which is their folder's too; call one of them something else")
-        # What prunes at initialisation has one density: here it is judged at all those of the others, each from the start.
-        levels = geometric(int(options["levels"]), options["rate"])
-        return {
-            name: replace(method, densities=self.densities or (levels if method.scoring.before_training else method.densities))
-            for name, method in made.items()
-        }
+
+        def at_all(name: str, method: Method) -> Method:
+            # What prunes at initialisation has one density: here it is judged at all those of the others, each from the start.
+            if method.scoring.before_training:
+                return replace(method, densities=self.densities or levels)
+            # What takes a density has phases of its own, of which that is the last one's.
+            own = not self.densities or choices.takes(name, "density")
+            return method if own else replace(method, densities=self.densities)
+
+        return {choices.search_name(name): at_all(name, made[choices.search_name(name)]) for name in names}
 
     @property
     def searches(self) -> dict[str, Any]:

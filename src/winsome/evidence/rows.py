@@ -26,7 +26,7 @@ def finished_rows(study: Study, folder: StudyFolder) -> list[RunRow]:
 def finished_levels(study: Study, folder: StudyFolder, search: str, seed: int) -> list[LevelRow]:
     """The levels of a search that are finished, up to the first that is not."""
     levels: list[LevelRow] = []
-    for number in range(study.deepest + 1):
+    for number in range(study.depth(search) + 1):
         read = folder.search(search, seed).read_level(number)
         if read is None:
             break

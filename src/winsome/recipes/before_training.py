@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from winsome.method import Method
-from winsome.methods import grasp, random_at_initialisation, snip, synflow
+from winsome.methods_before_training import grasp, random_at_initialisation, snip, synflow
 from winsome.recipes.accuracy import accuracy_evidence
 from winsome.recipes.recipe import Recipe, Scale
 from winsome.recipes.set_ups import over, study_of_tickets

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from winsome.recipes.basins import connectivity
-from winsome.recipes.before_training import at_initialisation
 from winsome.recipes.beyond import absorbed_signs, frozen_norms, norm_free
+from winsome.recipes.field import FIELD
 from winsome.recipes.masks import imp_mask_swap, lrr_mask_swap, mask_randomisation, random_masks
 from winsome.recipes.neuron import single_neuron
 from winsome.recipes.norms import norm_rewinding
-from winsome.recipes.patterns import n_of_m
 from winsome.recipes.recipe import MakeRecipe
 from winsome.recipes.sign_dynamics import sign_dynamics
-from winsome.recipes.sign_in import sign_in
 from winsome.recipes.signs import sign_perturbation, sign_transplants
 from winsome.recipes.tickets import accuracy_over_density, imagenet_table
 
@@ -33,8 +31,5 @@ RECIPES: dict[str, MakeRecipe] = {
         frozen_norms,
         absorbed_signs,
         norm_free,
-        at_initialisation,
-        n_of_m,
-        sign_in,
     )
-}
+} | FIELD

@@ -104,5 +104,5 @@ def _epochs_of(job: Job, study: Study, others: Sequence[Places], *, stacked: boo
     if not isinstance(job, SearchJob):
         return cost(job, study) * sum(any(path.exists() for path in same) for same in paths) / len(paths)
     finished = [max((SearchFolder(path).n_finished() for path in same), default=0) for same in paths]
-    levels = (min(count, study.deepest + 1) for count in finished)  # of those up to the deepest that is wanted
-    return sum(study.level_training(job.search, number).all_epochs for count in levels for number in range(count))
+    levels = (min(count, study.depth(job.search) + 1) for count in finished)  # of those up to the deepest that is wanted
+    return sum(study.search_epochs(job.search, count) for count in levels)

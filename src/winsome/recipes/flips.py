@@ -20,7 +20,7 @@ def with_flips(finished: Mapping[str, Finished]) -> Evidence:
         folder = StudyFolder(one.folder)
         for name, spec in one.study.needed_searches().items():
             for level in one.study.levels:
-                flipped = [_flipped(folder, name, seed, level) for seed in one.study.search_seeds]
+                flipped = [_flipped(folder, name, seed, one.study.level_of(name, level)) for seed in one.study.search_seeds]
                 values = torch.tensor(flipped, dtype=torch.float64)
                 spread = float(values.std()) if len(values) > 1 else 0.0
                 density = one.study.all_densities[level]

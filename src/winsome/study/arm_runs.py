@@ -60,7 +60,7 @@ def _fresh_start(
     if isinstance(arm, Dense):
         mask = nothing_pruned(network)
     else:
-        found = folder.found(arm.search, seed, level)
+        found = folder.found(arm.search, seed, study.level_of(arm.search, level))
         if arm.signs_of is not None:
             found = replace(found, signs_of=folder.found(arm.signs_of[0], seed, arm.signs_of[1]).state)
         mask = arm.transplant(found, network, generator(seed, "transplant", start))
@@ -75,7 +75,7 @@ def _judge_network(
     arm: FoundNetwork, level: int, seed: int, study: Study, folder: StudyFolder, conditions: Conditions
 ) -> Metrics:
     network = fresh_network(study, conditions, seed=0)
-    network.load_state_dict(folder.found(arm.search, seed, level).state)
+    network.load_state_dict(folder.found(arm.search, seed, study.level_of(arm.search, level)).state)
     if arm.reset_norms:
         reset_norm_parameters(network)
     return judge(network, conditions)[0]

@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from winsome.errors import WinsomeError
 from winsome.method import Method
 from winsome.study.arms import ARMS, CLAIMS, Arm, Dense, arms_of_search
-from winsome.study.design import Study
+from winsome.study.design import SearchSpec, Study
 
 _JUDGED = ("network", "planted", "mask_only")  # of every search
 
 
-def compare(base: Study, searches: Mapping[str, Method]) -> Study:
+def compare(base: Study, searches: Mapping[str, Method], *, levels: Sequence[int] = ()) -> Study:
     """The same study of these searches: the dense network, and of each its network, its signed mask, and its mask alone.
 
     Every two signed masks are compared, paired by search seed; the claims are those whose arms are all there.
 
     Args:
         base: data, network and trainings, and what is searched otherwise.
-        searches: by name; all have the same densities.
+        searches: by name; each has the densities at which arms are judged.
+        levels: of the first search, at which arms are judged; by default those of `base` whose densities all of them have, or
+            the last.
 
     Raises:
-        WinsomeError: no searches, or of different densities.
+        WinsomeError: no searches, or one without a density at which arms are judged.
     """
     if not searches:
         raise WinsomeError("no methods to compare; name at least one: --methods lrr aws")
@@ -34,12 +36,23 @@ def compare(base: Study, searches: Mapping[str, Method]) -> Study:
     there = {arm.name for arm in arms}
     return replace(
         base,
+        levels=tuple(levels) or _shared(base.levels, list(searches.values())),
         searches=tuple(searches.items()),
         arms=tuple(arms),
         claims=tuple(claim for claim in CLAIMS if there.issuperset(claim.contrast)),
         reference=None,
         each_other=tuple(f"planted_{name}" for name in searches),
     )
+
+
+def _shared(levels: Sequence[int], methods: Sequence[Method]) -> tuple[int, ...]:
+    """Those of the first method's levels whose densities all have, or its last."""
+    densities, others = (
+        methods[0].densities,
+        [SearchSpec(method) for method in methods if method.densities != methods[0].densities],
+    )
+    there = [level for level in levels if level < len(densities)]
+    return tuple(k for k in there if all(other.level_of(densities[k]) is not None for other in others)) or (len(densities) - 1,)
 
 
 def arms_named(search: str, label: str) -> dict[str, Arm]:

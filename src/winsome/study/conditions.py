@@ -80,6 +80,7 @@ def _refuse_what_cannot_run(study: Study, data: ImageData, network: nn.Module) -
         training.refuse_uneven()
         # Where the schedule goes on from the rewinding step, later levels have it too; level 0 may be longer.
         steps = study.level_training(name, 1 if isinstance(spec.method.rewind, RewindTo) else 0).steps(data)
+        spec.method.end_of(0, steps)
         if step >= steps:
             raise WinsomeError(f"{name} goes back to training step {step}, but a level has {steps} steps")
     prunable(network, prune_classifier=study.prune_classifier)

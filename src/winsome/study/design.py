@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import re
-from collections.abc import Sequence
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,6 +15,7 @@ from winsome.mask_swap import Borrow, same_masks
 from winsome.method import Method
 from winsome.models.spec import NetworkSpec
 from winsome.study.arms import CLAIMS, Arm, Claim, Dense, FoundNetwork, Planted, is_reported
+from winsome.study.odd_names import refuse_odd_names, refuse_odd_numbers
 from winsome.training.probe import ProbeSpec
 from winsome.training.settings import Training
 
@@ -29,19 +29,38 @@ class SearchSpec:
         masks_of: name of the study's search whose masks it borrows, seed by seed, level by level; None for its own.
         borrow: what becomes of the borrowed masks, one of `mask_swap.BORROWS`.
         training: of every level, where it is not the study's `search_training`.
+        epochs: of every level, where levels differ in length; level 0 then has no warm-up epochs beside its own.
+
+    Raises:
+        WinsomeError: epochs that are not one for each level, or of a method that prunes within one training.
     """
 
     method: Method
     masks_of: str | None = None
     borrow: Borrow = same_masks
     training: Training | None = None
+    epochs: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.epochs and (self.method.prune_at or len(self.epochs) != len(self.method.densities)):
+            raise WinsomeError(
+                f"epochs are one number for each of {len(self.method.densities)} levels, and none for a method that prunes "
+                f"within one training; got {len(self.epochs)}"
+            )
 
     def record(self) -> dict[str, Any]:
         """The spec as JSON values; a plain method's is the method's own."""
         record: dict[str, Any] = self.method.record()
         if self.masks_of is not None:
             record["masks"] = {"of": self.masks_of, "borrow": name_of(self.borrow)}
+        if self.epochs:
+            record["epochs"] = list(self.epochs)
         return record | ({"training": self.training.record()} if self.training is not None else {})
+
+    def level_of(self, density: float) -> int | None:
+        """The last level of this density; None where there is none."""
+        there = [level for level, one in enumerate(self.method.densities) if math.isclose(one, density, rel_tol=1e-9)]
+        return there[-1] if there else None
 
 
 @dataclass(frozen=True)
@@ -49,12 +68,13 @@ class Study:
     """A comparison of arms.
 
     Attributes:
-        searches: what is searched that arms come from, by name; all have the same densities.
+        searches: what is searched that arms come from, by name. They need not have the same densities, but each those at which
+            arms are judged.
         search_training: of every level of a search, where its spec does not say otherwise.
         warmup_epochs: trained before level 0's own epochs, at the same constant rate.
         warmup_ramp: whether the rate grows to its peak in these, and level 0 then has its whole schedule like every level.
         training: of dense and planted networks, from scratch.
-        levels: at which levels of the searches the arms are judged.
+        levels: at which levels of the first search the arms are judged; those of another are its last ones of these densities.
         search_seeds: independent searches, the unit of every statistic.
         starts: fresh starts for each search seed.
         curve_at: epochs from scratch after which a learning curve is taken.
@@ -99,10 +119,10 @@ class Study:
             object.__setattr__(
                 self, axis, tuple(getattr(self, axis))
             )  # by its value a study is known again: lists have no hash
-        _refuse_odd_names("search", [name for name, _ in self.searches])
-        _refuse_odd_names("arm", [arm.name for arm in self.arms])
+        refuse_odd_names("search", [name for name, _ in self.searches])
+        refuse_odd_names("arm", [arm.name for arm in self.arms])
         for kind in ("levels", "search_seeds", "starts", "curve_at"):
-            _refuse_odd_numbers(kind, getattr(self, kind))
+            refuse_odd_numbers(kind, getattr(self, kind))
         if self.statistics_images < 1:
             raise WinsomeError(f"BatchNorm statistics need 1 image or more, got statistics_images={self.statistics_images}")
         searches = dict(self.searches)
@@ -117,8 +137,6 @@ class Study:
                 raise WinsomeError(f"{name!r} borrows the masks of {spec.masks_of!r}; the study has {', '.join(searches)}")
         for name in self.search_specs:
             self.sources(name)
-        if len({spec.method.densities for spec in self.search_specs.values()}) > 1:
-            raise WinsomeError("the searches of a study must have the same densities")
         if self.warmup_epochs < 0:
             raise WinsomeError(f"warm-up epochs must be 0 or more, got {self.warmup_epochs}")
         deepest = len(self.all_densities) - 1
@@ -127,15 +145,32 @@ class Study:
         for level in self.levels:
             if not 0 <= level <= deepest:
                 raise WinsomeError(f"level {level} is not searched: levels go from 0 to {deepest}")
+        self._refuse_other_densities()
         for arm in self.arms:
-            if isinstance(arm, Planted) and arm.signs_of is not None and not 0 <= arm.signs_of[1] <= self.deepest:
+            lender, level = (isinstance(arm, Planted) and arm.signs_of) or ("", 0)
+            if lender and not 0 <= level <= self.depth(lender):
+                last = self.depth(lender)
                 raise WinsomeError(
-                    f"the arm {arm.name!r} takes signs of level {arm.signs_of[1]}; the searches end at level {self.deepest}"
+                    f"the arm {arm.name!r} takes signs of level {level}; the search {lender!r} ends at level {last}"
                 )
+
+    def _refuse_other_densities(self) -> None:
+        """Raise WinsomeError where a search has no level of a density at which arms are judged, or lends other masks."""
+        for name, spec in self.search_specs.items():
+            if spec.masks_of is not None and spec.method.densities != self.search_specs[spec.masks_of].method.densities:
+                raise WinsomeError(f"{name!r} borrows the masks of {spec.masks_of!r}, which must have the same densities")
+        for name, spec in self.needed_searches().items():
+            for density in () if spec.method.densities == self.all_densities else self.densities:
+                if spec.level_of(density) is None:
+                    there = ", ".join(f"{one:.4g}" for one in spec.method.densities)
+                    raise WinsomeError(
+                        f"arms are judged at density {density:.4g}, which the search {name!r} has not (it has {there}): the "
+                        "searches of a study must have the densities at which arms are judged (levels)"
+                    )
 
     @property
     def all_densities(self) -> tuple[float, ...]:
-        """The densities of all levels of the searches."""
+        """The densities of all levels of the first search."""
         return next(iter(self.search_specs.values())).method.densities if self.searches else (1.0,)
 
     @property
@@ -145,8 +180,25 @@ class Study:
 
     @property
     def deepest(self) -> int:
-        """The last level that any arm needs."""
+        """The last level that any arm needs, of the first search."""
         return max(self.levels)
+
+    def level_of(self, search: str, level: int) -> int:
+        """The level of a search at which arms are judged that stand at a level of the first one: the last of that density."""
+        spec = self.search_specs[search]
+        if spec.method.densities == self.all_densities:
+            return level
+        found = spec.level_of(self.all_densities[level])
+        return level if found is None else found
+
+    def depth(self, search: str) -> int:
+        """The last level that any arm needs of a search."""
+        return max(self.level_of(search, level) for level in self.levels)
+
+    def search_epochs(self, search: str, levels: int) -> int:
+        """How many epochs the first so many levels of a search train; one training of several levels counts once."""
+        once = self.search_specs[search].method.prune_at
+        return sum(self.level_training(search, number).all_epochs for number in range(min(levels, 1) if once else levels))
 
     @property
     def search_specs(self) -> dict[str, SearchSpec]:
@@ -177,9 +229,15 @@ class Study:
         return tuple(dict.fromkeys((*pairs, *itertools.combinations([n for n in self.each_other if n in names], 2))))
 
     def level_training(self, search: str, number: int) -> Training:
-        """The training of a search's level: level 0 has the warm-up epochs before its own."""
-        training = self.search_specs[search].training or self.search_training
-        extra = self.warmup_epochs if number == 0 else 0
+        """The training of a search's level: level 0 has the warm-up epochs before its own.
+
+        Levels that are stretches of one training have all of it.
+        """
+        spec = self.search_specs[search]
+        training = spec.training or self.search_training
+        if spec.epochs:
+            return replace(training, epochs=spec.epochs[number])
+        extra = self.warmup_epochs if number == 0 or spec.method.prune_at else 0
         if self.warmup_ramp:
             return replace(training, ramp_epochs=training.ramp_epochs + extra)
         return replace(training, epochs=training.epochs + extra)
@@ -232,24 +290,3 @@ def _settings(arm: Arm) -> dict[str, Any]:
             return {**where, "while_training": context, **signs}
         case Dense():
             return {"while_training": identity(arm.while_training)}
-
-
-def _refuse_odd_names(kind: str, names: Sequence[str]) -> None:
-    """Raise WinsomeError where a name cannot be a folder's, or two have one: the results of one would count as the other's."""
-    for name in names:
-        if not _NAME.fullmatch(name):
-            raise WinsomeError(f"the {kind} {name!r} cannot name a folder: use letters, digits and . _ + -, and not . first")
-        if names.count(name) > 1:
-            raise WinsomeError(f"two of the study's {kind} names are {name!r}; every name is a folder: give each its own")
-
-
-def _refuse_odd_numbers(field: str, numbers: Sequence[int]) -> None:
-    """Raise WinsomeError where one is no whole number from 0 up, or is there twice: what it stands for would count twice."""
-    for number in numbers:
-        if not isinstance(number, int) or number < 0:
-            raise WinsomeError(f"{field} takes whole numbers from 0 up, got {number!r}")
-        if numbers.count(number) > 1:
-            raise WinsomeError(f"{field} has {number} twice; leave one out")
-
-
-_NAME = re.compile(r"\w[\w.+-]*")

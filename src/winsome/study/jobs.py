@@ -12,7 +12,7 @@ from winsome.study.folder import ArmRun, Run, StudyFolder
 
 @dataclass(frozen=True)
 class SearchJob:
-    """The searches of one method over some seeds, to the deepest level that the study needs."""
+    """The searches of one method over some seeds, to the deepest level that the study needs of it."""
 
     search: str
     seeds: tuple[int, ...]
@@ -93,7 +93,7 @@ def needs(job: Job, jobs: Sequence[Job], study: Study) -> tuple[Job, ...]:
 def cost(job: Job, study: Study) -> float:
     """Epochs times networks: what the time left is estimated from."""
     if isinstance(job, SearchJob):
-        return len(job.seeds) * sum(study.level_training(job.search, k).all_epochs for k in range(study.deepest + 1))
+        return len(job.seeds) * study.search_epochs(job.search, study.depth(job.search) + 1)
     if isinstance(job.arm, FoundNetwork):
         return 0.3 * len(job.runs)
     return len(job.runs) * study.training.all_epochs
@@ -102,5 +102,5 @@ def cost(job: Job, study: Study) -> float:
 def is_done(job: Job, study: Study, folder: StudyFolder) -> bool:
     """Whether everything that the job fills is there; several ranks decide alike, as they have to run the same jobs."""
     if isinstance(job, SearchJob):
-        return folder.searched(job.search, job.seeds, study.deepest)
+        return folder.searched(job.search, job.seeds, study.depth(job.search))
     return not folder.missing(job.arm_runs)

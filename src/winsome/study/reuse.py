@@ -32,7 +32,8 @@ def results_of(job: Job, study: Study, folder: StudyFolder, *, stacked: bool) ->
         search = _search_identity(study, job.search, stacked)
         return {(search, seed): folder.search(job.search, seed).path for seed in job.seeds}
     arm = _arm_identity(study, job, stacked)
-    return {(arm, job.arm, job.level, run.run): folder.result_path(run) for run in job.arm_runs}
+    level = job.level if isinstance(job.arm, Dense) else study.level_of(job.arm.search, job.level)
+    return {(arm, job.arm, level, run.run): folder.result_path(run) for run in job.arm_runs}
 
 
 def all_results_of(study: Study, folder: StudyFolder, *, stacked: bool) -> Places:
@@ -54,7 +55,7 @@ def adopt(wanted: Places, others: Sequence[Places]) -> None:
 def _search_identity(study: Study, name: str, stacked: bool) -> Hashable:
     kept = replace(_without_names(study, _with_sources(study, name)), training=_NO_TRAINING, curve_at=())
     # A search in borrowed masks knows all of them: its folder is another one where they go deeper.
-    return kept, stacked, study.deepest if study.sources(name) else None
+    return kept, stacked, study.depth(name) if study.sources(name) else None
 
 
 def _arm_identity(study: Study, job: ArmJob, stacked: bool) -> Hashable:

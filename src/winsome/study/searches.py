@@ -42,7 +42,7 @@ def search_of(
         "network": study.network.of_images(conditions.data.image_shape, conditions.data.n_classes).record(),
         "data": study.data.record() | {"digest": conditions.data.digest()},
         **study.data.place(),
-        "training": study.search_record(training),
+        "training": study.search_record(training) | ({"level_epochs": list(spec.epochs)} if spec.epochs else {}),
         "precision": conditions.precision.label,
     }
     names = prunable(network, prune_classifier=study.prune_classifier, classifier=classifier or None)
@@ -57,13 +57,13 @@ def run_searches(
     source = study.search_specs[name].masks_of
     searches = []
     for seed in seeds:
-        masks = [folder.found(source, seed, k).ticket.mask for k in range(study.deepest + 1)] if source else []
+        masks = [folder.found(source, seed, k).ticket.mask for k in range(study.depth(source) + 1)] if source else []
         place = folder.search(name, seed).path
         searches.append(search_of(study, conditions, place, name, seed, masks=masks))
     search_together(
         searches,
         conditions,
         lambda number: study.level_training(name, number),
-        last_level=study.deepest,
+        last_level=study.depth(name),
         on_fraction=on_fraction,
     )

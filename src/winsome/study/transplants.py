@@ -14,6 +14,7 @@ from winsome.errors import WinsomeError
 from winsome.identity import name_of
 from winsome.prunable import prunable
 from winsome.psi import norm_parameters
+from winsome.ranking import keep_highest
 from winsome.signed_mask import SignedMask, matching_parameters
 from winsome.state import State
 from winsome.ticket import Ticket, ticket_of
@@ -69,13 +70,33 @@ def plant_found_signs(found: Found, network: nn.Module, random: torch.Generator)
         WinsomeError: the arm names no network to take signs of.
     """
     del random
+    trained = _signs_of(found, "plant_found_signs")
+    kept = {name: found.ticket.mask.kept(name) for name in found.ticket.mask}
+    return plant(ticket_of(network, list(kept), kept, trained), network)
+
+
+def _signs_of(found: Found, who: str) -> State:
     if found.signs_of is None:
         raise WinsomeError(
-            "plant_found_signs takes the signs of another trained network: say which search and level it is of, "
+            f"{who} takes the signs of another trained network: say which search and level it is of, "
             "Planted(..., signs_of=('lrr', 0))"
         )
-    kept = {name: found.ticket.mask.kept(name) for name in found.ticket.mask}
-    return plant(ticket_of(network, list(kept), kept, found.signs_of), network)
+    return found.signs_of
+
+
+@described("largest weights planted", "Places and signs of the largest weights of another trained network: |θ₀|·s.")
+def plant_largest(found: Found, network: nn.Module, random: torch.Generator) -> SignedMask:
+    """|theta_0| * s of another trained network's largest weights, as many as the ticket keeps: pruned once, trained no more.
+
+    Raises:
+        WinsomeError: the arm names no network to take them of.
+    """
+    del random
+    trained = _signs_of(found, "plant_largest")
+    weights = {name: trained[name] for name in found.ticket.mask}
+    everything = {name: torch.ones(weight.shape, dtype=torch.bool, device="cpu") for name, weight in weights.items()}
+    kept = keep_highest({name: weight.abs() for name, weight in weights.items()}, everything, found.ticket.mask.n_kept)
+    return plant(ticket_of(network, list(kept), kept, trained), network)
 
 
 @described("absorbed signs planted", "Signs read after negative γ were absorbed into the weights.", citations=("oh2025sign",))

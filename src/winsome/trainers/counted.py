@@ -30,7 +30,16 @@ class Counted:
         self._steps: Iterator[int] = iter(())
 
     def begin(self, total: int, optimizers: Sequence[Optimizer], *, save_every: int, also: Mapping[str, Stateful]) -> bool:
-        """Begin the level, or put back what a killed process kept of it; says whether it was put back."""
+        """Begin the level, or put back what a killed process kept of it; says whether it was put back.
+
+        Raises:
+            WinsomeError: the method prunes within a training, which a trainer of another library does not stop for.
+        """
+        if self.level.method.prune_at:
+            raise WinsomeError(
+                "the method prunes at steps within one training (prune_at), where this trainer would not stop: leave prune_at "
+                "out, or write train(model, level) around level.steps(...)"
+            )
         self.total = total
         often = save_every if self.level.has_folder else 0
         self._steps = self.level.steps(total, optimizer=optimizers, save_every=often, also=also)

@@ -46,7 +46,8 @@ def search_together(
         on_level: hears of every level that is finished, or was.
         save_every: steps between checkpoints inside a level; 0 for none. Stacked levels are short and take none.
     """
-    total = sum(training_of(number).all_epochs for number in range(last_level + 1))
+    once = searches[0].method.prune_at  # all levels are one training
+    total = sum(training_of(number).all_epochs for number in range(1 if once else last_level + 1))
     done = 0
     for number in range(last_level + 1):
         training = training_of(number)
@@ -61,8 +62,9 @@ def search_together(
         else:
             for search, level in pairs:
                 _single_level(search, level, conditions, training, on_epoch, save_every=save_every)
-        done += training.all_epochs
-        on_fraction(done / total)
+        if not once:
+            done += training.all_epochs
+            on_fraction(done / total)
         for level in levels:
             on_level(level)
 

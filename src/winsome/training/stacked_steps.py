@@ -25,7 +25,7 @@ def stacked_steps(levels: Sequence[Level], own: OwnNames, optimizer: Optimizer, 
     starts = [level.carried.at_start(level.number) for level in levels]
     if there := [start for start in starts if start is not None]:
         put(optimizer, stacked_state(there))
-    for step in range(first.first_step, total):
+    for step in range(first.first_step, first.method.end_of(first.number, total)):
         if first.number == 0 and step == first.method.rewind.step:
             if first.carried.wanted:
                 for member, share in enumerate(_shares(optimizer, len(levels))):
