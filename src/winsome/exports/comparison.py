@@ -81,7 +81,7 @@ def runs_of(name: str, network: nn.Module, example: Example, n_bytes: int) -> tu
     runs, said = {f"{name}, eager": eager(network, example, n_bytes)}, []
     positional, named = arguments(example)
     if any(isinstance(value, Tensor) and value.ndim == 4 for value in (*positional, *named.values())):
-        last = copy.deepcopy(network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        last = copy.deepcopy(network).to(memory_format=torch.channels_last)
         runs[f"{name}, channels_last"] = eager(last, _channels_last(example), n_bytes)
     try:
         runs[f"{name}, onnxruntime"] = _onnxruntime(network, example)
@@ -109,7 +109,7 @@ def _channels_last(example: Example) -> Example:
 
     if isinstance(example, Mapping):
         return {name: last(value) for name, value in example.items()}
-    return tuple(map(last, example)) if isinstance(example, tuple) else last(example)  # type: ignore[no-any-return]
+    return tuple(map(last, example)) if isinstance(example, tuple) else last(example)
 
 
 def _onnxruntime(network: nn.Module, example: Example) -> Run:

@@ -22,7 +22,8 @@ class LayerCost:
 
     Attributes:
         parameters: all, and those that are not pruned.
-        flops: of one forward pass on the example, all, and those of what is not pruned; a multiplication and an addition are two.
+        flops: of one forward pass on the example, all, and those of what is not pruned; a multiplication and an addition are
+            two.
         n_bytes: of the parameters' values, all, and of those that are not pruned.
         counted: whether torch counts what its pruned weights do; recurrent layers it does not.
     """
@@ -46,8 +47,8 @@ def total_cost(layers: Mapping[str, LayerCost]) -> LayerCost:
 def layer_costs(model: nn.Module, mask: SignedMask, example: Example) -> dict[str, LayerCost]:
     """What every layer costs, by its name, by `torch.utils.flop_counter` in evaluation mode.
 
-    A weight of a convolution or linear layer does the same number of FLOPs as any other of it, so that those that are kept do the kept
-    fraction of them. What is no product with weights (attention's scores) is done in full by both.
+    A weight of a convolution or linear layer does the same number of FLOPs as any other of it, so that those that are kept do
+    the kept fraction of them. What is no product with weights (attention's scores) is done in full by both.
 
     Args:
         model: the network; it is not changed.

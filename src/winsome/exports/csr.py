@@ -1,7 +1,8 @@
-"""Sparse layers on a CPU: linear layers and 1x1 convolutions as compressed rows times inputs, where that is measured to be faster.
+"""Sparse layers on a CPU: linear layers and 1x1 convolutions as compressed rows times inputs, where that is faster.
 
-`csr @ x.T` is what torch's sparse kernels are good at; `F.linear(x, csr)` is several times slower. How either compares to the dense product
-depends on density, size, batch and threads, and on the library behind it, so that every layer is measured as it will run.
+`csr @ x.T` is what torch's sparse kernels are good at; `F.linear(x, csr)` is several times slower. How either compares to the
+dense product depends on density, size, batch and threads, and on the library behind it, so that every layer is measured as it
+will run.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import os
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from statistics import median
 from typing import Any
 
@@ -132,8 +134,8 @@ def choices(network: nn.Module, example: Example, *, seconds: float = 0.5) -> di
     layers = candidates(network)
     if not layers:
         raise WinsomeError(
-            f"{type(network).__name__} has no linear layer and no 1x1 convolution of density {DENSEST:g} or less: torch has no sparse kernels "
-            "for others"
+            f"{type(network).__name__} has no linear layer and no 1x1 convolution of density {DENSEST:g} or less: "
+            "torch has no sparse kernels for others"
         )
     inputs = _inputs_of(network, layers, example)
     found = {}
@@ -141,12 +143,8 @@ def choices(network: nn.Module, example: Example, *, seconds: float = 0.5) -> di
         if name not in inputs:
             continue  # never called with the example, or its weight only is read
         given, sparse = inputs[name], CompressedRows(layer)
-        times = milliseconds(
-            {"dense": lambda m=layer, x=given: m(x), "sparse": lambda m=sparse, x=given: m(x)},
-            seconds=seconds,
-            least=3,
-            most=15,  # type: ignore[misc]
-        )
+        calls = {"dense": partial(layer, given), "sparse": partial(sparse, given)}
+        times = milliseconds(calls, seconds=seconds, least=3, most=15)
         found[name] = LayerChoice(density_of(layer.weight), median(times["dense"]), median(times["sparse"]))
     return found
 

@@ -1,4 +1,4 @@
-"""Follow channels through a network's graph, operation by operation; what is not known here keeps all channels that it reads."""
+"""Follow channels through a network's graph, operation by operation; what is unknown here keeps all channels that it reads."""
 
 from __future__ import annotations
 
@@ -168,7 +168,12 @@ def _read(walk: Walk, node: fx.Node, kind: type[nn.Module], axis: int, groups: i
     layer, _, own = (weight or "").rpartition(".")
     owner = walk.layers.get(layer)
     known = isinstance(owner, kind) and not isinstance(owner, _ConvTransposeNd) and own == "weight"
-    if weight not in walk.state or not known or (given[1] is not None and bias != f"{layer}.bias".lstrip(".")):
+    if (
+        weight is None
+        or weight not in walk.state
+        or not known
+        or (given[1] is not None and bias != f"{layer}.bias".lstrip("."))
+    ):
         return None
     flow = walk.flow(node.args[0])
     if flow is None or flow.axis != axis:
@@ -293,7 +298,8 @@ RULES: dict[str, Rule] = {
     ),
     **_rules(
         unary,
-        "relu relu6 gelu silu mish sigmoid tanh hardtanh hardswish hardsigmoid leaky_relu elu selu celu softplus softsign clamp "
-        "clamp_min clamp_max abs neg exp square sqrt rsqrt pow clone contiguous detach alias dropout feature_dropout to _to_copy",
+        "relu relu6 gelu silu mish sigmoid tanh hardtanh hardswish hardsigmoid leaky_relu elu selu celu softplus softsign "
+        "clamp clamp_min clamp_max abs neg exp square sqrt rsqrt pow clone contiguous detach alias dropout feature_dropout "
+        "to _to_copy",
     ),
 }

@@ -7,7 +7,7 @@ import os
 from torch import nn
 
 from winsome.errors import WinsomeError
-from winsome.exports import csr, semi_structured, shrink, small
+from winsome.exports import csr, semi_structured, shrinking, small
 from winsome.exports.container import head_of, network_for, read
 from winsome.exports.resizing import resize
 
@@ -29,7 +29,7 @@ def load(path: str | os.PathLike[str], model: nn.Module | None = None) -> nn.Mod
         resize(network, state)
         return network.eval()
     readers = {
-        shrink.FORM: shrink.read_shrunk,
+        shrinking.FORM: shrinking.read_shrunk,
         csr.FORM: csr.read_compressed,
         semi_structured.FORM: semi_structured.read_packed,
     }

@@ -1,7 +1,7 @@
-"""2:4 for GPUs: linear layers that keep at most two of every four consecutive inputs, packed, and run by the hardware's sparse products.
+"""2:4 for GPUs: linear layers that keep at most two of every four consecutive inputs, packed, and run by sparse products.
 
-PyTorch's `to_sparse_semi_structured` does not check the pattern: weights of another pattern vanish in silence, and of float32 it keeps one
-of two, not two of four. So the pattern is checked before, and outputs are compared after.
+PyTorch's `to_sparse_semi_structured` does not check the pattern: weights of another pattern vanish in silence, and of float32
+it keeps one of two, not two of four. So the pattern is checked before, and outputs are compared after.
 """
 
 from __future__ import annotations
@@ -67,8 +67,8 @@ def layers_in_pattern(network: nn.Module) -> tuple[str, ...]:
         return found
     said = "; ".join(f"{name}: {reason}" for name, reason in list(reasons.items())[:3])
     raise WinsomeError(
-        f"no linear layer of {type(network).__name__} is in the pattern 2:4 ({said or 'it has no linear layers'}); search for tickets with "
-        "--allocate 2:4"
+        f"no linear layer of {type(network).__name__} is in the pattern 2:4 ({said or 'it has no linear layers'}); "
+        "search for tickets with --allocate 2:4"
     )
 
 
@@ -161,7 +161,7 @@ def write_packed(
 
 
 def read_packed(path: str | os.PathLike[str], model: nn.Module | None = None) -> nn.Module:
-    """The network of a packed file in half precision, in evaluation mode: on a GPU by sparse products, else dense with its zeros.
+    """The network of a packed file in half precision, for evaluation: on a GPU by sparse products, else dense with its zeros.
 
     Args:
         path: the file.

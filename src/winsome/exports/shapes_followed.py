@@ -18,8 +18,8 @@ def shape_of(node: Any) -> Shape:
 def same_axis(before: Shape, after: Shape, axis: int) -> int | None:
     """The axis with the same index after numbers kept their order but got another shape, None where there is none.
 
-    The numbers are in the order of the last axis first. So an index means the same wherever all axes up to it, or all from it on, are
-    as they were.
+    The numbers are in the order of the last axis first. So an index means the same wherever all axes up to it, or all from it
+    on, are as they were.
 
     Example:
         >>> same_axis((2, 8, 5, 5), (2, 8, 25), 1), same_axis((2, 5, 8), (10, 8), 2), same_axis((2, 8, 5, 5), (2, 200), 1)
@@ -39,7 +39,7 @@ def is_merged(before: Shape, after: Shape, axis: int) -> bool:
 
 
 def moved_axis(operation: str, arguments: Sequence[Any], named: Mapping[str, Any], after: Shape, axis: int) -> int | None:
-    """The axis of channels after an operation that moves, repeats, shortens or takes away axes; None where it does so to that axis.
+    """The axis of channels after an operation that moves, repeats, shortens or drops axes; None where it does so to that one.
 
     Args:
         operation: permute, transpose, t, expand, select, slice, mean or amax.

@@ -1,7 +1,7 @@
 """A checkpoint that is small: the ticket, and the magnitudes of the weights that it keeps, in one safetensors file.
 
-The ticket says which weights there are and their signs, entropy-coded (docs/ticket-format.md); what is left to store of a pruned layer is a
-magnitude for each kept weight. It loads back to the whole state, bit for bit.
+The ticket says which weights there are and their signs, entropy-coded (docs/ticket-format.md); what is left to store of a
+pruned layer is a magnitude for each kept weight. It loads back to the whole state, bit for bit.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ def write_small(
         ticket: what is kept.
         state: the network's state_dict.
         path: the file.
-        precision: "fp32" keeps every number as it is; "bf16" rounds kept weights and unpruned matrices to bfloat16, and leaves biases,
-            normalisation and statistics as they are.
+        precision: "fp32" keeps every number as it is; "bf16" rounds kept weights and unpruned matrices to bfloat16, and
+            leaves biases, normalisation and statistics as they are.
 
     Raises:
         WinsomeError: the precision is unknown, the state does not fit the ticket, or the disk refuses.
@@ -79,11 +79,11 @@ def read_small(path: str | os.PathLike[str]) -> tuple[Ticket, State]:
 
 def _state(ticket: Ticket, tensors: State, head: Mapping[str, Any]) -> State:
     counts = [ticket.mask.layers()[name].kept for name in ticket.mask]
-    magnitudes = dict(zip(ticket.mask, tensors["magnitudes"].split(counts), strict=True))
+    magnitudes = dict(zip(ticket.mask, torch.split(tensors["magnitudes"], counts), strict=True))
     flips = torch.zeros(sum(counts), dtype=torch.bool)
     if "flipped" in tensors:
         flips = torch.from_numpy(np.unpackbits(tensors["flipped"].numpy(), count=sum(counts)).astype(bool))
-    flipped = dict(zip(ticket.mask, flips.split(counts), strict=True))
+    flipped = dict(zip(ticket.mask, torch.split(flips, counts), strict=True))
     state: State = {}
     for name, kind in head["types"].items():
         dtype: torch.dtype = getattr(torch, kind)

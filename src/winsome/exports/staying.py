@@ -39,9 +39,9 @@ class Staying:
 def staying(channels: Channels, weights: Mapping[str, Tensor]) -> Staying:
     """The fewest channels that can stay: what is fixed, and what they read, unless it is a constant that a bias can take over.
 
-    It starts with what is fixed and adds what is read by what stays, until nothing is added. A padded convolution cannot take a constant
-    other than zero into its bias, for there is none of it in the padding; but one such channel can stand for all others. Groups of a
-    convolution stay equal in size. No layer is left without a channel.
+    It starts with what is fixed and adds what is read by what stays, until nothing is added. A padded convolution cannot take
+    a constant other than zero into its bias, for there is none of it in the padding; but one such channel can stand for all
+    others. Groups of a convolution stay equal in size. No layer is left without a channel.
 
     Args:
         channels: see `channels_of`.

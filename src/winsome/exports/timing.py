@@ -28,7 +28,7 @@ def threads(count: int | None) -> Iterator[int]:
 def milliseconds(
     calls: Mapping[str, Call], *, seconds: float = 10.0, least: int = 5, most: int = 50, repeats: int = 3
 ) -> dict[str, tuple[float, ...]]:
-    """What each call takes, once a round, in rounds that go through all of them, so that what else the machine does meets all alike.
+    """What each call takes, in rounds that go through all of them, so that what else the machine does meets all alike.
 
     A round calls each once unmeasured (threads of another runtime still spin) and takes the median of the next ones.
 

@@ -1,7 +1,7 @@
 """A network as a graph of torch's own operations, with its parameters and buffers by name.
 
-Traced by `make_fx` over fake tensors: it takes what `torch.export` takes, in a tenth of the time, and nothing is computed. What depends on
-the values of tensors cannot be followed, and is refused.
+Traced by `make_fx` over fake tensors: it takes what `torch.export` takes, in a tenth of the time, and nothing is computed.
+What depends on the values of tensors cannot be followed, and is refused.
 """
 
 from __future__ import annotations
@@ -19,10 +19,9 @@ from winsome.errors import WinsomeError
 from winsome.exports.outputs import Example, arguments, tensors_in
 
 # Operations whose result is, or may be, another sight of the memory of their first argument.
-SIGHTS = frozenset(
-    "view _unsafe_view reshape flatten unflatten squeeze unsqueeze expand transpose permute t movedim select slice narrow detach "
-    "alias contiguous chunk split split_with_sizes unbind to dropout".split()
-)
+RESHAPED = "view _unsafe_view reshape flatten unflatten squeeze unsqueeze expand transpose permute t movedim"
+TAKEN = "select slice narrow detach alias contiguous chunk split split_with_sizes unbind to dropout"
+SIGHTS = frozenset(f"{RESHAPED} {TAKEN}".split())
 
 
 @dataclass(frozen=True)
@@ -59,8 +58,8 @@ def trace(model: nn.Module, example: Example) -> Trace:
     except Exception as error:  # whatever a user's forward does that cannot be followed
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise WinsomeError(
-            f"{type(model).__name__} cannot be traced ({type(error).__name__}: {reason}): its forward pass must run on the example, "
-            "and must not depend on the values of tensors"
+            f"{type(model).__name__} cannot be traced ({type(error).__name__}: {reason}): its forward pass must run on "
+            "the example, and must not depend on the values of tensors"
         ) from error
     nodes = tuple(graph.nodes)
     given = [node for node in nodes if node.op == "placeholder"]
@@ -70,7 +69,7 @@ def trace(model: nn.Module, example: Example) -> Trace:
 
 
 def operation(node: fx.Node) -> str:
-    """The name of a node's operation, alike for the form that writes in place: `relu` of `aten.relu_.default`; "" of no such."""
+    """The name of a node's operation, alike where it writes in place: `relu` of `aten.relu_.default`; "" of none."""
     if node.op != "call_function":
         return ""
     if node.target is operator.getitem:
@@ -103,6 +102,6 @@ def _refuse_shared_writes(trace: Trace, model: str) -> None:
         later = any(place[user] > place[node] for other in others for user in other.users)
         if later or root[node] in trace.names:
             raise WinsomeError(
-                f"{model} cannot be followed: {operation(node)}_ writes into memory that is read again under another name; use the "
-                f"form without the underscore, {operation(node)}"
+                f"{model} cannot be followed: {operation(node)}_ writes into memory that is read again under another name; "
+                f"use the form without the underscore, {operation(node)}"
             )

@@ -18,7 +18,7 @@ from winsome.errors import WinsomeError
 from winsome.exports import csr, semi_structured
 from winsome.exports.comparison import DENSE, Row, Run, best, compared, cuda_run, eager, runs_of
 from winsome.exports.outputs import Example, difference, outputs, tolerance
-from winsome.exports.shrink import read_shrunk, shrink, write_shrunk
+from winsome.exports.shrinking import read_shrunk, shrink, write_shrunk
 from winsome.exports.small import read_small, write_small
 from winsome.exports.timing import threads
 from winsome.files import write_whole
@@ -108,7 +108,7 @@ def export(form: Form, request: Request, path: str | os.PathLike[str], *, n_thre
         refused = _refusal(form, rows, expected, exact=request.precision if form in ("small", "2:4") else "fp32")
         if not refused or request.anyway:
             write_whole(Path(path), made.read_bytes())
-            return Outcome(tuple(rows), tuple([*said, *([f"written anyway: {refused}"] if refused else [])]))
+            return Outcome(tuple(rows), (*said, *([f"written anyway: {refused}"] if refused else [])))
         return Outcome(tuple(rows), tuple(said), refused)
 
 
@@ -156,9 +156,11 @@ def _csr(request: Request, path: Path) -> tuple[dict[str, Run], list[str]]:
         for name, one in found.items()
     ]
     if not chosen and not request.anyway:
+        nearest = min(one.sparse_ms / one.dense_ms for one in found.values())
         raise WinsomeError(
-            f"none of {len(found)} layers is faster as compressed rows at this batch size with {torch.get_num_threads()} threads (best: "
-            f"{min(found.values(), key=lambda one: one.sparse_ms / one.dense_ms)}); nothing was written, --anyway takes all of them"
+            f"none of {len(found)} layers is faster as compressed rows at this batch size with {torch.get_num_threads()} "
+            f"threads (the nearest takes {nearest:.2g} times as long); nothing was written, "
+            " --anyway takes all of them"
         )
     sparse = csr.with_compressed_rows(request.network, chosen or list(found))
     n_bytes = csr.write_compressed(sparse, path, record=request.record)
@@ -189,8 +191,8 @@ def _semi_structured(request: Request, path: Path) -> tuple[dict[str, Run], list
     if not torch.cuda.is_available():
         if not request.anyway:
             raise WinsomeError(
-                "2:4 runs on a GPU (NVIDIA's of compute capability 8.0 and higher), and there is none here to measure and compare it; "
-                "--anyway writes the packed file without"
+                "2:4 runs on a GPU (NVIDIA's of compute capability 8.0 and higher), and there is none here to measure "
+                "it; --anyway writes the packed file without"
             )
         return {}, [*said, f"not measured, for there is no GPU; the packed file has {n_bytes:,} bytes"]
     half = copy.deepcopy(request.network).to("cuda", dtype).eval()

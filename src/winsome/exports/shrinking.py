@@ -1,9 +1,10 @@
 """Shrink: the same network without its dead channels and without its constant ones, with the same outputs to rounding.
 
-Masks prune single weights. A channel is dead if nothing that reaches the outputs reads it; it is constant if its row of weights is empty, or
-reads constants alone: what it becomes behind a bias, a normalisation and an activation is then one number, which the bias of the
-next layer takes over. Both are found by following channels through the traced graph (`channels_of`) with the values of constants, which a
-graph of dependencies alone (as Torch-Pruning's) does not have; and nothing but torch is needed.
+Masks prune single weights. A channel is dead if nothing that reaches the outputs reads it; it is constant if its row of
+weights is empty, or reads constants alone: what it becomes behind a bias, a normalisation and an activation is then one
+number, which the bias of the next layer takes over. Both are found by following channels through the traced graph
+(`channels_of`) with the values of constants, which a graph of dependencies alone (as Torch-Pruning's) does not have; and
+nothing but torch is needed.
 """
 
 from __future__ import annotations
@@ -51,8 +52,8 @@ class Shrunk:
         lost = sum(before - after for before, after in self.channels.values())
         before, after = self.parameters
         return (
-            f"{lost:,} channels of {len(self.channels)} layers are gone: {after:,} of {before:,} parameters are left, outputs differ by "
-            f"{self.difference:.1e} at most, relatively"
+            f"{lost:,} channels of {len(self.channels)} layers are gone: {after:,} of {before:,} parameters are left, "
+            f"outputs differ by {self.difference:.1e} at most, relatively"
         )
 
 
@@ -61,8 +62,8 @@ def shrink(network: nn.Module, example: Example) -> Shrunk:
     """The same network without its dead and constant channels.
 
     Args:
-        network: the network with zeros where its ticket prunes; it is not changed. Made for evaluation: statistics of batches and
-            dropout do not act.
+        network: the network with zeros where its ticket prunes; it is not changed. Made for evaluation: statistics of batches
+            and dropout do not act.
         example: inputs of two or more examples; outputs before and after are compared on them.
 
     Raises:
@@ -77,8 +78,8 @@ def shrink(network: nn.Module, example: Example) -> Shrunk:
         smaller, groups, lost = _without(whole, found)
         if not lost:
             raise WinsomeError(
-                f"no channel of {type(network).__name__} is dead or constant{reason}, so there is nothing to shrink: its pruned weights are "
-                "scattered; --form csr or small take single weights"
+                f"no channel of {type(network).__name__} is dead or constant{reason}, so there is nothing to shrink: its "
+                "pruned weights are scattered; --form csr or small take single weights"
             )
         try:
             differs = difference(expected, outputs(smaller, example))
@@ -97,7 +98,7 @@ def shrink(network: nn.Module, example: Example) -> Shrunk:
 
 
 def _without(network: nn.Module, channels: Channels) -> tuple[nn.Module, dict[str, int], dict[str, tuple[int, int]]]:
-    """A copy without the channels that need not stay, groups of its convolutions, and the outputs of layers before and after."""
+    """A copy without channels that need not stay, groups of its convolutions, and outputs of layers before and after."""
     state = {**dict(network.named_parameters()), **dict(network.named_buffers())}
     stays = staying(channels, state)
     cut: dict[str, Tensor] = dict(network.state_dict())
@@ -122,7 +123,7 @@ def _without(network: nn.Module, channels: Channels) -> tuple[nn.Module, dict[st
 
 
 def smaller_layer(reader: Reader, stays: Staying, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor | None, int]:
-    """A layer's weight and bias without the channels that go, which the bias or a channel that stays takes over, and its groups.
+    """A layer's weight and bias without the channels that go; the bias, or one that stays, takes over. And its groups.
 
     Args:
         reader: the layer.
