@@ -22,7 +22,7 @@ from winsome import exports, models, ticket_file
 from winsome.cli import main
 from winsome.errors import WinsomeError
 from winsome.exports import comparison, csr, semi_structured, writing
-from winsome.exports.comparison import Row
+from winsome.exports.comparison import FormRow
 from winsome.exports.outputs import difference
 from winsome.signed_mask import SignedMask
 from winsome.ticket import Ticket, ticket_of
@@ -145,7 +145,8 @@ def test_every_layer_is_measured_dense_and_sparse_on_what_it_gets() -> None:
     choices = csr.choices(network, torch.randn(2, 6, 9, 8), seconds=0.0)
     assert list(choices) == ["first", "strided", "last", "end"]
     for name, choice in choices.items():
-        assert choice.density == pytest.approx(float((network.get_submodule(name).weight != 0).float().mean()))  # type: ignore[union-attr,operator]
+        weight = network.get_parameter(f"{name}.weight")
+        assert choice.density == pytest.approx(float((weight != 0).float().mean()))
         assert choice.dense_ms > 0
         assert choice.sparse == (choice.sparse_ms < choice.dense_ms)
     with pytest.raises(WinsomeError, match=r"no linear layer and no 1x1 convolution of density 0\.5 or less"):
@@ -211,7 +212,7 @@ def test_2_4_on_a_gpu_gives_what_dense_gives(tmp_path: Path) -> None:
     torch.manual_seed(0)
     network = two_of_four(nn.Sequential(nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, 64)))
     request = exports.requested(
-        Ticket(SignedMask({"0.weight": network[0].weight.sign()})),
+        Ticket(SignedMask({"0.weight": network.get_parameter("0.weight").sign()})),
         network,
         network.state_dict(),
         torch.randn(64, 256),
@@ -251,11 +252,13 @@ def test_attention_counts_its_products_with_weights_and_recurrent_layers_say_tha
     assert not exports.layer_costs(recurrent, mask, torch.randn(2, 3, 4))[""].counted
 
 
-def row(form: str, ms: float, differs: float = 0.0) -> Row:
-    return Row(form, 1, (ms, ms, ms), 1, None, differs)
+def row(form: str, ms: float, differs: float = 0.0) -> FormRow:
+    return FormRow(form, 1, (ms, ms, ms), 1, None, differs)
 
 
-def exported(monkeypatch: pytest.MonkeyPatch, path: Path, rows: list[Row], *, anyway: bool = False) -> writing.Outcome:
+def exported(
+    monkeypatch: pytest.MonkeyPatch, path: Path, rows: list[FormRow], *, anyway: bool = False
+) -> writing.ExportOutcome:
     """The export of a small network whose table is this."""
     ticket, model = found()
     monkeypatch.setattr(writing, "compared", lambda *_, **__: rows)
@@ -315,7 +318,7 @@ def _without_onnxruntime(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise WinsomeError("it needs time")
 
-    monkeypatch.setattr(comparison, "_onnxruntime", refuse)
+    monkeypatch.setattr(comparison, "write_for_onnxruntime", refuse)
 
 
 @pytest.mark.slow

@@ -12,12 +12,12 @@ from winsome.cli.console import open_console, say
 from winsome.cli.conversion import network_for, ticket_and_weights
 from winsome.cli.tables import add_row, open_table, show
 from winsome.errors import WinsomeError
-from winsome.exports.comparison import Row
+from winsome.exports.comparison import FormRow
 from winsome.models.spec import NetworkSpec
 
 
 @dataclass(frozen=True)
-class Source:
+class ExportSource:
     """Where an export comes from: a ticket, its network's weights, and the network, if it is named."""
 
     ticket: Path
@@ -26,7 +26,7 @@ class Source:
 
 
 def export(
-    source: Source, form: exports.Form, target: Path, *, anyway: bool, batch: int, n_threads: int | None, precision: str
+    source: ExportSource, form: exports.Form, target: Path, *, anyway: bool, batch: int, n_threads: int | None, precision: str
 ) -> None:
     """Export, and print the table.
 
@@ -53,7 +53,7 @@ def export(
     say(console, f"{target}: {target.stat().st_size:,} bytes, read by winsome.exports.load")
 
 
-def print_rows(rows: tuple[Row, ...]) -> None:
+def print_rows(rows: tuple[FormRow, ...]) -> None:
     """The table of forms."""
     table = open_table("form", "MB on disk", "ms", "least", "most", "threads", "peak MB", "largest difference")
     for row in rows:

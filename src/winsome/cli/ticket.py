@@ -139,7 +139,7 @@ def export(
     from winsome.cli import choices, conversion, exporting
 
     named = conversion.network_of(network, image_shape, classes, choices.network_options(network_option))
-    source = exporting.Source(file, weights or file.with_suffix(".safetensors"), named)
+    source = exporting.ExportSource(file, weights or file.with_suffix(".safetensors"), named)
     exporting.export(source, form, save_to, anyway=anyway, batch=batch, n_threads=threads, precision=precision)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import importlib
 import importlib.util
 import tempfile
 from collections.abc import Callable, Mapping
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 
 from winsome.errors import WinsomeError
 from winsome.exports.outputs import Example, arguments, difference, outputs, tensors_in
-from winsome.exports.timing import milliseconds, peak_bytes
+from winsome.exports.timing import Call, gpu_peak_bytes, milliseconds, peak_bytes
 from winsome.neighbours.onnx import write_onnx
 from winsome.signed_mask import SignedMask
 
@@ -24,22 +25,24 @@ DENSE = "dense"  # what the dense network's forms are called before the comma
 
 
 @dataclass(frozen=True)
-class Run:
+class Runnable:
     """A network that is ready to be called on an example.
 
     Attributes:
         call: gives its float outputs.
         held: bytes of its parameters and buffers in memory.
         n_bytes: of its file on disk.
+        peak: the bytes that a call needs beside them at most, by the call; None where the system does not say.
     """
 
     call: Callable[[], list[Tensor]]
     held: int
     n_bytes: int
+    peak: Callable[[Call], int | None] = peak_bytes
 
 
 @dataclass(frozen=True)
-class Row:
+class FormRow:
     """One form in the table.
 
     Attributes:
@@ -69,7 +72,7 @@ class Row:
         return median(self.ms)
 
 
-def runs_of(name: str, network: nn.Module, example: Example, n_bytes: int) -> tuple[dict[str, Run], list[str]]:
+def runs_of(name: str, network: nn.Module, example: Example, n_bytes: int) -> tuple[dict[str, Runnable], list[str]]:
     """A network of plain layers in all forms in which it may be fastest on a CPU, and sentences on those that are not possible.
 
     Args:
@@ -78,27 +81,37 @@ def runs_of(name: str, network: nn.Module, example: Example, n_bytes: int) -> tu
         example: inputs.
         n_bytes: of its file.
     """
-    runs, said = {f"{name}, eager": eager(network, example, n_bytes)}, []
+    runs = torch_runs(name, network, example, n_bytes)
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            write_for_onnxruntime(network, example, Path(folder) / "network.onnx")
+        except WinsomeError as error:
+            return runs, [f"{name}, onnxruntime is not in the table: {error}"]
+        return runs | {f"{name}, onnxruntime": onnx_run(Path(folder) / "network.onnx", example)}, []
+
+
+def torch_runs(name: str, network: nn.Module, example: Example, n_bytes: int) -> dict[str, Runnable]:
+    """A network as PyTorch runs it: eager, and with images in channels_last memory."""
+    runs = {f"{name}, eager": eager(network, example, n_bytes)}
     positional, named = arguments(example)
     if any(isinstance(value, Tensor) and value.ndim == 4 for value in (*positional, *named.values())):
         last = copy.deepcopy(network).to(memory_format=torch.channels_last)
         runs[f"{name}, channels_last"] = eager(last, _channels_last(example), n_bytes)
-    try:
-        runs[f"{name}, onnxruntime"] = _onnxruntime(network, example)
-    except WinsomeError as error:
-        said.append(f"{name}, onnxruntime is not in the table: {error}")
-    return runs, said
+    return runs
 
 
-def eager(network: nn.Module, example: Example, n_bytes: int) -> Run:
+def eager(network: nn.Module, example: Example, n_bytes: int) -> Runnable:
     """A network as PyTorch runs it."""
     tensors = [*network.parameters(), *network.buffers()]
-    return Run(lambda: outputs(network, example), sum(map(_bytes, tensors)), n_bytes)
+    return Runnable(lambda: outputs(network, example), sum(map(_bytes, tensors)), n_bytes)
 
 
 def _bytes(value: Tensor) -> int:
     if value.layout == torch.sparse_csr:
         return sum(_bytes(part) for part in (value.crow_indices(), value.col_indices(), value.values()))
+    packed = getattr(value.data, "packed", None)  # of 2:4: values and their places
+    if isinstance(packed, Tensor):
+        return _bytes(packed)
     return value.numel() * value.element_size()
 
 
@@ -112,8 +125,8 @@ def _channels_last(example: Example) -> Example:
     return tuple(map(last, example)) if isinstance(example, tuple) else last(example)
 
 
-def _onnxruntime(network: nn.Module, example: Example) -> Run:
-    """A network as onnxruntime runs it, with as many threads as torch has.
+def write_for_onnxruntime(network: nn.Module, example: Example, path: Path) -> None:
+    """Write a network as ONNX, for any batch size.
 
     Raises:
         WinsomeError: a package is missing, the network takes more than one tensor, or it cannot be exported.
@@ -122,20 +135,21 @@ def _onnxruntime(network: nn.Module, example: Example) -> Run:
         raise WinsomeError("it needs pip install 'winsome[onnx]'")
     if not isinstance(example, Tensor):
         raise WinsomeError("it is measured for networks that take one tensor")
-    import onnxruntime  # type: ignore[import-untyped,unused-ignore]
-
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "network.onnx"
-        write_onnx(SignedMask({}), network, example if len(example) > 1 else torch.cat([example, example]), path)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = torch.get_num_threads()
-        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        n_bytes = path.stat().st_size
-    given = {session.get_inputs()[0].name: example.numpy()}
-    return Run(lambda: [torch.from_numpy(value) for value in session.run(None, given)], n_bytes, n_bytes)
+    write_onnx(SignedMask({}), network, example if len(example) > 1 else torch.cat([example, example]), path)
 
 
-def compared(runs: Mapping[str, Run], expected: list[Tensor], *, seconds: float = 10.0) -> list[Row]:
+def onnx_run(path: Path, example: Example) -> Runnable:
+    """An ONNX file as onnxruntime runs it, with as many threads as torch has."""
+    runtime: Any = importlib.import_module("onnxruntime")
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    assert isinstance(example, Tensor)
+    given, n_bytes = {session.get_inputs()[0].name: example.numpy()}, path.stat().st_size
+    return Runnable(lambda: [torch.from_numpy(value) for value in session.run(None, given)], n_bytes, n_bytes)
+
+
+def compared(runs: Mapping[str, Runnable], expected: list[Tensor], *, seconds: float = 10.0) -> list[FormRow]:
     """A row for every form: all are timed in the same rounds, with the threads that torch has now.
 
     Args:
@@ -146,19 +160,19 @@ def compared(runs: Mapping[str, Run], expected: list[Tensor], *, seconds: float 
     peaks, differences = {}, {}
     for name, run in runs.items():
         differences[name] = difference(expected, [value.float() for value in run.call()])
-        grown = peak_bytes(run.call)
+        grown = run.peak(run.call)
         peaks[name] = None if grown is None else grown + run.held
     times = milliseconds({name: run.call for name, run in runs.items()}, seconds=seconds)
     n_threads = torch.get_num_threads()
-    return [Row(name, run.n_bytes, times[name], n_threads, peaks[name], differences[name]) for name, run in runs.items()]
+    return [FormRow(name, run.n_bytes, times[name], n_threads, peaks[name], differences[name]) for name, run in runs.items()]
 
 
-def best(rows: list[Row], *, dense: bool) -> Row | None:
+def best(rows: list[FormRow], *, dense: bool) -> FormRow | None:
     """The fastest row of the dense network, or of the others."""
     return min((row for row in rows if row.is_dense is dense), key=lambda row: row.median, default=None)
 
 
-def cuda_run(network: nn.Module, example: Example, n_bytes: int) -> Run:
+def cuda_run(network: nn.Module, example: Example, n_bytes: int) -> Runnable:
     """A network on the GPU in its own precision; inputs of floats are put into it too."""
     dtype = next(value.dtype for value in network.parameters() if value.is_floating_point())
 
@@ -172,4 +186,4 @@ def cuda_run(network: nn.Module, example: Example, n_bytes: int) -> Run:
         with torch.inference_mode():
             return tensors_in(network(*placed[0], **placed[1]))
 
-    return Run(call, sum(map(_bytes, [*network.parameters(), *network.buffers()])), n_bytes)
+    return Runnable(call, sum(map(_bytes, [*network.parameters(), *network.buffers()])), n_bytes, gpu_peak_bytes)

@@ -73,6 +73,14 @@ def peak_bytes(call: Call) -> int | None:
         return None
 
 
+def gpu_peak_bytes(call: Call) -> int | None:
+    """By how much PyTorch's memory on the GPU grew at most during a call."""
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    call()
+    return int(torch.cuda.max_memory_allocated() - before)
+
+
 def _status_bytes(status: Path, entry: str) -> int:
     lines = status.read_text().splitlines()
     return next(1024 * int(line.split()[1]) for line in lines if line.startswith(entry))

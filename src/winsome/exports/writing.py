@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from winsome.errors import WinsomeError
 from winsome.exports import csr, semi_structured
-from winsome.exports.comparison import DENSE, Row, Run, best, compared, cuda_run, eager, runs_of
+from winsome.exports.comparison import DENSE, FormRow, Runnable, best, compared, cuda_run, eager, runs_of
 from winsome.exports.outputs import Example, difference, outputs, tolerance
 from winsome.exports.shrinking import read_shrunk, shrink, write_shrunk
 from winsome.exports.small import read_small, write_small
@@ -29,7 +29,7 @@ Form = Literal["shrink", "csr", "2:4", "small"]
 
 
 @dataclass(frozen=True)
-class Request:
+class ExportRequest:
     """What is to be written.
 
     Attributes:
@@ -52,7 +52,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ExportOutcome:
     """What came of an export.
 
     Attributes:
@@ -61,12 +61,12 @@ class Outcome:
         refused: why nothing was written; "" where it was.
     """
 
-    rows: tuple[Row, ...]
+    rows: tuple[FormRow, ...]
     said: tuple[str, ...]
     refused: str = ""
 
 
-def requested(ticket: Ticket, network: nn.Module, state: Mapping[str, Tensor], example: Example, **more: Any) -> Request:
+def requested(ticket: Ticket, network: nn.Module, state: Mapping[str, Tensor], example: Example, **more: Any) -> ExportRequest:
     """A request from a fresh network and a state_dict; both stay as they are.
 
     Args:
@@ -74,7 +74,7 @@ def requested(ticket: Ticket, network: nn.Module, state: Mapping[str, Tensor], e
         network: of the ticket's architecture.
         state: its weights.
         example: inputs.
-        more: the other entries of `Request`.
+        more: the other entries of `ExportRequest`.
 
     Raises:
         WinsomeError: the state or the ticket does not fit the network.
@@ -85,10 +85,10 @@ def requested(ticket: Ticket, network: nn.Module, state: Mapping[str, Tensor], e
     except RuntimeError as error:
         raise WinsomeError(f"the weights do not fit the ticket's network: {' '.join(str(error).split())}") from error
     zero_pruned(matching_parameters(ticket.mask, ready), {name: ticket.mask.kept(name) for name in ticket.mask})
-    return Request(ticket, ready, example, **more)
+    return ExportRequest(ticket, ready, example, **more)
 
 
-def export(form: Form, request: Request, path: str | os.PathLike[str], *, n_threads: int | None = None) -> Outcome:
+def export(form: Form, request: ExportRequest, path: str | os.PathLike[str], *, n_threads: int | None = None) -> ExportOutcome:
     """Write a network in a form, if it is as exact as it says and no slower than the dense network's best form.
 
     Args:
@@ -108,11 +108,11 @@ def export(form: Form, request: Request, path: str | os.PathLike[str], *, n_thre
         refused = _refusal(form, rows, expected, exact=request.precision if form in ("small", "2:4") else "fp32")
         if not refused or request.anyway:
             write_whole(Path(path), made.read_bytes())
-            return Outcome(tuple(rows), (*said, *([f"written anyway: {refused}"] if refused else [])))
-        return Outcome(tuple(rows), tuple(said), refused)
+            return ExportOutcome(tuple(rows), (*said, *([f"written anyway: {refused}"] if refused else [])))
+        return ExportOutcome(tuple(rows), tuple(said), refused)
 
 
-def _refusal(form: Form, rows: list[Row], expected: list[Tensor], *, exact: str) -> str:
+def _refusal(form: Form, rows: list[FormRow], expected: list[Tensor], *, exact: str) -> str:
     """Why a form is not to be written by its table.
 
     Raises:
@@ -130,7 +130,7 @@ def _refusal(form: Form, rows: list[Row], expected: list[Tensor], *, exact: str)
     return f"{ours.form} takes {ours.median:.3g} ms and {dense.form} {dense.median:.3g} ms: it is slower here"
 
 
-def _dense(request: Request) -> tuple[dict[str, Run], list[str]]:
+def _dense(request: ExportRequest) -> tuple[dict[str, Runnable], list[str]]:
     return runs_of(DENSE, request.network, request.example, len(save(_plain(request.network))))
 
 
@@ -138,7 +138,7 @@ def _plain(network: nn.Module) -> dict[str, Tensor]:
     return {name: value.detach().cpu().clone() for name, value in network.state_dict().items()}
 
 
-def _shrink(request: Request, path: Path) -> tuple[dict[str, Run], list[str]]:
+def _shrink(request: ExportRequest, path: Path) -> tuple[dict[str, Runnable], list[str]]:
     shrunk = shrink(request.network, request.example)
     n_bytes = write_shrunk(shrunk, path, record=request.record)
     loaded = read_shrunk(path, copy.deepcopy(request.network))
@@ -147,7 +147,7 @@ def _shrink(request: Request, path: Path) -> tuple[dict[str, Run], list[str]]:
     return dense | ours, [str(shrunk), *said, *more]
 
 
-def _csr(request: Request, path: Path) -> tuple[dict[str, Run], list[str]]:
+def _csr(request: ExportRequest, path: Path) -> tuple[dict[str, Runnable], list[str]]:
     found = csr.choices(request.network, request.example)
     chosen = [name for name, choice in found.items() if choice.sparse]
     said = [
@@ -170,7 +170,7 @@ def _csr(request: Request, path: Path) -> tuple[dict[str, Run], list[str]]:
     return dense | {kind: eager(loaded, request.example, n_bytes)}, [*said, *more]
 
 
-def _small(request: Request, path: Path) -> tuple[dict[str, Run], list[str]]:
+def _small(request: ExportRequest, path: Path) -> tuple[dict[str, Runnable], list[str]]:
     written = write_small(request.ticket, _plain(request.network), path, precision=request.precision)
     loaded = copy.deepcopy(request.network)
     loaded.load_state_dict(read_small(path)[1])
@@ -181,7 +181,7 @@ def _small(request: Request, path: Path) -> tuple[dict[str, Run], list[str]]:
     ]
 
 
-def _semi_structured(request: Request, path: Path) -> tuple[dict[str, Run], list[str]]:
+def _semi_structured(request: ExportRequest, path: Path) -> tuple[dict[str, Runnable], list[str]]:
     names = semi_structured.layers_in_pattern(request.network)
     dtype = semi_structured.TYPES.get(request.precision)
     if dtype is None:
@@ -209,7 +209,7 @@ def _semi_structured(request: Request, path: Path) -> tuple[dict[str, Run], list
     return runs, said
 
 
-FORMS: dict[Form, Callable[[Request, Path], tuple[dict[str, Run], list[str]]]] = {
+FORMS: dict[Form, Callable[[ExportRequest, Path], tuple[dict[str, Runnable], list[str]]]] = {
     "shrink": _shrink,
     "csr": _csr,
     "2:4": _semi_structured,
