@@ -233,6 +233,39 @@ def test_hidden_units_of_a_transformer_go_and_its_stream_stays() -> None:
     assert dict(done.channels) == {"up": (16, 13)}
 
 
+def test_a_layer_with_a_fast_path_of_its_own_is_shrunk_inside() -> None:
+    network = drawn(nn.TransformerEncoderLayer(8, 2, 12, dropout=0.5, batch_first=True))
+    dead_rows(network, "linear1", [0, 4, 7])
+    example = torch.randn(2, 5, 8, dtype=torch.float64)
+    done = shrink(network, example)
+    assert_the_same(network, example, done)
+    assert dict(done.channels) == {"linear1": (12, 9)}
+
+
+class Tied(nn.Module):
+    """Two layers of one weight, whose channels stay, and others between them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.up, self.down, self.last = nn.Linear(4, 4), nn.Linear(4, 6), nn.Linear(6, 4), nn.Linear(4, 4)
+        self.last.weight = self.first.weight
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.last(self.down(torch.relu(self.up(self.first(x)))))
+        return out
+
+
+def test_a_shared_parameter_stays_shared_and_whole() -> None:
+    network = drawn(Tied())
+    dead_rows(network, "first", [1])
+    dead_rows(network, "up", [2, 3])
+    example = torch.randn(3, 4, dtype=torch.float64)
+    done = shrink(network, example)
+    assert_the_same(network, example, done)
+    assert dict(done.channels) == {"up": (6, 4)}
+    assert done.network.get_parameter("last.weight") is done.network.get_parameter("first.weight")
+
+
 class Joined(nn.Module):
     """Branches joined one behind another (DenseNet), then normalised together."""
 

@@ -129,7 +129,7 @@ def choices(network: nn.Module, example: Example, *, seconds: float = 0.5) -> di
         seconds: for each layer.
 
     Raises:
-        WinsomeError: no layer can.
+        WinsomeError: no layer can, or none is called.
     """
     layers = candidates(network)
     if not layers:
@@ -146,6 +146,10 @@ def choices(network: nn.Module, example: Example, *, seconds: float = 0.5) -> di
         calls = {"dense": partial(layer, given), "sparse": partial(sparse, given)}
         times = milliseconds(calls, seconds=seconds, least=3, most=15)
         found[name] = LayerChoice(density_of(layer.weight), median(times["dense"]), median(times["sparse"]))
+    if not found:
+        raise WinsomeError(
+            f"no layer of {type(network).__name__} is called by itself on the example: none can run as compressed rows"
+        )
     return found
 
 

@@ -27,7 +27,8 @@ def channels_of(trace: Trace, model: nn.Module, *, literal: bool = True) -> Chan
         model: the network; zeros in its weights are what is not read.
         literal: whether shapes that the forward pass may hold as numbers may change.
     """
-    state = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    # A buffer that is in no state_dict cannot be cut along: a file would not hold it.
+    state = model.state_dict()
     floats = {name: value.detach().to("cpu", torch.float64) for name, value in state.items() if value.is_floating_point()}
     walk = Walk(trace, dict(model.named_modules()), floats, Channels(), literal)
     for node in trace.nodes:
@@ -41,7 +42,7 @@ def channels_of(trace: Trace, model: nn.Module, *, literal: bool = True) -> Chan
 def unary(walk: Walk, node: fx.Node) -> Flow | None:
     """A function of every number by itself: of a constant, a constant."""
     flow = walk.flow(node.args[0])
-    if flow is None or any(isinstance(more, fx.Node) for more in node.args[1:]) or not node.meta["val"].is_floating_point():
+    if flow is None or len(node.all_input_nodes) > 1 or not node.meta["val"].is_floating_point():
         return None
     if operation(node) in ("clone", "contiguous", "detach", "alias", "dropout", "feature_dropout", "to", "_to_copy"):
         return flow  # evaluation mode: dropout is nothing

@@ -25,6 +25,7 @@ def resize(network: nn.Module, state: Mapping[str, Tensor], groups: Mapping[str,
         WinsomeError: the state lacks what the network has, or has what the network cannot have.
     """
     layers = dict(network.named_modules())
+    placed: dict[int, nn.Parameter] = {}  # a shared parameter stays one
     own = {**dict(network.named_parameters()), **dict(network.named_buffers())}
     for name, value in state.items():
         layer, _, kind = name.rpartition(".")
@@ -36,8 +37,12 @@ def resize(network: nn.Module, state: Mapping[str, Tensor], groups: Mapping[str,
             owner._buffers[kind] = value
         else:
             before = owner._parameters[kind]
-            trained = before is None or before.requires_grad
-            owner._parameters[kind] = nn.Parameter(value, requires_grad=trained and value.is_floating_point())
+            trained = (before is None or before.requires_grad) and value.is_floating_point()
+            known = None if before is None else placed.get(id(before))
+            same = known is not None and known.shape == value.shape and torch.equal(known, value)
+            owner._parameters[kind] = known if same else nn.Parameter(value, requires_grad=trained)
+            if before is not None and not same:
+                placed[id(before)] = owner._parameters[kind]  # type: ignore[assignment]
     if lacking := [name for name in network.state_dict() if name in own and name not in state]:
         raise WinsomeError(f"the file lacks {', '.join(lacking[:5])}; it was made from another network")
     for name, module in layers.items():

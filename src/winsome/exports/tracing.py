@@ -50,6 +50,8 @@ def trace(model: nn.Module, example: Example) -> Trace:
         by_name = dict(zip(named, inputs[len(positional) :], strict=True))
         return tensors_in(functional_call(model, given, inputs[: len(positional)], by_name))
 
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)  # one operation for a whole layer says nothing of its channels
     try:
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -61,6 +63,8 @@ def trace(model: nn.Module, example: Example) -> Trace:
             f"{type(model).__name__} cannot be traced ({type(error).__name__}: {reason}): its forward pass must run on "
             "the example, and must not depend on the values of tensors"
         ) from error
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
     nodes = tuple(graph.nodes)
     given = [node for node in nodes if node.op == "placeholder"]
     found = Trace(nodes, dict(zip(given[: len(state)], state, strict=True)))
