@@ -24,6 +24,8 @@ import gpu
 import imagenet_pipeline
 import measuring
 import noise
+import sparsity_buys
+import sparsity_page
 from image_files import picture, png
 from measuring import Figure
 from study_share import Clock
@@ -211,3 +213,63 @@ def test_the_benchmark_of_photographs_goes_through(tmp_path: Path) -> None:
     figures = imagenet_pipeline.figures(tmp_path, 132, 1)
     assert len({figure.name for figure in figures}) == len(figures) == 16
     assert all(figure.median > 0 for figure in figures)
+
+
+def sparsity_row(**more: Any) -> dict[str, Any]:
+    """What `sparsity_buys.py` keeps of a network at one density."""
+    return {
+        "network": "wide MLP",
+        "density": 0.05,
+        "threads": 1,
+        "bytes": {"dense": 4_000_000, "small, bf16": 200_000, "small, fp32": 300_000},
+        "flops": [1000, 50],
+        "nothing to shrink": "no channel is dead",
+        "csr": {"chosen": 2, "layers": 2, "saved": 6.0, "bytes": 400_000, "difference": 2e-7},
+        "peak": {"dense, eager": 5_000_000, "csr, eager": None},
+        "ms": {"dense, eager": [10.0, 9.0, 12.0], "dense, onnxruntime": [8.0, 8.0, 8.5], "csr, eager": [4.0, 3.5, 4.5]},
+    } | more
+
+
+def test_what_sparsity_buys_is_kept_row_by_row_and_judged(tmp_path: Path) -> None:
+    file = tmp_path / "results" / "a.json"
+    sparsity_buys.keep(file, sparsity_row())
+    slow = {"dense, eager": [7.0], "csr, eager": [70.0]}
+    shrunk = {"channels": 3, "parameters": [9, 6], "difference": 2e-5, "bytes": 100_000}
+    sparsity_buys.keep(file, sparsity_row(threads=2, ms=slow | {"shrink, eager": [5.0]}, shrink=shrunk))
+    rows = sparsity_buys.read_rows(file)
+    assert list(rows) == ["wide MLP, density 0.05, 1 thread", "wide MLP, density 0.05, 2 threads"]
+    judged = {figure.name: figure for figure in sparsity_buys.figures(rows)}
+    assert judged["wide MLP, density 0.05: best dense over csr"].median == 7 / 4, "each with its best number of threads"
+    assert judged["wide MLP, density 0.05, 1 thread: csr over its promise"].median == 1.0
+    assert judged["wide MLP, density 0.05, 2 threads: csr over its promise"].met is False
+    assert judged["wide MLP, density 0.05, 2 threads: shrunk, difference"].met is False
+
+
+def test_the_page_of_sparsity_has_the_tables_between_its_marks(tmp_path: Path) -> None:
+    page = tmp_path / "sparsity.md"
+    page.write_text(f"before\n{sparsity_page.BEGIN}\nold\n{sparsity_page.END}\nafter\n")
+    where = {"processor": "a CPU", "cores": 2, "torch": "2.15"}
+    rows = {"a": sparsity_row(), "b": sparsity_row(threads=2, csr={"chosen": 0, "layers": 2}, ms={"dense, eager": [7.0]})}
+    for _ in range(2):
+        sparsity_page.write_page(page, {"machine": where, "rows": rows})
+    lines = page.read_text().splitlines()
+    assert lines[0] == "before"
+    assert lines[-1] == "after"
+    assert "old" not in lines
+    assert (
+        "| 0.05 | 1 | 10 (9 to 12) | 8 (8 to 8.5) onnxruntime | 4 (3.5 to 4.5) (2 of 2) | 2.00 | nothing to shrink | - |"
+        in lines
+    )
+    assert "| 0.05 | 2 | 7 (7 to 7) | 7 (7 to 7) eager | none faster (of 2) | - | nothing to shrink | - |" in lines
+    assert "| 0.05 | 5.0% | 4 | 0.2 | 0.3 | 0.4 | 5 / - | 0 | - / 2e-07 |" in lines
+    assert sparsity_page.BEGIN in sparsity_buys.PAGE.read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", list(sparsity_buys.tiny_subjects()))
+def test_what_sparsity_buys_is_measured_with_tiny_sizes(name: str) -> None:
+    rows = sparsity_buys.measure(name, True, None)
+    assert [row["threads"] for row in rows] == [1]
+    assert ("shrink" in rows[0]) == (name == "ResNet-18, half dead")
+    assert all(value > 0 for times in rows[0]["ms"].values() for value in times)
+    assert rows[0]["bytes"]["small, bf16"] < rows[0]["bytes"]["small, fp32"]

@@ -44,6 +44,7 @@ TICKET_COMMANDS: dict[str, str] = {
     "show": "Show what a ticket file holds: density, layers, signs, provenance, and its size against the least possible.",
     "diff": "Compare two tickets of one network: shared weights against chance, agreement of signs, and where they come from.",
     "convert": "Turn another tool's checkpoint into a ticket, or a ticket and its network's weights into another tool's file.",
+    "export": "Write a ticket's network in a form that is smaller or faster, or say why it does not pay.",
     "push": "Upload a ticket to the Hugging Face Hub, with a model card made from its provenance.",
     "pull": "Download a ticket from the Hugging Face Hub; it is checked before it is put in place.",
 }

@@ -9,11 +9,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from winsome import neighbours, ticket_file
+from winsome import exports, neighbours, ticket_file
 from winsome.cli.ticket import Kind
 from winsome.errors import WinsomeError
 from winsome.models.spec import NetworkSpec
 from winsome.neighbours import Exported
+from winsome.ticket import Ticket
 
 KINDS: dict[str, Kind] = {".ticket": "ticket", ".safetensors": "dense", ".onnx": "onnx"}
 
@@ -70,16 +71,40 @@ def export(source: Path, target: Path, kind: Kind, weights: Path, network: Netwo
     """
     if kind == "ticket":
         raise WinsomeError(f"{source} is a ticket already; copy it")
+    ticket, state = ticket_and_weights(source, weights)
+    if kind == "small":
+        return exports.write_small(ticket, state, target)
+    if kind == "dense":
+        return neighbours.write_dense(ticket.mask, state, target)
+    if kind == "torch-prune":
+        return neighbours.write_torch_prune(ticket.mask, state, target)
+    network = network_for(source, ticket, network)
+    model = network.build(0)
+    _load(model, state, weights)
+    example = torch.randn(4, *(network.image_shape or ()), generator=torch.Generator().manual_seed(0), device="cpu")
+    return neighbours.write_onnx(ticket.mask, model, example, target)
+
+
+def ticket_and_weights(source: Path, weights: Path) -> tuple[Ticket, dict[str, torch.Tensor]]:
+    """A ticket and its network's weights.
+
+    Raises:
+        WinsomeError: one of the files is missing or no such file.
+    """
     ticket = ticket_file.read(source)
     if not weights.exists():
         raise WinsomeError(
             f"a ticket holds no magnitudes, and {weights} is not there; name the network's weights: --weights FILE"
         )
-    state = neighbours.read_checkpoint(weights)
-    if kind == "dense":
-        return neighbours.write_dense(ticket.mask, state, target)
-    if kind == "torch-prune":
-        return neighbours.write_torch_prune(ticket.mask, state, target)
+    return ticket, neighbours.read_checkpoint(weights)
+
+
+def network_for(source: Path, ticket: Ticket, network: NetworkSpec | None) -> NetworkSpec:
+    """The network of a ticket: the one that was named, or the one that the ticket says.
+
+    Raises:
+        WinsomeError: neither is there.
+    """
     record = ticket.provenance.get("network")
     if network is None and isinstance(record, dict):
         network = NetworkSpec.from_record(record)
@@ -87,10 +112,27 @@ def export(source: Path, target: Path, kind: Kind, weights: Path, network: Netwo
         raise WinsomeError(
             f"{source} does not say which network it is for; name it: --network NAME --image-shape C H W --classes N"
         )
-    model = network.build(0)
-    _load(model, state, weights)
-    example = torch.randn(4, *(network.image_shape or ()), generator=torch.Generator().manual_seed(0), device="cpu")
-    return neighbours.write_onnx(ticket.mask, model, example, target)
+    return network
+
+
+def is_small(source: Path) -> bool:
+    """Whether a file is a small checkpoint."""
+    return (exports.head_of(source) or {}).get("form") == "small"
+
+
+def from_small(source: Path, target: Path, kind: Kind) -> str:
+    """Write the ticket or the dense state of a small checkpoint; returns a sentence on what was written.
+
+    Raises:
+        WinsomeError: something else was to be written, or the file is damaged.
+    """
+    ticket, state = exports.read_small(source)
+    if kind == "dense":
+        return str(neighbours.write_dense(ticket.mask, state, target))
+    if kind != "ticket":
+        raise WinsomeError(f"{source} is a small checkpoint, of which a .ticket or a dense .safetensors file can be made")
+    ticket_file.write(ticket, target)
+    return f"{target}: density {ticket.mask.density:.4g}, {ticket.mask.n_kept:,} of {ticket.mask.n_weights:,} weights kept"
 
 
 def _load(model: nn.Module, state: Mapping[str, torch.Tensor], weights: Path) -> None:

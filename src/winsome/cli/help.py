@@ -19,6 +19,7 @@ from winsome.cli.words import ordered
 from winsome.errors import WinsomeError
 
 OUTPUT_FOLDERS = {"save_to", "out"}  # options that name a folder to write to
+FILE_COMMANDS = ("export",)  # commands of which they name a file
 
 
 def run(command: Callable[..., None], words: Sequence[str], *, prog: str, loud: bool = True) -> None:
@@ -78,7 +79,7 @@ def _readable(command: Callable[..., None]) -> Callable[..., None]:
     """The command under annotations that say nothing of a default that is nothing, and name what takes no option's name."""
 
     def readable(*args: Any, **options: Any) -> None:
-        for name in OUTPUT_FOLDERS & options.keys():
+        for name in OUTPUT_FOLDERS & options.keys() if command.__name__ not in FILE_COMMANDS else ():
             _refuse_file(name, options[name])
         command(*map(_expanded, args), **{name: _expanded(value) for name, value in options.items()})
 

@@ -8,10 +8,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from winsome import ticket_file
 from winsome.analysis.overlap import Overlap, agreeing_signs, overlap, summed
 from winsome.cli.console import open_console, say
+from winsome.cli.conversion import network_for
 from winsome.cli.tables import add_row, open_table, show
+from winsome.exports import layer_costs, total_cost
+from winsome.models.spec import NetworkSpec
 from winsome.signed_mask import LayerCount
 
 
@@ -43,6 +48,28 @@ def print_ticket(file: Path) -> None:
     for key, value in _flat("", ticket.provenance).items():
         add_row(table, key, value)
     show(console, table)
+
+
+def print_costs(file: Path, network: NetworkSpec | None) -> None:
+    """Parameters, FLOPs and bytes of every layer, dense and kept, for one image."""
+    ticket = ticket_file.read(file)
+    spec = network_for(file, ticket, network)
+    costs = layer_costs(spec.build(0), ticket.mask, torch.zeros(1, *(spec.image_shape or ()), device="cpu"))
+    console = open_console()
+    say(
+        console,
+        f"FLOPs of one image of {'x'.join(map(str, spec.image_shape or ()))}; kept: what would be left if zeros cost nothing",
+    )
+    table = open_table("layer", "parameters", "kept", "FLOPs", "kept ", "bytes", "kept  ", "FLOPs kept")
+    for name, cost in [*costs.items(), ("total", total_cost(costs))]:
+        pairs = (cost.parameters, cost.flops, cost.n_bytes)
+        add_row(
+            table, name or "(root)", *(f"{value:,}" for pair in pairs for value in pair), _share(cost.flops[1], cost.flops[0])
+        )
+    show(console, table)
+    for name, cost in costs.items():
+        if not cost.counted:
+            say(console, f"warning: torch counts no products of the weights of {name}: its FLOPs are not in the table")
 
 
 def print_comparison(a: Path, b: Path) -> None:
