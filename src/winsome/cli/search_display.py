@@ -10,7 +10,8 @@ from torch import nn
 from winsome.cli.console import open_console, say
 from winsome.level import Level
 from winsome.norm_choice import norms_of
-from winsome.prunable import format_plan, plan, prunable
+from winsome.planned import format_plan
+from winsome.prunable import plan, prunable
 from winsome.runs.search_folder import SearchFolder
 from winsome.study.one_search import OneSearch, open_search, run_search
 from winsome.training.conditions import Conditions
