@@ -14,7 +14,9 @@ from winsome.figures.theme import NARROW, WIDE
 class Draw(Protocol):
     """Draws a figure: `width` in inches; `on_page` where text must stay text."""
 
-    def __call__(self, *, width: float = WIDE, on_page: bool = False) -> Figure: ...
+    def __call__(self, *, width: float = WIDE, on_page: bool = False) -> Figure:
+        """The figure."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,9 @@ FONTS = ("Helvetica Neue", "Helvetica", "Arial", "Liberation Sans", "DejaVu Sans
 class Drawing(Protocol):
     """A figure of a study: `width` in inches; `on_page` where text must stay text."""
 
-    def __call__(self, results: Results | FinishedStudy, *, width: float = WIDE, on_page: bool = False) -> Figure: ...
+    def __call__(self, results: Results | FinishedStudy, *, width: float = WIDE, on_page: bool = False) -> Figure:
+        """The figure."""
+        ...
 
 
 Dash = Literal["-"] | tuple[float, tuple[float, ...]]  # solid, or (offset, lengths of strokes and gaps)

@@ -135,6 +135,7 @@ def masks_alone(source: Source, masks: State) -> Pruned:
 
 
 def with_files(pruned: Pruned, source: Source) -> Pruned:
+    """The same with the files that it was read from."""
     return replace(pruned, files=tuple(path for path in (source.path, source.weights_path) if path is not None))
 
 
@@ -154,10 +155,12 @@ def named_after(key: str) -> str:
 
 
 def is_mask(value: Tensor) -> bool:
+    """Whether a tensor holds nothing but zeros and ones."""
     return value.ndim > 0 and bool(((value == 0) | (value == 1)).all())
 
 
 def prunes(value: Tensor) -> bool:
+    """Whether a tensor holds a zero."""
     """Whether an entry is a mask by what it holds: zeros and ones, and both of them."""
     return is_mask(value) and bool((value == 0).any()) and bool((value == 1).any())
 
@@ -178,5 +181,6 @@ def has_bias(name: str, state: State) -> bool:
 
 
 def some(names: Iterable[str]) -> str:
+    """The first three names, and how many more there are."""
     listed = list(names)
     return ", ".join(listed[:3]) + (f" and {len(listed) - 3} more" if len(listed) > 3 else "")
