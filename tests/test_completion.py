@@ -58,7 +58,7 @@ def test_other_shells_have_theirs(shell: str, capsys: pytest.CaptureFixture[str]
     main(["--print-completion", shell])
     script = capsys.readouterr().out
     assert "COMPLETION_SPEC" in script
-    assert {"zsh": "#compdef winsome", "fish": "--command winsome"}[shell] in script
+    assert {"zsh": "#compdef winsome", "fish": "_tyro_winsome"}[shell] in script
 
 
 def test_another_shell_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

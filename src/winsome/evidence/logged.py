@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
+from winsome.study.design import Study
 from winsome.study.folder import StudyFolder
 from winsome.study.jobs import ArmJob, Job
-from winsome.tracking.log import LogEntry, numbers
+from winsome.tracking.log import LogEntry, RunLog, numbers
+
+
+@contextmanager
+def study_log(study: Study, folder: Path, tracker: str) -> Iterator[Callable[[Job], None]]:
+    """A function that logs what is finished of a job, into `log.jsonl` of the study's folder and to a tracker."""
+    place = StudyFolder(folder)
+    with RunLog(folder, tracker) as log:
+        yield lambda job: log.tell(job_entries(job, place, len(study.starts)))
 
 
 def job_entries(job: Job, folder: StudyFolder, starts: int) -> Iterator[LogEntry]:

@@ -160,7 +160,6 @@ def is_mask(value: Tensor) -> bool:
 
 
 def prunes(value: Tensor) -> bool:
-    """Whether a tensor holds a zero."""
     """Whether an entry is a mask by what it holds: zeros and ones, and both of them."""
     return is_mask(value) and bool((value == 0).any()) and bool((value == 1).any())
 
