@@ -68,12 +68,14 @@ def as_restructured_text(app: Sphinx, what: str, name: str, found: Any, options:
     for number, line in enumerate(lines):
         example = line.strip() == "Example:" or (example and (not line or line.startswith(" ")))
         if not example:
-            lines[number] = "".join(map(_escaped, re.split(r"(`[^`]*`)", line)))
+            lines[number] = "".join(map(_escaped, re.split(r"(`[^`]*`|(?<!\S)\*\w+\*(?!\w))", line)))
 
 
 def _escaped(part: str) -> str:
     if part.startswith("`") and len(part) > 2:
         return f"`{part}`"
+    if re.fullmatch(r"\*\w+\*", part):  # stressed
+        return part
     return re.sub(r"([|*`]|(?<=\w)_(?=\W|$))", r"\\\1", part)
 
 

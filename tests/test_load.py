@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -159,3 +161,17 @@ def test_a_long_table_is_cut() -> None:
     shown = html_table("t", ("n",), [[number] for number in range(MOST_ROWS + 5)])
     assert "and 5 more rows" in shown
     assert shown.count("<tr>") == MOST_ROWS + 1
+
+
+def test_a_notebook_shows_a_figure() -> None:
+    program = (
+        "from IPython.core.interactiveshell import InteractiveShell\n"
+        "shell = InteractiveShell.instance()\n"
+        "import winsome.figures\n"
+        "from matplotlib.figure import Figure\n"
+        "shown, _ = shell.display_formatter.format(Figure())\n"
+        "print(shown['image/svg+xml'][:5])"
+    )
+    pytest.importorskip("IPython", reason="shows notebooks: pip install ipython")
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ended.stdout.strip() == "<?xml"
