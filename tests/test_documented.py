@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from documented import mail, refreshed, run_page, shown
 
@@ -28,9 +29,13 @@ def test_lines_are_refreshed_where_numbers_alone_differ() -> None:
     assert refreshed(["loss 1.0", "accuracy 1 %"], printed) == [None, "accuracy  97.25 %"]
 
 
-@pytest.mark.parametrize("page", ["hand-a-ticket.md"])
+@pytest.mark.parametrize("page", ["hand-a-ticket.md", "first-ticket.md"])
 def test_the_output_on_a_page_is_what_its_commands_print(page: str, tmp_path: Path) -> None:
     text = (DOCS / page).read_text()
+    for number in range(96):  # "photos/CLASS/..."
+        place = tmp_path / "photos" / ("daisy", "rose")[number % 2] / f"{number}.png"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8), (number, 255 * (number % 2), 0)).save(place)
     ran = run_page(text, tmp_path, before=mail(tmp_path))
     checked = [(one.command, line, now) for one, lines in ran for line, now in zip(one.lines, lines, strict=True)]
     assert len(checked) >= 10

@@ -414,7 +414,9 @@ def test_onnx_export_refuses_what_it_cannot_check(tmp_path: Path, monkeypatch: p
     with pytest.raises(WinsomeError, match="nothing was written"):
         neighbours.write_onnx(mask, model, torch.randn(4, 3, 8, 8), tmp_path / "a.onnx", tolerance=-1)
     monkeypatch.setattr("winsome.neighbours.onnx.importlib.import_module", _no_module)
-    with pytest.raises(WinsomeError, match=r"needs onnx, onnxscript, onnxruntime; install them: pip install 'winsome\[onnx\]'"):
+    with pytest.raises(
+        WinsomeError, match=r"needs onnx, onnxscript, onnxruntime; install them: pip install onnx onnxscript onnxruntime"
+    ):
         neighbours.write_onnx(mask, model, torch.randn(4, 3, 8, 8), tmp_path / "a.onnx")
     assert not list(tmp_path.iterdir())
 
@@ -557,7 +559,7 @@ def test_push_and_pull_say_what_is_wrong(hub: StandInHub, tmp_path: Path) -> Non
 
 def test_without_the_client_the_remedy_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("winsome.neighbours.hub.importlib.import_module", _no_module)
-    with pytest.raises(WinsomeError, match=r"pip install 'winsome\[hub\]'"):
+    with pytest.raises(WinsomeError, match="pip install huggingface-hub"):
         neighbours.pull("someone/tickets", tmp_path)
 
 

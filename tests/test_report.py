@@ -16,7 +16,7 @@ from matplotlib.text import Text
 
 import synthetic_study
 from winsome import figures, report
-from winsome.citation import bibtex
+from winsome.citation import bibtex, own_entry
 from winsome.errors import WinsomeError
 from winsome.evidence.results import Results, Verdict
 from winsome.report.markup import day, linked, settings, typeset, value
@@ -299,7 +299,7 @@ def test_a_collapsed_layer_is_marked_in_the_table(written: dict[str, Path]) -> N
 def test_citations_can_be_copied_whole(written: dict[str, Path]) -> None:
     results = figures.read(written["small"])
     page = page_of(written["small"])
-    assert [data for tags, data in page.texts if "pre" in tags] == [bibtex(results["study"]["citations"])]
+    assert [data for tags, data in page.texts if "pre" in tags] == [bibtex([own_entry(), *results["study"]["citations"]])]
     assert "user-select: all" in (written["small"] / "report.html").read_text(encoding="utf-8")
 
 

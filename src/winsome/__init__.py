@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # the one list of public names: each is imported when it is a
     from winsome.densities import one_shot as one_shot
     from winsome.errors import Diverged as Diverged
     from winsome.errors import WinsomeError as WinsomeError
+    from winsome.evidence.load import load as load
     from winsome.hyperbolic import HAM as HAM
     from winsome.hyperbolic import SignIn as SignIn
     from winsome.level import Level as Level
@@ -41,7 +42,7 @@ if TYPE_CHECKING:  # the one list of public names: each is imported when it is a
     from winsome.norms import frozen_norms as frozen_norms
     from winsome.norms import interpolated_norms as interpolated_norms
     from winsome.norms import reset_norm_parameters as reset_norm_parameters
-    from winsome.prunable import format_plan as format_plan
+    from winsome.planned import format_plan as format_plan
     from winsome.prunable import plan as plan
     from winsome.prunable import prunable as prunable
     from winsome.rewinding import KeepWeights as KeepWeights

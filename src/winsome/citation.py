@@ -5,6 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from winsome.errors import unknown
+from winsome.version import __version__
+
+YEAR = 2026  # of this version
+
+
+def own_entry() -> str:
+    """The BibTeX entry of the Winsome that is installed, as `CITATION.cff` has it."""
+    return f"""@software{{winsome{YEAR},
+  title   = {{Winsome: win with some of the weights}},
+  author  = {{{{The Winsome authors}}}},
+  year    = {{{YEAR}}},
+  version = {{{__version__}}}
+}}"""
 
 
 def bibtex(keys: Iterable[str]) -> str:

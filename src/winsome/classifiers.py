@@ -26,6 +26,7 @@ def output_layers(model: nn.Module) -> tuple[str, ...]:
     """The layers whose outputs are the network's, by name: its classifiers, convolutions too, in the model's order.
 
     By this rule, of which the first that finds something holds:
+
     1. What the network says itself: timm's `get_classifier()`; of transformers the output embeddings, and what lies outside
        of its `base_model` (a base model by itself has no head).
     2. Modules that are called a head: a word of their name is head, classifier, logits, predictor or prediction, or the whole

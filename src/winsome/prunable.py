@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from torch import nn
@@ -13,6 +12,7 @@ from torch.nn.parameter import is_lazy
 from winsome.classifiers import classifiers
 from winsome.errors import WinsomeError
 from winsome.matrices import LAYERS, is_embedding, role_of, roles
+from winsome.planned import Plan, PlannedParameter
 from winsome.psi import Which, norm_parameters
 
 log = logging.getLogger("winsome")
@@ -26,26 +26,6 @@ _COMPLEX = "complex numbers, which have no sign"
 _PSI = "psi (normalisation)"
 
 
-@dataclass(frozen=True)
-class PlannedParameter:
-    """One line of the plan: a parameter, and whether it may be pruned or why not."""
-
-    name: str  # as in model.named_parameters(): a shared parameter is listed once, under its first name
-    layer: str  # type of the layer that holds it
-    shape: tuple[int, ...]
-    prunable: bool
-    reason: str  # why it is prunable or not
-    psi: bool = False  # whether it is normalisation: what AWS interpolates
-
-    @property
-    def n_weights(self) -> int:
-        """How many weights the parameter has."""
-        count = 1
-        for side in self.shape:
-            count *= side
-        return count
-
-
 def plan(
     model: nn.Module,
     *,
@@ -54,7 +34,7 @@ def plan(
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
     norms: Which = None,
-) -> tuple[PlannedParameter, ...]:
+) -> Plan:
     """Every parameter of the model in its order: prunable or not, and why, and whether it is psi.
 
     By default every weight by its role (`winsome.matrices`) is prunable but those of the classifiers (`winsome.classifiers`)
@@ -115,7 +95,7 @@ def plan(
             prunable, reason = True, f"weight of a {role.name}"
         shape = tuple(parameter.shape)
         lines.append(PlannedParameter(name, type(owner).__name__, shape, prunable, reason, name in psi))
-    return tuple(lines)
+    return Plan(lines)
 
 
 def _no_role(name: str, parameter: nn.Parameter, *, embedded: bool) -> str:
@@ -252,36 +232,3 @@ def signed_parameters(model: nn.Module) -> frozenset[int]:
         elif any(p is not None and role_of(module, kind, p) is not None for kind, p in own):
             wanted.update(id(p) for kind, p in own if p is not None and (role_of(module, kind, p) or "bias" in kind))
     return frozenset(wanted)
-
-
-def format_plan(lines: Sequence[PlannedParameter]) -> str:
-    """The plan as an aligned table: parameter, layer, shape, weights, prunable or why not.
-
-    Example:
-        >>> print(format_plan(plan(nn.Sequential(nn.Linear(4, 3, bias=False), nn.Linear(3, 2, bias=False)))))
-        parameter  layer   shape  weights  prunable
-        0.weight   Linear  3x4         12  yes
-        1.weight   Linear  2x3          6  no: classifier
-        12 of 18 parameters are prunable
-    """
-    rows = [("parameter", "layer", "shape", "weights", "prunable")]
-    rows += [
-        (
-            line.name,
-            line.layer,
-            "x".join(map(str, line.shape)),
-            f"{line.n_weights:,}",
-            "yes" if line.prunable else f"no: {line.reason}",
-        )
-        for line in lines
-    ]
-    widths = [max(len(row[column]) for row in rows) for column in range(5)]
-    alignment = "<<<><"
-    text = [
-        "  ".join(f"{cell:{side}{width}}" for cell, side, width in zip(row, alignment, widths, strict=True)) for row in rows
-    ]
-    total = sum(line.n_weights for line in lines if line.prunable)
-    text.append(f"{total:,} of {sum(line.n_weights for line in lines):,} parameters are prunable")
-    if psi := [line for line in lines if line.psi]:
-        text.append(f"{sum(line.n_weights for line in psi):,} are psi, in {len(psi)} parameters")
-    return "\n".join(text)

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from winsome.html_table import html_table
 from winsome.prunable import unpruned_signed
 from winsome.signed_mask import SignedMask
 
@@ -38,6 +39,17 @@ class Ticket:
     def density(self) -> float:
         """Fraction of prunable weights kept, in [0, 1]."""
         return self.mask.density
+
+    def _repr_html_(self) -> str:
+        layers = self.mask.layers()
+        rows = [
+            (name, "x".join(map(str, self.mask.shapes[name])), f"{one.total:,}", f"{one.kept:,}", f"{one.density:.4f}",
+             f"{one.positive / one.kept:.1%}" if one.kept else "")
+            for name, one in layers.items()
+        ]  # fmt: skip
+        title = f"Ticket: density {self.density:.4g}, {self.mask.n_kept:,} of {self.mask.n_weights:,} prunable weights kept"
+        said = [f"{key}: {value}" for key, value in self.provenance.items() if isinstance(value, str | int | float)]
+        return html_table(title, ("layer", "shape", "weights", "kept", "density", "positive"), rows, [", ".join(said)])
 
     def with_provenance(self, **more: Any) -> Ticket:
         """The same ticket with more said about where it came from."""

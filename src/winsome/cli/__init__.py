@@ -38,7 +38,7 @@ COMMANDS: dict[str, str] = {
     "neuron": "Simulate the theory of learning-rate rewinding: a relu(w.x) learns relu(x_1) (arXiv:2402.19262).",
     "sweep": "Run all studies of a grid: what they share is done once, and one that fails does not stop the others.",
     "report": "Write report.html for a study's folder, or one page for all studies below a folder.",
-    "cite": "Print the BibTeX entries of the papers behind a run's folder or a ticket file.",
+    "cite": "Print the BibTeX entries of Winsome, and of the papers behind a run's folder or a ticket file.",
 }
 TICKET_COMMANDS: dict[str, str] = {
     "show": "Show what a ticket file holds: density, layers, signs, provenance, and its size against the least possible.",
@@ -115,6 +115,11 @@ def _run(words: list[str], rank: int) -> None:
 
         print(f"winsome {__version__}")
         return
+    if words[:1] == ["--print-completion"]:
+        from winsome.cli.completion import completion
+
+        print(completion(words[1] if len(words) > 1 else ""), end="")
+        return
     group, commands, about = "", COMMANDS, DESCRIPTION
     if words and words[0] in GROUPS:
         group, commands, about = words[0], GROUPS[words[0]], COMMANDS[words[0]]
@@ -149,6 +154,8 @@ def _print_commands(prog: str, commands: Mapping[str, str], about: str) -> None:
         table.add_row(styled((name, "bold")), sentence)
     console = open_console()
     usage = f"{about}\n\nusage: {prog} COMMAND [options]\n       {prog} COMMAND --help\n"
+    if prog == "winsome":
+        usage += "       winsome --version\n       winsome --print-completion bash|zsh|fish\n"
     console.print(usage)
     console.print(table, soft_wrap=False)
 

@@ -6,20 +6,20 @@ from pathlib import Path
 
 from tyro.conf import Positional
 
-from winsome.citation import bibtex
+from winsome.citation import bibtex, own_entry
 from winsome.errors import WinsomeError
 from winsome.files import read_json
 from winsome.runs.file_names import CONFIG, RESULTS
 from winsome.ticket_file.header import read_provenance
 
 
-def cite(run: Positional[Path], /) -> None:
-    """Print the BibTeX entries of the papers behind a run's folder or a ticket file.
+def cite(run: Positional[Path | None] = None, /) -> None:
+    """Print the BibTeX entries of Winsome, and of the papers behind a run's folder or a ticket file.
 
     Args:
-        run: The folder of a study or search, or a .ticket file.
+        run: The folder of a study or search, or a .ticket file; without one, of Winsome alone.
     """
-    print(bibtex(_keys(run)))
+    print(bibtex([own_entry(), *(_keys(run) if run is not None else [])]))
 
 
 def _keys(run: Path) -> list[str]:

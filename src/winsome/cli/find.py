@@ -99,7 +99,7 @@ def find(
     if planned.plan_only:
         show_plan(one, fresh_network(one.study, conditions, seed=seed))
     else:
-        show_search(one, conditions, folder)
+        show_search(one, conditions, folder, log=compute.log)
 
 
 # The list that help shows is that of METHODS.

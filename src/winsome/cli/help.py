@@ -29,7 +29,7 @@ def run(command: Callable[..., None], words: Sequence[str], *, prog: str, loud: 
         about = (inspect.getdoc(command) or "").partition("\nArgs:")[0].strip()
         print(filled(about, shutil.get_terminal_size().columns), end="\n\n")
     tyro.cli(
-        _readable(command),
+        readable(command),
         prog=prog,
         description="",  # printed above: tyro would make one line of each paragraph
         args=ordered(words, command),
@@ -75,7 +75,7 @@ def _refuse_file(name: str, folder: Path | None) -> None:
         raise WinsomeError(f"{folder} is a file; name a folder with --{name.replace('_', '-')}")
 
 
-def _readable(command: Callable[..., None]) -> Callable[..., None]:
+def readable(command: Callable[..., None]) -> Callable[..., None]:
     """The command under annotations that say nothing of a default that is nothing, and name what takes no option's name."""
 
     def readable(*args: Any, **options: Any) -> None:

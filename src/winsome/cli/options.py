@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # help knows every option before torch is imported
     from winsome.training.probe import ProbeSpec
 
 OnCorrupt = Literal["stop", "skip"]
+Tracked = Literal["none", "wandb", "trackio", "tensorboard", "mlflow"]
 SixteenBit = Literal["stop", "high-byte"]
 Unset = arg(help_behavior_hint="")  # where no default is to be shown
 
@@ -141,11 +142,13 @@ class ComputeOptions:
         sync_batch_norm: Under torchrun, BatchNorm over the images of all ranks instead of each rank's own.
         fast: bf16 and channels_last where this machine gains from them.
         compiled: Train by torch.compile, on a GPU as CUDA graphs: every training compiles first, which takes up to a minute.
+        log: Tell a tracker, too, of every finished level and planted network, which log.jsonl in the folder always lists.
     """
 
     sync_batch_norm: bool = False
     fast: bool = True
     compiled: bool = False
+    log: Tracked = "none"
 
 
 @dataclass(frozen=True)

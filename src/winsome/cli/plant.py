@@ -86,4 +86,4 @@ def plant(
         fast=compute.fast,
         compiled=compute.compiled,
     )
-    show_planting(planned, starts)
+    show_planting(planned, starts, log=compute.log)

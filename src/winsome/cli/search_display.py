@@ -7,12 +7,15 @@ from pathlib import Path
 
 from torch import nn
 
+from winsome import distributed
 from winsome.cli.console import open_console, say
 from winsome.level import Level
 from winsome.norm_choice import norms_of
-from winsome.prunable import format_plan, plan, prunable
+from winsome.planned import format_plan
+from winsome.prunable import plan, prunable
 from winsome.runs.search_folder import SearchFolder
 from winsome.study.one_search import OneSearch, open_search, run_search
+from winsome.tracking.log import LogEntry, RunLog, numbers
 from winsome.training.conditions import Conditions
 
 
@@ -32,8 +35,8 @@ def show_plan(one: OneSearch, network: nn.Module, searched: Collection[str] | No
     open_console().print(format_plan(lines))
 
 
-def show_search(one: OneSearch, conditions: Conditions, folder: Path) -> None:
-    """Do what is left of a search, and say what comes of it."""
+def show_search(one: OneSearch, conditions: Conditions, folder: Path, *, log: str = "none") -> None:
+    """Do what is left of a search, and say what comes of it, to a tracker too."""
     console = open_console()
     search, place = open_search(one, folder, conditions), SearchFolder(folder)
     finished_already = place.is_finished(one.last_level)
@@ -42,6 +45,9 @@ def show_search(one: OneSearch, conditions: Conditions, folder: Path) -> None:
 
     def on_level(level: Level) -> None:
         metrics = level.metrics
+        if distributed.is_main():
+            kept = {"density": level.ticket.density, "seconds": level.seconds, **metrics}
+            logged.tell([LogEntry("search", level.number, numbers(kept))])
         say(
             console,
             f"level {level.number:2d}  density {level.ticket.density:.4f}  accuracy {100 * metrics['accuracy']:.2f} %"
@@ -50,7 +56,8 @@ def show_search(one: OneSearch, conditions: Conditions, folder: Path) -> None:
         for name in level.ticket.mask.empty_layers():
             say(console, f"  warning: {name} has lost all its weights")
 
-    with console.status("training") as status:
+    told = log if distributed.is_main() else "none"
+    with RunLog(folder, told) as logged, console.status("training") as status:
         run_search(
             one,
             search,

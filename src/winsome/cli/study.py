@@ -82,7 +82,7 @@ def study(
     if plan_only:
         print_plan(chosen)
         return
-    run_study(chosen, folder, workers, (file, *compared.files))
+    run_study(chosen, folder, workers, (file, *compared.files), log=compute.log)
 
 
 def _base(data: str, network: str | None, extent: ExtentOptions) -> tuple[Study, UserFile | None]:

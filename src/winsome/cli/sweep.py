@@ -42,7 +42,7 @@ def sweep(
     Args:
         grid: The Python file. It is run as it is: take only files that you trust.
         save_to: Folder of the sweep; by default runs/sweep-GRID.
-        ray: Run on Ray (pip install "winsome[ray]"); with --no-ray on this machine's own processes.
+        ray: Run on Ray (pip install ray); with --no-ray on this machine's own processes.
         address: Ray cluster: local for one of this machine's own, auto for the one running here, or HOST:PORT.
         workers: Runs side by side on this machine; 0 for one per core. A cluster at an address decides for itself.
         cpus_per_run: Cores (and threads) of a run on Ray.

@@ -146,7 +146,7 @@ def export(
 def push(file: Positional[Path], repo: Positional[str], /, *, private: bool = False) -> None:
     """Upload a ticket to the Hugging Face Hub, with a model card made from its provenance.
 
-    Needs `pip install 'winsome[hub]'` and `hf auth login`. A card that the repository has already stays as it is.
+    Needs `pip install huggingface-hub` and `hf auth login`. A card that the repository has already stays as it is.
 
     Args:
         file: A .ticket file.

@@ -12,6 +12,7 @@ from winsome.evidence.intervals import interval, spread
 from winsome.files import write_csv, write_json
 
 FORMAT = 1
+FILE_NAME = "connectivity.json"
 BASE_LINE_WORDS = {"straight": "straight line between the ends", "mean": "mean of the ends"}
 
 
@@ -120,7 +121,7 @@ def _seed_means(lines: Sequence[LineRecord], value: Callable[[LineRecord], float
 
 def write_tables(folder: Path, connectivity: Connectivity) -> tuple[Path, ...]:
     """Write connectivity.json, curves.csv (a row for each point) and barriers.csv (a row for each line and base line)."""
-    json_file, curves, heights = (folder / name for name in ("connectivity.json", "curves.csv", "barriers.csv"))
+    json_file, curves, heights = (folder / name for name in (FILE_NAME, "curves.csv", "barriers.csv"))
     write_json(json_file, connectivity)
     points = [
         (line["pair"], line["search_seed"], line["start"], alpha, error, loss)

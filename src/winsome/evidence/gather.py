@@ -1,4 +1,4 @@
-"""What a study found, gathered from its folder into `results.json`: rows, searches, table, comparisons, verdicts."""
+"""What a study found, gathered into `results.json` (rows, searches, table, comparisons, verdicts) and `results.csv`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from winsome.errors import WinsomeError
 from winsome.evidence.description import dense_arms, describe, design_of, hardware, notes
 from winsome.evidence.intervals import comparison, table
+from winsome.evidence.networks import write_results
 from winsome.evidence.results import (
     FORMAT,
     Comparison,
@@ -20,7 +21,6 @@ from winsome.evidence.results import (
 from winsome.evidence.rows import finished_levels, finished_rows, seconds_spent
 from winsome.evidence.unfinished import unfinished
 from winsome.evidence.verdicts import verdict
-from winsome.files import write_json
 from winsome.study.conditions import conditions_of
 from winsome.study.design import Study
 from winsome.study.folder import StudyFolder
@@ -28,7 +28,7 @@ from winsome.training.conditions import Conditions
 
 
 def collect(study: Study, folder: Path, conditions: Conditions | None = None, *, command: str) -> Results:
-    """Gather everything that is finished, say what is missing, and write `results.json`."""
+    """Gather everything that is finished, say what is missing, and write `results.json` and `results.csv`."""
     conditions, place = conditions or conditions_of(study), StudyFolder(folder)
     rows = finished_rows(study, place)
     searches: list[SearchRow] = [
@@ -51,7 +51,7 @@ def collect(study: Study, folder: Path, conditions: Conditions | None = None, *,
         "warnings": sorted({warning for search in searches for level in search["levels"] for warning in level["warnings"]}),
         "missing": unfinished(study, place),
     }
-    write_json(place.results_path, results)
+    write_results(folder, results)
     return results
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
+import sys
+from typing import Any
 
-__all__ = ["matplotlib"]
+__all__ = ["as_svg", "matplotlib"]
 
 _asked_for = os.environ.pop("MPLBACKEND", None)  # read once, when matplotlib is imported; an unknown one ends the import
 try:
@@ -12,3 +15,19 @@ try:
 finally:
     if _asked_for is not None:
         os.environ["MPLBACKEND"] = _asked_for  # for the programs that this one starts
+
+
+def as_svg(figure: Any) -> str:
+    """A figure as a notebook shows it."""
+    from winsome.figures.theme import look
+
+    content = io.StringIO()
+    with look():
+        figure.savefig(content, format="svg")
+    return content.getvalue()
+
+
+# A notebook shows figures of pyplot by itself, and ours are none: what a cell ends with is shown all the same.
+_shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+if _shell is not None:
+    _shell.display_formatter.formatters["image/svg+xml"].for_type_by_name("matplotlib.figure", "Figure", as_svg)

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from winsome.analysis.line import BASE_LINES
 from winsome.errors import WinsomeError
 from winsome.evidence.barriers import BASE_LINE_WORDS, BarrierRecord, Connectivity, PairRecord
+from winsome.evidence.finished import FinishedBarrier, FinishedStudy, connectivity_of
 from winsome.figures.labels import fit
 from winsome.figures.scales import LEFT, accuracy_scale, head, percent_limits
 from winsome.figures.styles import styles_of
@@ -22,7 +23,11 @@ _HEIGHT, _BELOW = 1.15, 0.24  # inches: of a panel, and for its tick labels
 
 
 def error_along_lines(
-    connectivity: Connectivity, *, base_line: str = "straight", width: float = WIDE, on_page: bool = False
+    lines: Connectivity | FinishedBarrier | FinishedStudy,
+    *,
+    base_line: str = "straight",
+    width: float = WIDE,
+    on_page: bool = False,
 ) -> Figure:
     """Test error along the line between the two networks of every pair; dashed, the base line that a barrier rises above.
 
@@ -31,6 +36,7 @@ def error_along_lines(
     Raises:
         WinsomeError: no line was measured.
     """
+    connectivity = connectivity_of(lines)
     if not connectivity["lines"]:
         raise WinsomeError("no line was measured; there is nothing to draw")
     with look(on_page=on_page):

@@ -19,7 +19,9 @@ KINDS = ("wide", "narrow")
 class Draw(Protocol):
     """Draws a figure: `width` in inches; `on_page` where text must stay text."""
 
-    def __call__(self, *, width: float = WIDE, on_page: bool = False) -> Figure: ...
+    def __call__(self, *, width: float = WIDE, on_page: bool = False) -> Figure:
+        """The figure."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from matplotlib.ticker import FixedLocator
 
 from winsome.analysis.signs import Agreement, SignDynamics
 from winsome.errors import WinsomeError
+from winsome.evidence.finished import FinishedSearch, FinishedStudy, agreements_of, signs_of_all
 from winsome.figures.labels import elide, fit, text_width
 from winsome.figures.layers import short_name
 from winsome.figures.signs import by_method, labels_of
@@ -24,11 +25,14 @@ _DARKEST = 0.72  # opacity of the fullest cell: text on it stays legible
 _CELL = 0.165  # inches: the lowest cell
 
 
-def sign_layers(counted: Sequence[SignDynamics], *, width: float = WIDE, on_page: bool = False) -> Figure:
+def sign_layers(
+    counted: Sequence[SignDynamics] | FinishedStudy | FinishedSearch, *, width: float = WIDE, on_page: bool = False
+) -> Figure:
     """How many of each layer's weights changed their sign in each level, in percent: one matrix per method, mean over seeds.
 
     Of the weights alive in the level. A cell is empty where the layer has none.
     """
+    counted = signs_of_all(counted)
     with look(on_page=on_page):
         methods = by_method(counted)
         labels = labels_of(methods)
@@ -59,7 +63,11 @@ def sign_layers(counted: Sequence[SignDynamics], *, width: float = WIDE, on_page
 
 
 def sign_agreement(
-    agreeing: Sequence[Agreement], said: Mapping[str, str] = {}, *, width: float = WIDE, on_page: bool = False
+    agreeing: Sequence[Agreement] | FinishedStudy,
+    said: Mapping[str, str] = {},
+    *,
+    width: float = WIDE,
+    on_page: bool = False,
 ) -> Figure:
     """What tickets share at the deepest level, means over pairs of searches: the mask (Jaccard) and, in it, the signs.
 
@@ -75,6 +83,7 @@ def sign_agreement(
     Raises:
         WinsomeError: there are no two searches.
     """
+    agreeing = agreements_of(agreeing)
     last = max((pair.level for pair in agreeing), default=None)
     pairs = [pair for pair in agreeing if pair.level == last]
     if not pairs:

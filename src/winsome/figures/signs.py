@@ -12,6 +12,7 @@ from matplotlib.ticker import MaxNLocator
 
 from winsome.analysis.signs import LevelSigns, SignDynamics
 from winsome.errors import WinsomeError
+from winsome.evidence.finished import FinishedSearch, FinishedStudy, signs_of_all
 from winsome.evidence.intervals import spread
 from winsome.figures.labels import legend_above, legend_height
 from winsome.figures.scales import LEFT, density_scale, head
@@ -22,12 +23,15 @@ _TOP, _BELOW, _GAP = 0.5, 0.46, 0.42  # inches above, below and between panels
 _BARS = 0.8  # of the room between two numbers
 
 
-def sign_settling(counted: Sequence[SignDynamics], *, width: float = WIDE, on_page: bool = False) -> Figure:
+def sign_settling(
+    counted: Sequence[SignDynamics] | FinishedStudy | FinishedSearch, *, width: float = WIDE, on_page: bool = False
+) -> Figure:
     """How often weights flip, and at which moment their sign settles: one set of bars per method (arXiv:2402.19262, figure 5).
 
     Bars are means over search seeds, whiskers one standard deviation. Moment 0 is the initialisation, moment k the end of
     level k - 1; the weights are those alive at the last level.
     """
+    counted = signs_of_all(counted)
     with look(on_page=on_page):
         methods = by_method(counted)
         figure, panels, size = _panels(width, 2, methods, height=1.9)
@@ -40,11 +44,14 @@ def sign_settling(counted: Sequence[SignDynamics], *, width: float = WIDE, on_pa
         return figure
 
 
-def sign_levels(counted: Sequence[SignDynamics], *, width: float = WIDE, on_page: bool = False) -> Figure:
+def sign_levels(
+    counted: Sequence[SignDynamics] | FinishedStudy | FinishedSearch, *, width: float = WIDE, on_page: bool = False
+) -> Figure:
     """Signs over the levels of the searches, of the weights alive in each: mean over seeds, one standard deviation shaded.
 
     Flipped within the level; flipped since the initialisation; positive.
     """
+    counted = signs_of_all(counted)
     with look(on_page=on_page):
         methods = by_method(counted)
         figure, panels, size = _panels(width, 3, methods, height=1.7)

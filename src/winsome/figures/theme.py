@@ -12,6 +12,7 @@ import matplotlib
 from matplotlib import font_manager
 from matplotlib.figure import Figure
 
+from winsome.evidence.finished import FinishedStudy, results_of
 from winsome.evidence.results import Results
 
 # Widths in inches: a page's text block and one column of a two-column paper (which also reads well on a phone).
@@ -45,7 +46,9 @@ FONTS = ("Helvetica Neue", "Helvetica", "Arial", "Liberation Sans", "DejaVu Sans
 class Drawing(Protocol):
     """A figure of a study: `width` in inches; `on_page` where text must stay text."""
 
-    def __call__(self, results: Results, *, width: float = WIDE, on_page: bool = False) -> Figure: ...
+    def __call__(self, results: Results | FinishedStudy, *, width: float = WIDE, on_page: bool = False) -> Figure:
+        """The figure."""
+        ...
 
 
 Dash = Literal["-"] | tuple[float, tuple[float, ...]]  # solid, or (offset, lengths of strokes and gaps)
@@ -86,9 +89,9 @@ def themed(draw: Callable[[Results, float], Figure]) -> Drawing:
     """A drawing function that always works in this look."""
 
     @wraps(draw)
-    def drawing(results: Results, *, width: float = WIDE, on_page: bool = False) -> Figure:
+    def drawing(results: Results | FinishedStudy, *, width: float = WIDE, on_page: bool = False) -> Figure:
         with look(on_page=on_page):
-            return draw(results, width)
+            return draw(results_of(results), width)
 
     return drawing
 

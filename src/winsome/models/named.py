@@ -67,7 +67,7 @@ def _of_timm(name: str, image_shape: ImageShape, n_classes: int, options: Mappin
     try:
         timm = importlib.import_module("timm")
     except ModuleNotFoundError as error:
-        raise WinsomeError(f"timm:{name} needs timm: pip install 'winsome[timm]'") from error
+        raise WinsomeError(f"timm:{name} needs timm: pip install timm") from error
     if not timm.is_model(name):
         raise WinsomeError(f"timm has no such network; {unknown('network', name, timm.list_models())}")
     sizes = {"in_chans": image_shape[0], "num_classes": n_classes}

@@ -171,7 +171,7 @@ def _hub() -> Any:
     try:
         return importlib.import_module("huggingface_hub")
     except ImportError as error:
-        raise WinsomeError("the Hub needs huggingface_hub; install it: pip install 'winsome[hub]'") from error
+        raise WinsomeError("the Hub needs huggingface_hub; install it: pip install huggingface-hub") from error
 
 
 @contextmanager

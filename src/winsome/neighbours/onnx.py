@@ -68,7 +68,7 @@ def _require_packages() -> None:
         except ImportError:
             missing.append(name)
     if missing:
-        raise WinsomeError(f"ONNX export needs {', '.join(missing)}; install them: pip install 'winsome[onnx]'")
+        raise WinsomeError(f"ONNX export needs {', '.join(missing)}; install them: pip install {' '.join(missing)}")
 
 
 def _exported(network: nn.Module, example: Tensor) -> bytes:

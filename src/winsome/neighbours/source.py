@@ -135,6 +135,7 @@ def masks_alone(source: Source, masks: State) -> Pruned:
 
 
 def with_files(pruned: Pruned, source: Source) -> Pruned:
+    """The same with the files that it was read from."""
     return replace(pruned, files=tuple(path for path in (source.path, source.weights_path) if path is not None))
 
 
@@ -154,6 +155,7 @@ def named_after(key: str) -> str:
 
 
 def is_mask(value: Tensor) -> bool:
+    """Whether a tensor holds nothing but zeros and ones."""
     return value.ndim > 0 and bool(((value == 0) | (value == 1)).all())
 
 
@@ -178,5 +180,6 @@ def has_bias(name: str, state: State) -> bool:
 
 
 def some(names: Iterable[str]) -> str:
+    """The first three names, and how many more there are."""
     listed = list(names)
     return ", ".join(listed[:3]) + (f" and {len(listed) - 3} more" if len(listed) > 3 else "")

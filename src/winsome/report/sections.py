@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from winsome import figures
-from winsome.citation import bibtex
+from winsome.citation import bibtex, own_entry
 from winsome.evidence.results import Results, densities_of
 from winsome.figures.captions import uncorrected
 from winsome.figures.plots import DrawnPlot
@@ -74,7 +74,7 @@ def section(results: Results, place: str = "") -> Section:
         notes=results["notes"],
         warnings=results["warnings"],
         missing=results["missing"],
-        bibtex=bibtex(study["citations"]),
+        bibtex=bibtex([own_entry(), *study["citations"]]),
     )
 
 

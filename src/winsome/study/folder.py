@@ -1,6 +1,6 @@
 """The folder of a study: the one place that knows where its searches, its arms' runs and its results lie.
 
-    config.json, time.json, results.json, report.html
+    config.json, time.json, results.json, results.csv, report.html
     searches/NAME/seed-NN/             each the folder of a search
     arms/ARM/level-NN/seed-NN-start-N  .json (written last), .safetensors, .checkpoint; arms/dense/dense/ for the dense arm
     connectivity/                      lines between its networks
@@ -20,7 +20,6 @@ from winsome import distributed
 from winsome.errors import WinsomeError
 from winsome.files import read_json, write_json, write_state
 from winsome.runs.configuration import read_config, take_folder
-from winsome.runs.file_names import RESULTS
 from winsome.runs.search_folder import SearchFolder
 from winsome.state import State
 from winsome.study.transplants import Found
@@ -142,11 +141,6 @@ class StudyFolder:
     def write_seconds(self, seconds: float) -> None:
         """Keep what the study has taken so far."""
         distributed.from_main(lambda: write_json(self.path / "time.json", {"seconds": seconds}))
-
-    @property
-    def results_path(self) -> Path:
-        """Where what the study found is gathered."""
-        return self.path / RESULTS
 
     @property
     def connectivity(self) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from winsome.study.arms import Dense, FoundNetwork, Planted
 from winsome.study.design import Study
@@ -97,6 +98,11 @@ def cost(job: Job, study: Study) -> float:
     if isinstance(job.arm, FoundNetwork):
         return 0.3 * len(job.runs)
     return len(job.runs) * study.training.all_epochs
+
+
+def all_done(jobs: Sequence[Job], study: Study, folder: Path) -> bool:
+    """Whether everything that these jobs fill is in the study's folder."""
+    return all(is_done(job, study, StudyFolder(folder)) for job in jobs)
 
 
 def is_done(job: Job, study: Study, folder: StudyFolder) -> bool:

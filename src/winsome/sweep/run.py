@@ -10,13 +10,14 @@ from pathlib import Path
 
 from winsome.errors import Diverged, WinsomeError
 from winsome.files import write_json
+from winsome.runs.file_names import SWEEP
 from winsome.runs.lock import only_process
 from winsome.study.design import Study
 from winsome.study.run import take
 from winsome.sweep.steps import Step
 from winsome.tasks.graph import Event, Outcome, Runner, run_graph
 
-FILE_NAME = "sweep.json"
+FILE_NAME = SWEEP
 FORMAT = 1
 
 

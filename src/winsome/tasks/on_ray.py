@@ -84,9 +84,7 @@ def _ray() -> Any:
         import ray
         import ray.cloudpickle
     except ImportError as error:
-        raise WinsomeError(
-            'Ray is not installed: pip install "winsome[ray]"; or run on this machine alone with --no-ray'
-        ) from error
+        raise WinsomeError("Ray is not installed: pip install ray; or run on this machine alone with --no-ray") from error
     return ray
 
 
@@ -178,6 +176,7 @@ def _begin(threads: int, folder: Path, prepare: Callable[[], object] | None) -> 
 
 
 def winsome_run(number: int, payload: bytes, messages: Any, begin: Callable[[], object]) -> float:
+    """Do a task where Ray put it, and tell how far it is."""
     begin()
     work: Work = pickle.loads(payload)
 

@@ -81,7 +81,7 @@ def _accelerate() -> Any:
     try:
         return importlib.import_module("accelerate")
     except ModuleNotFoundError as error:
-        raise WinsomeError("accelerate is not installed: pip install 'winsome[accelerate]'") from error
+        raise WinsomeError("accelerate is not installed: pip install accelerate") from error
 
 
 def _train(

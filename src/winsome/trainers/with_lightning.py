@@ -98,8 +98,7 @@ def _library(trainer: Any) -> Any:
     package = type(trainer).__mro__[-2].__module__.partition(".")[0]
     if package not in ("lightning", "pytorch_lightning"):
         raise WinsomeError(
-            f"make_trainer gave a {type(trainer).__name__}, no Trainer of Lightning's; install it with "
-            "pip install 'winsome[lightning]'"
+            f"make_trainer gave a {type(trainer).__name__}, no Trainer of Lightning's; install it with pip install lightning"
         )
     return importlib.import_module("lightning.pytorch" if package == "lightning" else package)
 

@@ -76,7 +76,7 @@ def _library(trainer: Any) -> Any:
     if not any(kind.__module__ == "transformers.trainer" for kind in type(trainer).__mro__):
         raise WinsomeError(
             f"make_trainer gave a {type(trainer).__name__}, no Trainer of transformers; install it with "
-            "pip install 'winsome[transformers]'"
+            "pip install transformers accelerate"
         )
     return importlib.import_module("transformers")
 
