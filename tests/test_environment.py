@@ -26,8 +26,8 @@ from winsome.files import write_json
 from winsome.machine import usable_cores
 from winsome.study import presets
 from winsome.study.conditions import conditions_of
-from winsome.study.jobs import jobs_of
-from winsome.study.run import default_workers, jobs_at_once
+from winsome.study.jobs import jobs_at_once, jobs_of
+from winsome.study.workers import default_workers
 
 QUICK = ["--levels", "0", "--level-epochs", "1", "--warmup-epochs", "0", "--train-images", "256"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import numbers
 from collections.abc import Iterable
 
 
@@ -28,6 +29,16 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> WinsomeError:
     near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
     remedy = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(names)}"
     return WinsomeError(f"unknown {kind} {name!r}; {remedy}")
+
+
+def check_whole(name: str, number: object) -> None:
+    """Refuse what is no whole number.
+
+    Raises:
+        WinsomeError: it is none; names the argument.
+    """
+    if not isinstance(number, numbers.Integral):
+        raise WinsomeError(f"{name} is a whole number, got {number!r}")
 
 
 class RankLost(RuntimeError):

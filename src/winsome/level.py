@@ -12,9 +12,8 @@ from torch import nn
 from torch.optim import Optimizer
 
 from winsome import distributed
-from winsome.densities import check_whole
 from winsome.divergence import LOOK_EVERY, Finite
-from winsome.errors import WinsomeError
+from winsome.errors import WinsomeError, check_whole
 from winsome.method import Method
 from winsome.own_names import OwnNames, holding
 from winsome.runs import checkpoint

@@ -21,9 +21,9 @@ from winsome.psi import Which
 from winsome.runs.checkpoint import CarriedOptimizer
 from winsome.runs.search_folder import SearchFolder, identifying
 from winsome.scores import Probe
-from winsome.searchable import looks_at_probe, origin, refuse_no_loop, searched, whole_seed
+from winsome.searchable import looks_at_probe, refuse_no_loop, searched, whole_seed
 from winsome.state import State, first_difference, full_state, load_state, state_digest
-from winsome.ticket import ticket_of
+from winsome.ticket import origin, ticket_of
 
 log = logging.getLogger("winsome")
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numbers
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +13,6 @@ from winsome import distributed
 from winsome.about import about
 from winsome.divergence import not_finite
 from winsome.errors import WinsomeError
-from winsome.files import as_json
 from winsome.identity import identity, name_of
 from winsome.method import Method
 from winsome.norm_choice import with_norms
@@ -22,7 +20,6 @@ from winsome.prunable import refuse_unmade, refuse_wrapped
 from winsome.psi import Which
 from winsome.scope import names_to_prune, norm_names
 from winsome.scores import Probe
-from winsome.version import versions
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,19 +76,6 @@ def searched(
     norm = norm_names(model, method)
     _refuse_not_finite(model, {*names, *norm})
     return Searched(method, {name: parameters[name] for name in names}, norm)
-
-
-def origin(level: int, density: float, metrics: object, *, parent: str | None) -> dict[str, Any]:
-    """What a ticket says of the level that it is from, beside what it says of the search.
-
-    Args:
-        level: its number.
-        density: fraction kept.
-        metrics: of the trained network; rank 0's count, as JSON values.
-        parent: digest of the signed mask of the level before; None for the first.
-    """
-    plain = distributed.from_main(lambda: as_json(metrics))
-    return {"level": level, "density": density, "metrics": plain, "versions": versions(), "parent": parent}
 
 
 def _refuse_not_finite(model: nn.Module, wanted: Collection[str]) -> None:

@@ -9,9 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from winsome import distributed
+from winsome.files import as_json
 from winsome.html_table import html_table
 from winsome.prunable import unpruned_signed
 from winsome.signed_mask import SignedMask
+from winsome.version import versions
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,3 +88,16 @@ def ticket_of(
     mask = SignedMask.of({name: parameters[name] for name in prunable_names}, {name: kept[name] for name in prunable_names})
     signs = signs_of({name: parameters[name] for name in unpruned_signed(model, prunable_names)})
     return Ticket(mask, signs, provenance=provenance)
+
+
+def origin(level: int, density: float, metrics: object, *, parent: str | None) -> dict[str, Any]:
+    """What a ticket says of the level that it is from, beside what it says of the search.
+
+    Args:
+        level: its number.
+        density: fraction kept.
+        metrics: of the trained network; rank 0's count, as JSON values.
+        parent: digest of the signed mask of the level before; None for the first.
+    """
+    plain = distributed.from_main(lambda: as_json(metrics))
+    return {"level": level, "density": density, "metrics": plain, "versions": versions(), "parent": parent}

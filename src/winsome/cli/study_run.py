@@ -16,8 +16,8 @@ from winsome.evidence.partial import collect_finished
 from winsome.evidence.results import read
 from winsome.study.conditions import conditions_of, will_stack
 from winsome.study.design import Study
-from winsome.study.jobs import all_done, jobs_of
-from winsome.study.run import StudyProgress, jobs_at_once, run
+from winsome.study.jobs import all_done, jobs_at_once, jobs_of
+from winsome.study.run import StudyProgress, run
 from winsome.user_code import UserFile, load_files
 
 

@@ -58,7 +58,7 @@ def sweep(
         )
     from winsome import report
     from winsome.cli.sweep_display import SweepDisplay, print_end, print_plan
-    from winsome.study.run import default_workers
+    from winsome.study.workers import default_workers
     from winsome.sweep.file import read_grid
     from winsome.sweep.run import run_sweep
     from winsome.sweep.steps import sweep_steps

@@ -16,10 +16,11 @@ from torch import Tensor, nn
 from winsome.about import about
 from winsome.errors import WinsomeError
 from winsome.neighbours.checkpoints import unwrapped
+from winsome.neighbours.fitting import shaped_like, whole_of, zeros_of
 from winsome.neighbours.layouts import LAYOUTS, layout_of, taken_apart, zeros
 from winsome.neighbours.prefixes import prefix_of
 from winsome.neighbours.source import Pruned, Source, some, with_files
-from winsome.prunable import prunable, unpruned_signed
+from winsome.prunable import unpruned_signed
 from winsome.psi import norm_parameters
 from winsome.signed_mask import SignedMask
 from winsome.ticket import Ticket, signs_of
@@ -148,7 +149,7 @@ def _imported(source: Source, layout: str | None, model: nn.Module | None, norms
     pruned = with_files(Pruned({}, {}, dict(source.state)), source) if by_network else taken_apart(source, found)
     pruned, prefix = _without_prefix(pruned, model)
     if model is not None:
-        pruned = _shaped_like(_zeros_of(pruned, model) if by_network else _whole_of(pruned, model), model)
+        pruned = shaped_like(zeros_of(pruned, model) if by_network else whole_of(pruned, model), model)
     _refuse_what_has_no_sign(pruned, sure=layout is not None)
     signed, normalising = _roles(pruned) if model is None else _roles_in(model, pruned)
     mask = SignedMask.of(pruned.weights, pruned.kept)
@@ -243,61 +244,3 @@ def _roles_in(model: nn.Module, pruned: Pruned) -> tuple[list[str], list[str]]:
             f"the checkpoint lacks {', '.join(missing)} of the model; give the architecture that it was made with"
         )
     return signed, [name for name in normalising if name in pruned.others]
-
-
-def _zeros_of(pruned: Pruned, model: nn.Module) -> Pruned:
-    """Every prunable parameter of the model counts as pruned where it is zero, one without zeros as wholly kept.
-
-    Raises:
-        WinsomeError: none of them holds a zero.
-    """
-    weights = {name: pruned.others[name] for name in prunable(model) if name in pruned.others}
-    kept = {name: weight != 0 for name, weight in weights.items()}
-    if weights and all(bool(one.all()) for one in kept.values()):
-        raise WinsomeError("no prunable weight of the network is exactly zero in it; prune the network first")
-    others = {name: value for name, value in pruned.others.items() if name not in weights}
-    return replace(pruned, weights=weights, kept=kept, others=others)
-
-
-def _whole_of(pruned: Pruned, model: nn.Module) -> Pruned:
-    """With the parameters whose mask keeps everything, where the model says that they are prunable."""
-    if not pruned.whole:
-        return pruned
-    weights = {name: pruned.others[name] for name in prunable(model) if name in pruned.whole}
-    kept = {name: torch.ones_like(weight, dtype=torch.bool) for name, weight in weights.items()}
-    others = {name: value for name, value in pruned.others.items() if name not in weights}
-    return replace(pruned, weights=pruned.weights | weights, kept=pruned.kept | kept, others=others)
-
-
-def _shaped_like(pruned: Pruned, model: nn.Module) -> Pruned:
-    """The model's own shapes where they differ by trailing sides of 1.
-
-    Raises:
-        WinsomeError: the model lacks a masked parameter or has it in another shape.
-    """
-    shapes = {name: parameter.shape for name, parameter in model.named_parameters()}
-    absent = [name for name in pruned.weights if name not in shapes]
-    if absent:
-        raise WinsomeError(f"the model lacks {', '.join(absent)}; give the architecture that the checkpoint was made with")
-
-    def fit(name: str, value: Tensor) -> Tensor:
-        shape = shapes.get(name, value.shape)
-        if value.shape == shape:
-            return value
-        if _without_trailing_ones(value.shape) != _without_trailing_ones(shape):
-            raise WinsomeError(f"{name} is {tuple(value.shape)} in the checkpoint, {tuple(shape)} in the model")
-        return value.reshape(shape)
-
-    return replace(
-        pruned,
-        weights={name: fit(name, value) for name, value in pruned.weights.items()},
-        kept={name: fit(name, value) for name, value in pruned.kept.items()},
-        others={name: fit(name, value) for name, value in pruned.others.items()},
-    )
-
-
-def _without_trailing_ones(shape: torch.Size) -> tuple[int, ...]:
-    sides = list(shape)
-    while sides and sides[-1] == 1:
-        sides.pop()
-    return tuple(sides)

@@ -18,7 +18,7 @@ ITERATIVE, ONE_SHOT, CUBIC, EARLY = "iterative", "one-shot", "cubic, one trainin
 
 
 @dataclass(frozen=True)
-class Plan:
+class PricedSearch:
     """A search of a price: its levels' epochs, or those of one training within which is pruned."""
 
     key: str
@@ -60,7 +60,7 @@ def budget_study(base: Study, *, steps: int, kinds: Sequence[str] = tuple(KINDS)
     )
 
 
-def plans_of(base: Study) -> tuple[Plan, ...]:
+def plans_of(base: Study) -> tuple[PricedSearch, ...]:
     """The searches beside the usual one, named by what they do; their epochs are parts of the usual one's."""
     full = base.search_epochs("aws", base.levels[-1] + 1)
     warm, levels, each = base.warmup_epochs, base.levels[-1], base.search_training.epochs
@@ -72,22 +72,22 @@ def plans_of(base: Study) -> tuple[Plan, ...]:
     early = [epochs for epochs in (1, 5, 10, 20) if epochs < half] + [full]
     third = (full - warm) // (few + 1)
     return (
-        Plan("half", ITERATIVE, even(levels, max(each // 2, 1), warm // 2)),
-        Plan("quarter", ITERATIVE, even(levels, max(each // 4, 1), warm // 4)),
-        Plan("eighth", ITERATIVE, even(levels, max(each // 8, 1), warm // 8)),
-        Plan("few_levels", ITERATIVE, even(few, third, warm), ("aws",)),
-        Plan("one_shot", ONE_SHOT, (warm + (full - warm) // 2, (full - warm) // 2)),
-        Plan("one_shot_half", ONE_SHOT, (half - half // 2, half // 2)),
-        Plan("one_shot_quarter", ONE_SHOT, (quarter - quarter // 2, quarter // 2)),
-        Plan("one_shot_late", ONE_SHOT, (full - each, each), ("aws",)),
-        Plan("cubic", CUBIC, (full,)),
-        Plan("cubic_half", CUBIC, (half,)),
-        Plan("cubic_quarter", CUBIC, (quarter,)),
-        *(Plan(f"dense_{epochs}", EARLY, (epochs, 1)) for epochs in early),
+        PricedSearch("half", ITERATIVE, even(levels, max(each // 2, 1), warm // 2)),
+        PricedSearch("quarter", ITERATIVE, even(levels, max(each // 4, 1), warm // 4)),
+        PricedSearch("eighth", ITERATIVE, even(levels, max(each // 8, 1), warm // 8)),
+        PricedSearch("few_levels", ITERATIVE, even(few, third, warm), ("aws",)),
+        PricedSearch("one_shot", ONE_SHOT, (warm + (full - warm) // 2, (full - warm) // 2)),
+        PricedSearch("one_shot_half", ONE_SHOT, (half - half // 2, half // 2)),
+        PricedSearch("one_shot_quarter", ONE_SHOT, (quarter - quarter // 2, quarter // 2)),
+        PricedSearch("one_shot_late", ONE_SHOT, (full - each, each), ("aws",)),
+        PricedSearch("cubic", CUBIC, (full,)),
+        PricedSearch("cubic_half", CUBIC, (half,)),
+        PricedSearch("cubic_quarter", CUBIC, (quarter,)),
+        *(PricedSearch(f"dense_{epochs}", EARLY, (epochs, 1)) for epochs in early),
     )
 
 
-def _spec(plan: Plan, base: Study, method: Method, label: str, steps: int) -> SearchSpec:
+def _spec(plan: PricedSearch, base: Study, method: Method, label: str, steps: int) -> SearchSpec:
     """The search of a plan, from the method of its kind; `steps` are those of an epoch."""
     last, count = base.all_densities[base.levels[-1]], base.levels[-1]
     if plan.schedule == CUBIC:
@@ -100,7 +100,7 @@ def _spec(plan: Plan, base: Study, method: Method, label: str, steps: int) -> Se
     return SearchSpec(replace(method, densities=densities, label=label), epochs=plan.epochs)
 
 
-def _arm(plan: Plan, name: str, label: str) -> Planted:
+def _arm(plan: PricedSearch, name: str, label: str) -> Planted:
     if plan.schedule == EARLY:
         words = f"Places and signs of the largest weights of the dense network after {plan.total} epochs, {label}."
         return Planted(f"planted_{name}", f"|θ₀|·s, {label}", words, name, plant_largest, signs_of=(name, 0))

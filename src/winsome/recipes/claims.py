@@ -28,7 +28,7 @@ _STATUS = {"shown": "shown", "opposite": "**opposite**", "within the spread": "n
 
 
 @dataclass(frozen=True)
-class Line:
+class JudgedClaim:
     """A claim, and what each scale says to it: verdicts of one set-up or several."""
 
     recipe: str
@@ -56,7 +56,7 @@ def records_in(folder: Path) -> list[Record]:
     return sorted(found, key=lambda record: (order.get(record["name"], len(order)), scales.index(record["scale"])))
 
 
-def lines_of(records: Iterable[Record]) -> list[Line]:
+def lines_of(records: Iterable[Record]) -> list[JudgedClaim]:
     """One line for each claim of each recipe."""
     made: dict[tuple[str, str], dict[Scale, list[Verdict]]] = {}
     sources: dict[tuple[str, str], str] = {}
@@ -65,7 +65,7 @@ def lines_of(records: Iterable[Record]) -> list[Line]:
             key = (record["name"], verdict["claim"])
             sources.setdefault(key, verdict["source"])
             made.setdefault(key, {}).setdefault(record["scale"], []).append(verdict)
-    return [Line(recipe, claim, sources[recipe, claim], found) for (recipe, claim), found in made.items()]
+    return [JudgedClaim(recipe, claim, sources[recipe, claim], found) for (recipe, claim), found in made.items()]
 
 
 def claims_page(records: Sequence[Record]) -> str:
@@ -99,7 +99,7 @@ def _place(environment: Mapping[str, Any]) -> str:
     return f"{gpu}{environment['cpu']}, PyTorch {environment['torch']}"
 
 
-def _tally(lines: Sequence[Line], scales: Sequence[Scale]) -> str:
+def _tally(lines: Sequence[JudgedClaim], scales: Sequence[Scale]) -> str:
     counts = []
     for scale in scales:
         statuses = [[verdict["status"] for verdict in line.found[scale]] for line in lines if scale in line.found]
@@ -112,16 +112,16 @@ def _tally(lines: Sequence[Line], scales: Sequence[Scale]) -> str:
     return " ".join(counts)
 
 
-def _disagree(line: Line) -> bool:
+def _disagree(line: JudgedClaim) -> bool:
     first = {scale: verdicts[0]["status"] for scale, verdicts in line.found.items()}
     return len({status == "shown" for status in first.values()}) > 1 or {"shown", "opposite"} <= {*first.values()}
 
 
-def _both(line: Line) -> str:
+def _both(line: JudgedClaim) -> str:
     return f"({'; '.join(f'{scale} {_cell(line.found[scale][:1], named=False)}' for scale in line.found)}; {line.recipe})"
 
 
-def _table(lines: Sequence[Line], scales: Sequence[Scale]) -> str:
+def _table(lines: Sequence[JudgedClaim], scales: Sequence[Scale]) -> str:
     absent = [scale for scale in get_args(Scale) if scale not in scales]
     heads = ["claim", "recipe", *scales, *absent]
     rows = [

@@ -13,7 +13,7 @@ from winsome.evidence.verdicts import judged
 from winsome.figures.budget import Priced, accuracy_over_cost
 from winsome.figures.plots import Plot
 from winsome.recipes.accuracy import accuracy_table, differences_table
-from winsome.recipes.budget_plans import EARLY, ITERATIVE, KINDS, OURS, Plan, budget_study, plans_of
+from winsome.recipes.budget_plans import EARLY, ITERATIVE, KINDS, OURS, PricedSearch, budget_study, plans_of
 from winsome.recipes.recipe import Evidence, Finished, Recipe, Scale, Table
 from winsome.study import presets
 from winsome.study.arms import Claim
@@ -44,7 +44,7 @@ def search_budget(scale: Scale) -> Recipe:
     return Recipe("The price of a search", f"{OURS}, after arXiv:2504.05357", claim, {label: study}, analyse=analyse)
 
 
-def _evidence(plans: Sequence[Plan], finished: Mapping[str, Finished]) -> Evidence:
+def _evidence(plans: Sequence[PricedSearch], finished: Mapping[str, Finished]) -> Evidence:
     ((label, one),) = finished.items()
     priced = _priced(plans, one)
     density = one.study.densities[-1]
@@ -100,13 +100,13 @@ def _within(kind: str, found: Priced, usual: Priced) -> Verdict | None:
     return judged(values, claim, f"at {found.epochs} of {usual.epochs} epochs")
 
 
-def _priced(plans: Sequence[Plan], one: Finished) -> dict[tuple[str, str], Priced]:
+def _priced(plans: Sequence[PricedSearch], one: Finished) -> dict[tuple[str, str], Priced]:
     """Every search that was planted with its price, by kind and plan; the usual search has the plan ""."""
     found = {}
     density, there = one.study.densities[-1], {arm.name for arm in one.study.arms}
     for kind, label in KINDS.items():
         usual = one.study.search_epochs(kind, one.study.depth(kind) + 1)
-        for plan in (Plan("", ITERATIVE, (usual,)), *plans):
+        for plan in (PricedSearch("", ITERATIVE, (usual,)), *plans):
             if _planted(kind, plan.key) in there:
                 name = f"{kind}_{plan.key}" if plan.key else kind
                 accuracies = tuple(by_seed(one.results["rows"], _planted(kind, plan.key), density).values())

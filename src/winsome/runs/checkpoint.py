@@ -7,13 +7,10 @@ Network, optimizers and all that is kept beside them are alike on all ranks, the
 
 from __future__ import annotations
 
-import random
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
-import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -30,6 +27,7 @@ from winsome.optimizer_state import (
     tensors_and_numbers,
     values_of,
 )
+from winsome.runs.random_streams import random_streams, restore_random_streams
 from winsome.runs.schedulers import forgotten_schedulers
 from winsome.runs.search_folder import SearchFolder, read_checkpoint, write_checkpoint
 from winsome.state import State, load_state
@@ -102,7 +100,7 @@ def take(
     """
     tensors = {f"model/{name}": value for name, value in model.state_dict().items()}
     tensors |= {f"progress/{name}": value for name, value in progress.items()}
-    streams = distributed.gathered(_random_streams())
+    streams = distributed.gathered(random_streams())
     for rank, (random_tensors, _) in enumerate(streams):
         tensors |= {f"random/{rank}/{name}": value for name, value in random_tensors.items()}
     records: list[dict[str, Any]] = []
@@ -200,7 +198,7 @@ def restore(
     for name, value in progress.items():
         value.copy_(tensors[f"progress/{name}"])
     rank = distributed.rank()
-    _restore_random_streams(_below(f"random/{rank}/", tensors), record["random"][rank])
+    restore_random_streams(_below(f"random/{rank}/", tensors), record["random"][rank])
     return int(record["step"])
 
 
@@ -212,24 +210,6 @@ def _two(
 
 def _below(prefix: str, tensors: Mapping[str, Tensor]) -> State:
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
-
-
-def _random_streams() -> tuple[State, dict[str, Any]]:
-    """Where the global streams of torch, numpy and Python stand: those that `seeded` gives to a level."""
-    _, words, *numpy_rest = np.random.get_state(legacy=True)  # noqa: NPY002 - the user's code may draw from it
-    tensors = {"cpu": torch.get_rng_state(), "numpy": torch.from_numpy(np.asarray(words, np.int64))}
-    if torch.cuda.is_available():
-        tensors["cuda"] = torch.cuda.get_rng_state()
-    return tensors, {"numpy": numpy_rest, "python": random.getstate()}
-
-
-def _restore_random_streams(tensors: State, record: Mapping[str, Any]) -> None:
-    torch.set_rng_state(tensors["cpu"])
-    if "cuda" in tensors and torch.cuda.is_available():
-        torch.cuda.set_rng_state(tensors["cuda"])
-    np.random.set_state(("MT19937", tensors["numpy"].numpy().astype(np.uint32), *record["numpy"]))  # noqa: NPY002
-    version, words, gauss = record["python"]
-    random.setstate((version, tuple(words), gauss))
 
 
 class CarriedOptimizer:

@@ -10,6 +10,8 @@ from winsome.study.arms import Dense, FoundNetwork, Planted
 from winsome.study.design import Study
 from winsome.study.folder import ArmRun, Run, StudyFolder
 
+STACK = 16  # networks trained as one stack: more gains little, and fewer jobs leave cores idle
+
 
 @dataclass(frozen=True)
 class SearchJob:
@@ -110,3 +112,8 @@ def is_done(job: Job, study: Study, folder: StudyFolder) -> bool:
     if isinstance(job, SearchJob):
         return folder.searched(job.search, job.seeds, study.depth(job.search))
     return not folder.missing(job.arm_runs)
+
+
+def jobs_at_once(*, stacked: bool) -> int:
+    """How many networks one job trains: those of a stack, else one."""
+    return STACK if stacked else 1

@@ -9,24 +9,18 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import torch
-
 from winsome import distributed
 from winsome.errors import WinsomeError
-from winsome.machine import usable_cores
-from winsome.models.residual import SMALL_IMAGE
 from winsome.runs.lock import only_process
 from winsome.study.conditions import conditions_of
 from winsome.study.design import Study
 from winsome.study.folder import StudyFolder
-from winsome.study.jobs import Job, cost, is_done, jobs_of, needs
+from winsome.study.jobs import Job, cost, is_done, jobs_at_once, jobs_of, needs
 from winsome.study.work import run_job, run_job_here
+from winsome.study.workers import default_workers
 from winsome.tasks.graph import Event, Task, Work, run_graph
 from winsome.tasks.processes import processes, this_process
 from winsome.training.conditions import Conditions
-
-GPU_WORKERS = 4
-STACK = 16  # networks trained as one stack: more gains little, and fewer jobs leave cores idle
 
 
 @dataclass(frozen=True)
@@ -146,23 +140,3 @@ def tasks_of(
         return Task(work(job), cost(job, study), partial(is_done, job, study, folder), needed)
 
     return [task(job) for job in jobs]
-
-
-def default_workers(image_shape: Sequence[int] | None = None) -> int:
-    """Processes side by side: one one-thread process for each core; on a GPU four for small images, else one.
-
-    Small networks keep a GPU waiting for the processes that launch their kernels: four trained 3.8 times as many images a
-    second as one, eight no more than 4.1 times (ResNet-20; `benchmarks/side_by_side.py`). Large ones share its memory.
-
-    Args:
-        image_shape: channels, height and width, where they are known.
-    """
-    if not torch.cuda.is_available():
-        return usable_cores()
-    small = image_shape is not None and max(image_shape[1:]) <= SMALL_IMAGE
-    return min(GPU_WORKERS, usable_cores()) if small else 1
-
-
-def jobs_at_once(*, stacked: bool) -> int:
-    """How many networks one job trains: those of a stack, else one."""
-    return STACK if stacked else 1

@@ -16,9 +16,9 @@ from winsome.evidence.gather import collect, is_gathered
 from winsome.study.conditions import conditions_here, conditions_of, will_stack
 from winsome.study.design import Study
 from winsome.study.folder import StudyFolder
-from winsome.study.jobs import jobs_of
+from winsome.study.jobs import jobs_at_once, jobs_of
 from winsome.study.reuse import Places, adopt, results_of
-from winsome.study.run import jobs_at_once, tasks_of
+from winsome.study.run import tasks_of
 from winsome.tasks.graph import OnFraction, Task
 
 
