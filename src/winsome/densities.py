@@ -6,7 +6,7 @@ import numbers
 from collections.abc import Sequence
 from itertools import pairwise
 
-from winsome.errors import WinsomeError
+from winsome.errors import WinsomeError, check_whole
 
 
 def check_density(density: float) -> float:
@@ -23,16 +23,6 @@ def check_density(density: float) -> float:
             remedy += f", {density:g} % sparsity is density {1 - density / 100:.4g}"
         raise WinsomeError(f"density must be in (0, 1], got {density:g}{remedy}")
     return float(density)
-
-
-def check_whole(name: str, number: object) -> None:
-    """Refuse what is no whole number.
-
-    Raises:
-        WinsomeError: it is none; names the argument.
-    """
-    if not isinstance(number, numbers.Integral):
-        raise WinsomeError(f"{name} is a whole number, got {number!r}")
 
 
 def check_densities(densities: Sequence[float], *, nested: bool = True) -> tuple[float, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import numbers
 from collections.abc import Iterable
 
 
@@ -43,3 +44,13 @@ class Diverged(RuntimeError):
             ...
         winsome.errors.Diverged: level 3: the loss became nan at step 40; try a lower learning rate
     """
+
+
+def check_whole(name: str, number: object) -> None:
+    """Refuse what is no whole number.
+
+    Raises:
+        WinsomeError: it is none; names the argument.
+    """
+    if not isinstance(number, numbers.Integral):
+        raise WinsomeError(f"{name} is a whole number, got {number!r}")

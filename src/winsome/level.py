@@ -12,12 +12,11 @@ from torch import nn
 from torch.optim import Optimizer
 
 from winsome import distributed
-from winsome.densities import check_whole
 from winsome.divergence import LOOK_EVERY, Finite
-from winsome.errors import WinsomeError
+from winsome.errors import WinsomeError, check_whole
 from winsome.method import Method
 from winsome.own_names import OwnNames, holding
-from winsome.runs import checkpoint
+from winsome.runs import checkpoint, schedulers
 from winsome.runs.search_folder import SearchFolder
 from winsome.seeding import seeded, stream_seed
 from winsome.signed_mask import SignedMask
@@ -167,7 +166,7 @@ class Level:
         self._start_optimizer(optimizers)
         if folder is not None:
             if save_every:
-                checkpoint.refuse_unkept(optimizers, beside)
+                schedulers.refuse_unkept(optimizers, beside)
             saved = folder.read_checkpoint(self.number)
             first = checkpoint.restore(saved, self._model, optimizers, extra, default=first, also=beside)
             if first > self.first_step:
@@ -183,7 +182,7 @@ class Level:
                 self.keep_early(self._own.state() if self._own is not None else full_state(self._model))
             if folder is not None and save_every and step > first and step % save_every == 0:
                 finite.look(step)  # nothing goes on from what diverged
-                checkpoint.refuse_unkept(optimizers, beside)  # a scheduler may have been made since
+                schedulers.refuse_unkept(optimizers, beside)  # a scheduler may have been made since
                 kept = checkpoint.take(self._model, optimizers, extra, step=step, level=self.number, also=beside)
                 folder.write_checkpoint(*kept)
             yield step
