@@ -16,7 +16,7 @@ from winsome.divergence import LOOK_EVERY, Finite
 from winsome.errors import WinsomeError, check_whole
 from winsome.method import Method
 from winsome.own_names import OwnNames, holding
-from winsome.runs import checkpoint, schedulers
+from winsome.runs import checkpoint
 from winsome.runs.search_folder import SearchFolder
 from winsome.seeding import seeded, stream_seed
 from winsome.signed_mask import SignedMask
@@ -166,7 +166,7 @@ class Level:
         self._start_optimizer(optimizers)
         if folder is not None:
             if save_every:
-                schedulers.refuse_unkept(optimizers, beside)
+                checkpoint.refuse_unkept(optimizers, beside)
             saved = folder.read_checkpoint(self.number)
             first = checkpoint.restore(saved, self._model, optimizers, extra, default=first, also=beside)
             if first > self.first_step:
@@ -182,7 +182,7 @@ class Level:
                 self.keep_early(self._own.state() if self._own is not None else full_state(self._model))
             if folder is not None and save_every and step > first and step % save_every == 0:
                 finite.look(step)  # nothing goes on from what diverged
-                schedulers.refuse_unkept(optimizers, beside)  # a scheduler may have been made since
+                checkpoint.refuse_unkept(optimizers, beside)  # a scheduler may have been made since
                 kept = checkpoint.take(self._model, optimizers, extra, step=step, level=self.number, also=beside)
                 folder.write_checkpoint(*kept)
             yield step
