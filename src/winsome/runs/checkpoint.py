@@ -30,7 +30,7 @@ from winsome.optimizer_state import (
     tensors_and_numbers,
     values_of,
 )
-from winsome.runs.schedulers import refuse_unkept as refuse_unkept
+from winsome.runs.schedulers import refuse_unkept as refuse_unkept  # noqa: PLC0414 - for levels, which know checkpoints alone
 from winsome.runs.search_folder import SearchFolder, read_checkpoint, write_checkpoint
 from winsome.state import State, load_state
 
