@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 import torch
 from torch import Tensor, nn
 
-from winsome.errors import Diverged
+from winsome.errors import Diverged, WinsomeError
 
 LOOK_EVERY = 100  # training steps: each look waits for the device once
 
@@ -34,6 +34,21 @@ class Finite:
                 f"{self._seen}; try a lower learning rate, warm-up or gradient clipping"
             )
         self._seen = step
+
+
+def refuse_not_finite(model: nn.Module, wanted: Collection[str]) -> None:
+    """Refuse NaN in parameters and normalisation statistics, and infinity where numbers are wanted: elsewhere it is a mask.
+
+    Raises:
+        WinsomeError: names the first.
+    """
+    parameters: dict[str, Tensor] = dict(model.named_parameters())
+    named = parameters | {name: buffer for name, buffer in model.named_buffers() if name in wanted}
+    for name in not_finite({name: value for name, value in named.items() if value.is_floating_point() or value.is_complex()}):
+        value = named[name].float() if named[name].itemsize == 1 else named[name]
+        if name in wanted or "bias" in name.rpartition(".")[2] or bool(torch.isnan(value).any()):
+            kind = "parameter" if name in parameters else "statistic"
+            raise WinsomeError(f"the {kind} {name!r} of the model holds NaN or infinite values before any training")
 
 
 def refuse_diverged(model: nn.Module, level: int, *, odd: Collection[str], norms: Collection[str]) -> None:

@@ -14,7 +14,7 @@ from torch import nn
 
 from winsome import distributed
 from winsome.between_levels import Start, pruned, restarted
-from winsome.divergence import not_finite, refuse_diverged
+from winsome.divergence import not_finite, refuse_diverged, refuse_not_finite
 from winsome.level import Level, Metrics
 from winsome.method import Method
 from winsome.psi import Which
@@ -52,6 +52,7 @@ class Search:
         seed = whole_seed(seed)
         scope = searched(model, method, probe, prunable=prunable, classifier=classifier, norms=norms)
         method, weights, self._norm_names = scope.method, scope.weights, scope.norms
+        refuse_not_finite(model, {*weights, *scope.norms})
         self.model, self.method, self.seed, self.probe = model, method, seed, probe
         self.names = tuple(weights)
         made_with = {"method": method.record(), "seed": seed, "citations": list(method.cited)}

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import numbers
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from winsome import distributed
 from winsome.about import about
-from winsome.divergence import not_finite
 from winsome.errors import WinsomeError
 from winsome.identity import identity, name_of
 from winsome.method import Method
@@ -73,24 +71,7 @@ def searched(
     for name in names:
         if parameters[name].is_complex():
             raise WinsomeError(f"the parameter {name!r} holds complex numbers, which have no sign: leave it out of `prunable`")
-    norm = norm_names(model, method)
-    _refuse_not_finite(model, {*names, *norm})
-    return Searched(method, {name: parameters[name] for name in names}, norm)
-
-
-def _refuse_not_finite(model: nn.Module, wanted: Collection[str]) -> None:
-    """Refuse NaN in parameters and normalisation statistics, and infinity where numbers are wanted: elsewhere it is a mask.
-
-    Raises:
-        WinsomeError: names the first.
-    """
-    parameters: dict[str, Tensor] = dict(model.named_parameters())
-    named = parameters | {name: buffer for name, buffer in model.named_buffers() if name in wanted}
-    for name in not_finite({name: value for name, value in named.items() if value.is_floating_point() or value.is_complex()}):
-        value = named[name].float() if named[name].itemsize == 1 else named[name]
-        if name in wanted or "bias" in name.rpartition(".")[2] or bool(torch.isnan(value).any()):
-            kind = "parameter" if name in parameters else "statistic"
-            raise WinsomeError(f"the {kind} {name!r} of the model holds NaN or infinite values before any training")
+    return Searched(method, {name: parameters[name] for name in names}, norm_names(model, method))
 
 
 def _refuse_other_kinds(model: object, method: object, probe: object) -> None:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from winsome.errors import WinsomeError
-from winsome.neighbours.source import Pruned
+from winsome.neighbours.source import Pruned, without_trailing_ones
 from winsome.prunable import prunable
 
 
@@ -51,7 +51,7 @@ def shaped_like(pruned: Pruned, model: nn.Module) -> Pruned:
         shape = shapes.get(name, value.shape)
         if value.shape == shape:
             return value
-        if _without_trailing_ones(value.shape) != _without_trailing_ones(shape):
+        if without_trailing_ones(value.shape) != without_trailing_ones(shape):
             raise WinsomeError(f"{name} is {tuple(value.shape)} in the checkpoint, {tuple(shape)} in the model")
         return value.reshape(shape)
 
@@ -61,10 +61,3 @@ def shaped_like(pruned: Pruned, model: nn.Module) -> Pruned:
         kept={name: fit(name, value) for name, value in pruned.kept.items()},
         others={name: fit(name, value) for name, value in pruned.others.items()},
     )
-
-
-def _without_trailing_ones(shape: torch.Size) -> tuple[int, ...]:
-    sides = list(shape)
-    while sides and sides[-1] == 1:
-        sides.pop()
-    return tuple(sides)

@@ -200,18 +200,18 @@ def _refuse_what_has_no_sign(pruned: Pruned, *, sure: bool) -> None:
 def _without_prefix(pruned: Pruned, model: nn.Module | None) -> tuple[Pruned, str]:
     """The same by names without what a wrapper put before them, and that prefix."""
     wanted = None if model is None else [name for name, _ in model.named_parameters()]
-    everything = pruned.others | pruned.weights
-    prefix = prefix_of(everything, wanted, matrices=[name for name, value in everything.items() if value.ndim >= 2])
+    names = pruned.others | pruned.weights
+    prefix = prefix_of(names, wanted, matrices=[name for name, value in names.items() if value.ndim >= 2])
     if not prefix:
         return pruned, ""
-    left = [name for name in everything if not name.startswith(prefix)]
 
     def bare(part: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return {name.removeprefix(prefix): value for name, value in part.items() if name.startswith(prefix)}
 
     remedy = "" if model is not None else " (if it belongs to the network, name that: --network, model=)"
-    aside = (f"no part of the network below {prefix!r}, and left aside: {some(left)}",) if left else ()
-    notes = (*pruned.notes, f"the prefix {prefix!r} was taken off every name{remedy}", *aside)
+    notes = (*pruned.notes, f"the prefix {prefix!r} was taken off every name{remedy}")
+    if left := [name for name in names if not name.startswith(prefix)]:
+        notes = (*notes, f"no part of the network below {prefix!r}, and left aside: {some(left)}")
     whole = tuple(name.removeprefix(prefix) for name in pruned.whole if name.startswith(prefix))
     weights, kept, others = (bare(part) for part in (pruned.weights, pruned.kept, pruned.others))
     return replace(pruned, weights=weights, kept=kept, others=others, whole=whole, notes=notes), prefix

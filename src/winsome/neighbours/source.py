@@ -183,3 +183,11 @@ def some(names: Iterable[str]) -> str:
     """The first three names, and how many more there are."""
     listed = list(names)
     return ", ".join(listed[:3]) + (f" and {len(listed) - 3} more" if len(listed) > 3 else "")
+
+
+def without_trailing_ones(shape: torch.Size) -> tuple[int, ...]:
+    """A shape without its trailing sides of 1."""
+    sides = list(shape)
+    while sides and sides[-1] == 1:
+        sides.pop()
+    return tuple(sides)

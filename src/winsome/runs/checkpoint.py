@@ -28,7 +28,7 @@ from winsome.optimizer_state import (
     values_of,
 )
 from winsome.runs.random_streams import random_streams, restore_random_streams
-from winsome.runs.schedulers import forgotten_schedulers
+from winsome.runs.schedulers import refuse_unkept as refuse_unkept  # noqa: PLC0414 - for levels, which know checkpoints alone
 from winsome.runs.search_folder import SearchFolder, read_checkpoint, write_checkpoint
 from winsome.state import State, load_state
 
@@ -43,42 +43,6 @@ class Stateful(Protocol):
     def load_state_dict(self, state_dict: Any, /) -> Any:
         """Go on from there."""
         ...
-
-
-def refuse_unkept(optimizers: Sequence[Optimizer], also: Mapping[str, Stateful]) -> None:
-    """Refuse what would go on wrongly after a kill: what has no state, and schedulers that nobody hands over.
-
-    Raises:
-        WinsomeError: names it, and the remedy.
-    """
-    for name, thing in also.items():
-        if isinstance(thing, Optimizer):
-            raise WinsomeError(
-                f"also[{name!r}] is an optimizer: hand it over as one, level.steps(..., optimizer=[first, second])"
-            )
-        if not all(callable(getattr(thing, method, None)) for method in ("state_dict", "load_state_dict")):
-            raise WinsomeError(
-                f"also[{name!r}] is a {type(thing).__name__} without state_dict and load_state_dict: nothing can be kept of it"
-            )
-    kept = {id(getattr(thing, "optimizer", None)) for thing in also.values()}
-    counted = any("last_epoch" in _keys(thing) for thing in also.values() if not hasattr(thing, "optimizer"))
-    for optimizer in optimizers:
-        if not counted and (forgotten := forgotten_schedulers(optimizer, also.values())):
-            raise WinsomeError(
-                f"the learning rate of {type(optimizer).__name__} follows a scheduler ({type(forgotten[0]).__name__}), whose "
-                'count no checkpoint would keep: hand it over, level.steps(..., also={"scheduler": scheduler})'
-            )
-        # torch's schedulers wrap the `step` of their optimizer; other packages' wrappers of schedulers name no optimizer.
-        if hasattr(getattr(optimizer, "step", None), "_wrapped_by_lr_sched") and not (id(optimizer) in kept or counted):
-            raise WinsomeError(
-                f"the learning rate of {type(optimizer).__name__} follows a scheduler, whose count no checkpoint would keep: "
-                'hand it over, level.steps(..., also={"scheduler": scheduler}), or let the rate follow from `step`'
-            )
-
-
-def _keys(thing: Stateful) -> Sequence[str]:
-    state = thing.state_dict()
-    return list(state) if isinstance(state, Mapping) else ()
 
 
 _LEFT_OUT = "leave it out of level.steps(...), and a level that is killed starts over"

@@ -1,16 +1,57 @@
-"""Which learning-rate schedulers drive an optimizer, found by who holds it: what no checkpoint would keep is to be said."""
+"""What no checkpoint would keep of a loop: things without a state, and schedulers that nobody hands over.
+
+Which schedulers drive an optimizer is found by who holds it.
+"""
 
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from winsome.errors import WinsomeError
+
 _CALLED = ("sched", "plateau", "anneal", "warmup", "cosine")  # in the names of what other packages call one
 _DEEP = 3  # a scheduler of schedulers of schedulers, or one inside a wrapper's list
+
+
+def refuse_unkept(optimizers: Sequence[Optimizer], also: Mapping[str, Any]) -> None:
+    """Refuse what would go on wrongly after a kill: what has no state, and schedulers that nobody hands over.
+
+    Raises:
+        WinsomeError: names it, and the remedy.
+    """
+    for name, thing in also.items():
+        if isinstance(thing, Optimizer):
+            raise WinsomeError(
+                f"also[{name!r}] is an optimizer: hand it over as one, level.steps(..., optimizer=[first, second])"
+            )
+        if not all(callable(getattr(thing, method, None)) for method in ("state_dict", "load_state_dict")):
+            raise WinsomeError(
+                f"also[{name!r}] is a {type(thing).__name__} without state_dict and load_state_dict: nothing can be kept of it"
+            )
+    kept = {id(getattr(thing, "optimizer", None)) for thing in also.values()}
+    counted = any("last_epoch" in _keys(thing) for thing in also.values() if not hasattr(thing, "optimizer"))
+    for optimizer in optimizers:
+        if not counted and (forgotten := forgotten_schedulers(optimizer, also.values())):
+            raise WinsomeError(
+                f"the learning rate of {type(optimizer).__name__} follows a scheduler ({type(forgotten[0]).__name__}), whose "
+                'count no checkpoint would keep: hand it over, level.steps(..., also={"scheduler": scheduler})'
+            )
+        # torch's schedulers wrap the `step` of their optimizer; other packages' wrappers of schedulers name no optimizer.
+        if hasattr(getattr(optimizer, "step", None), "_wrapped_by_lr_sched") and not (id(optimizer) in kept or counted):
+            raise WinsomeError(
+                f"the learning rate of {type(optimizer).__name__} follows a scheduler, whose count no checkpoint would keep: "
+                'hand it over, level.steps(..., also={"scheduler": scheduler}), or let the rate follow from `step`'
+            )
+
+
+def _keys(thing: Any) -> Sequence[str]:
+    state = thing.state_dict()
+    return list(state) if isinstance(state, Mapping) else ()
 
 
 def forgotten_schedulers(optimizer: Optimizer, handed_over: Iterable[object]) -> list[object]:
