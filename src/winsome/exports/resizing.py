@@ -42,7 +42,7 @@ def resize(network: nn.Module, state: Mapping[str, Tensor], groups: Mapping[str,
             same = known is not None and known.shape == value.shape and torch.equal(known, value)
             owner._parameters[kind] = known if same else nn.Parameter(value, requires_grad=trained)
             if before is not None and not same:
-                placed[id(before)] = owner._parameters[kind]  # type: ignore[assignment]
+                placed[id(before)] = owner._parameters[kind]
     if lacking := [name for name in network.state_dict() if name in own and name not in state]:
         raise WinsomeError(f"the file lacks {', '.join(lacking[:5])}; it was made from another network")
     for name, module in layers.items():
