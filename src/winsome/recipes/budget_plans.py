@@ -55,7 +55,7 @@ def budget_study(base: Study, *, steps: int, kinds: Sequence[str] = tuple(KINDS)
         levels=levels,
         searches=tuple(searches),
         arms=tuple(arms),
-        claims=_claims(base.search_epochs("aws", levels[0] + 1)),
+        claims=_claims(kinds, base.search_epochs("aws", levels[0] + 1)),
         reference="planted_aws",
     )
 
@@ -107,10 +107,11 @@ def _arm(plan: PricedSearch, name: str, label: str) -> Planted:
     return Planted(f"planted_{name}", f"|θ₀|·s, {label}", f"The signed mask of {label}.", name)
 
 
-def _claims(epochs: int) -> tuple[Claim, ...]:
+def _claims(kinds: Sequence[str], epochs: int) -> tuple[Claim, ...]:
     """What is judged; `epochs` are the usual search's."""
     found = []
-    for kind, label in KINDS.items():
+    for kind in kinds:
+        label = KINDS[kind]
         full, one_shot = f"planted_{kind}", f"planted_{kind}_one_shot"
         found += [
             over(
@@ -132,5 +133,5 @@ def _claims(epochs: int) -> tuple[Claim, ...]:
             ),
         ]
     early = "The dense network's own largest weights have signs that are worth planting, ten epochs in."
-    meaning = "largest weights of epoch 10, frozen norms, minus the searched mask with the start's signs"
-    return (*found, over(early, "planted_frozen_dense_10", "mask_only", meaning, OURS))
+    meaning = f"largest weights of epoch 10, {KINDS[kinds[-1]]}, minus the searched mask with the start's signs"
+    return (*found, over(early, f"planted_{kinds[-1]}_dense_10", "mask_only", meaning, OURS))

@@ -15,7 +15,7 @@ from winsome.figures.plots import Plot
 from winsome.recipes.accuracy import accuracy_table, differences_table
 from winsome.recipes.budget_plans import EARLY, ITERATIVE, KINDS, OURS, PricedSearch, budget_study, plans_of
 from winsome.recipes.recipe import Evidence, Finished, Recipe, Scale, Table
-from winsome.study import presets
+from winsome.recipes.set_ups import study_of_tickets
 from winsome.study.arms import Claim
 
 _WITHIN = 0.01  # of the usual search: what counts as as good
@@ -34,12 +34,13 @@ def search_budget(scale: Scale) -> Recipe:
     AWS +.3 (-.4, 1.0); minus the dense network of 114 epochs, pruned once, AWS -.3 (-1.2, .6); minus a quarter of its epochs,
     AWS +2.5 (1.7, 3.2); frozen norms for 57 epochs minus AWS for 114, plus a point, +.9 (.3, 1.5). All is in docs/field.md.
     """
+    base = study_of_tickets(scale)
     if scale == "small":
-        label, base = "residual-mlp-digits", replace(presets.digits(), search_seeds=tuple(range(16)), curve_at=())
-    else:
-        label, base = "resnet20-cifar10", presets.images("cifar10")
+        base = replace(base, search_seeds=tuple(range(16)), curve_at=())
+    label = {"small": "residual-mlp-digits", "medium": "resnet20-photographs", "paper": "resnet20-cifar10"}[scale]
+    kinds = ("aws",) if scale == "medium" else tuple(KINDS)  # two cores have no time for more there
     claim = "Signs need a search of many levels."
-    study = budget_study(base, steps=10 if scale == "small" else 390)
+    study = budget_study(base, steps={"small": 10, "medium": 39, "paper": 390}[scale], kinds=kinds)
     analyse = partial(_evidence, plans_of(base))
     return Recipe("The price of a search", f"{OURS}, after arXiv:2504.05357", claim, {label: study}, analyse=analyse)
 
