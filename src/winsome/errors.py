@@ -54,28 +54,3 @@ class Diverged(RuntimeError):
             ...
         winsome.errors.Diverged: level 3: the loss became nan at step 40; try a lower learning rate
     """
-
-
-class RankLost(RuntimeError):
-    """Another rank of a run died, or no longer answers (exit code 1)."""
-
-
-class Diverged(RuntimeError):
-    """A training whose loss became NaN or infinite (exit code 1).
-
-    Example:
-        >>> raise Diverged("level 3: the loss became nan at step 40; try a lower learning rate")
-        Traceback (most recent call last):
-            ...
-        winsome.errors.Diverged: level 3: the loss became nan at step 40; try a lower learning rate
-    """
-
-
-def check_whole(name: str, number: object) -> None:
-    """Refuse what is no whole number.
-
-    Raises:
-        WinsomeError: it is none; names the argument.
-    """
-    if not isinstance(number, numbers.Integral):
-        raise WinsomeError(f"{name} is a whole number, got {number!r}")
