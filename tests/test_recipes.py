@@ -113,7 +113,13 @@ ALIKE = (
     "sign_perturbation",
     "sign_transplants",
     "absorbed_signs",
+    "norm_free",
+    "norm_rewinding",
+    "imagenet_table",
+    "at_initialisation",
+    "n_of_m",
     "equal_epochs",
+    "single_neuron",
 )
 
 
