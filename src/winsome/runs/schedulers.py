@@ -71,7 +71,9 @@ def _forgotten(optimizer: Optimizer, things: list[object]) -> list[object]:
 def _schedulers_of(optimizer: Optimizer) -> Iterator[object]:
     """Whatever is a scheduler, or is called one, and has the optimizer as its `optimizer`."""
     seen: set[int] = set()
-    for holder in gc.get_referrers(optimizer):
+    for holder in gc.get_referrers(optimizer):  # which looks at every object there is: a fraction of a second
+        if type(holder) is dict and holder.get("optimizer") is not optimizer:
+            continue  # another variable, or a list of optimizers: not an attribute of this name
         for owner in gc.get_referrers(holder) if type(holder) is dict else (holder,):
             if id(owner) not in seen and _is_scheduler(owner) and _attributes(owner).get("optimizer") is optimizer:
                 seen.add(id(owner))
