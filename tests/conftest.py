@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 
@@ -19,6 +20,18 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data sets beside the project ({folder.name}/ is absent)")
     return folder
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _frozen_imports() -> None:
+    """Let the collector look at what tests make, not at all that was imported before, which is most of its time."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_sessionfinish() -> None:
+    """Let what was imported go."""
+    gc.unfreeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

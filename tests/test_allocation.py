@@ -149,7 +149,7 @@ def test_what_cannot_be_cut_into_groups_is_refused_by_name_and_left_dense_by_a_s
 def test_a_pattern_takes_no_weight_whose_inputs_lie_elsewhere(caplog: pytest.LogCaptureFixture) -> None:
     model = nn.Sequential(nn.ConvTranspose2d(8, 8, 1), nn.Conv2d(8, 8, 1), nn.Flatten(), nn.Linear(8, 2))
     assert taken_by(n_of_m(2, 4), ("0.weight", "1.weight"), model) == ("1.weight",)
-    assert "does not count it: 0.weight (8x8x1x1)" in caplog.text
+    assert "does not count it: 0.weight (8x8x1x1, inputs along axis 0)" in caplog.text
     assert taken_by(globally, ("0.weight", "1.weight"), model) == ("0.weight", "1.weight")
 
 

@@ -78,7 +78,7 @@ def test_a_study_of_ones_own_runs_by_name(own: Path, tmp_path: Path) -> None:
 
 
 def test_what_is_no_study_is_refused_by_name(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "gives a Method; a winsome Study is wanted" in said(["study", f"{own}:mine"], capsys)
+    assert "gives a Method; a winsome Study or images are wanted" in said(["study", f"{own}:mine"], capsys)
     assert "absent" in said(["study", f"{own}:absent"], capsys)
     assert "--densities are of the methods" in said(["study", "digits", "--densities", "0.5"], capsys)
     assert "unknown method 'nonesuch'" in said(["study", "digits", "--methods", "nonesuch"], capsys)
@@ -97,8 +97,13 @@ def test_parts_of_a_method_come_from_the_lists_or_from_a_file(own: Path, tmp_pat
 @pytest.mark.parametrize("name", choices.method_names())
 def test_every_method_is_made_from_the_options_that_it_takes(name: str) -> None:
     made = choices.method(name, levels=2, rate=0.5, step=3)
-    before_training = not choices.takes(name, "levels")  # one density, from the start
-    assert made.densities == ((0.1,) if before_training else (1.0, 0.5, 0.25))
+    if not choices.takes(name, "levels"):  # before training: one density, from the start
+        assert made.densities == (0.1,)
+    elif choices.takes(name, "rate"):
+        assert made.densities == (1.0, 0.5, 0.25)
+    else:
+        assert len(made.densities) == 3, "steps, phases or cycles of its own"
+        assert made.densities[-1] == 0.1
     assert made.label
     assert set(METHODS) <= set(choices.method_names())
 

@@ -129,6 +129,8 @@ class Tracked(nn.Linear):
     def set_extra_state(self, state: Any) -> None:
         if isinstance(state, dict):
             self.seen = state["seen"]
+        elif isinstance(state, list):
+            self.seen = int(state[2].imag)
         elif isinstance(state, bytes):
             self.seen = int.from_bytes(state, "little")
         elif isinstance(state, Tensor | int):

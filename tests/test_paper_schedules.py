@@ -153,7 +153,7 @@ def test_a_last_batch_of_one_image_is_refused() -> None:
 def searches(monkeypatch: pytest.MonkeyPatch) -> list[OneSearch]:
     """What `winsome find` would search, without a search."""
     seen: list[OneSearch] = []
-    monkeypatch.setattr(command, "show_search", lambda one, _conditions, _folder: seen.append(one))
+    monkeypatch.setattr(command, "show_search", lambda one, _conditions, _folder, **_: seen.append(one))
     return seen
 
 

@@ -114,7 +114,7 @@ def test_a_recipe_whose_drawings_are_gone_is_named(tmp_path: Path) -> None:
     recipe(tmp_path, "one")
     figures = [{"name": "bars", "caption": "Bars."}]
     write_json(tmp_path / "one" / "recipe.json", {**RECIPE, "name": "one", "figures": figures})
-    with pytest.raises(WinsomeError, match=r"one lacks a drawing for the page .*run `winsome reproduce` again"):
+    with pytest.raises(WinsomeError, match=r"one lacks a drawing for the page .*run `winsome reproduce` for it again"):
         report.write_recipes(tmp_path)
     DrawnPlot("bars", "Bars.", "<svg>wide</svg>", "<svg>narrow</svg>").write(tmp_path / "one")
     page = report.write_recipes(tmp_path).read_text()

@@ -265,7 +265,6 @@ def test_the_record_is_json(tmp_path: Path) -> None:
         ({"searches": (*tiny().searches, ("a/b", aws(2, 0.5)))}, "the search 'a/b' cannot name a folder"),
         ({"warmup_epochs": -1}, "warm-up epochs must be 0 or more"),
         ({"searches": (("lrr", learning_rate_rewinding(2)),)}, "needs a search 'aws'"),
-        ({"searches": (("lrr", learning_rate_rewinding(2)), ("aws", aws(3)), ("frozen", aws(2)))}, "the same densities"),
     ],
 )
 def test_impossible_studies(change: dict[str, Any], sentence: str) -> None:

@@ -61,7 +61,7 @@ def test_plant_trains_under_a_part_by_name(tmp_path: Path, monkeypatch: pytest.M
     quick = ["--levels", "1", "--level-epochs", "1", "--warmup-epochs", "0", "--train-images", "160", "--test-images", "50"]
     main(["find", "digits", *quick, "--batch-size", "80", "--while-training", "interpolated_norms", "--save-to", str(tmp_path)])
     planned: list[Planting] = []
-    monkeypatch.setattr("winsome.cli.planting_display.show_planting", lambda one, _starts: planned.append(one))
+    monkeypatch.setattr("winsome.cli.planting_display.show_planting", lambda one, _starts, **_: planned.append(one))
     ticket = tmp_path / "level-01.ticket"
     assert winsome.read(ticket).provenance["method"]["while_training"] == "interpolated_norms"
     main(["plant", str(ticket), "--while-training", "fixed_signs"])

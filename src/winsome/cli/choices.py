@@ -44,20 +44,16 @@ def method(name: str, **options: Any) -> Method:
 def method_lines() -> str:
     """A line for every method, for help: its name, what it does, and its short name where that is another.
 
-    Read from the text of the methods' module, for that waits for torch.
+    Read from the text of the methods' modules, for these wait for torch.
     """
-    tree = ast.parse((Path(__file__).parents[1] / "methods.py").read_text(encoding="utf-8"))
+    modules = sorted(Path(__file__).parents[1].glob("methods*.py"))
+    nodes = [node for module in modules for node in ast.parse(module.read_text(encoding="utf-8")).body]
     (listed,) = (
-        node.value
-        for node in tree.body
-        if isinstance(node, ast.AnnAssign) and node.value and ast.unparse(node.target) == "METHODS"
+        node.value for node in nodes if isinstance(node, ast.AnnAssign) and node.value and ast.unparse(node.target) == "METHODS"
     )
-    order = [node.id for node in ast.walk(listed or tree) if isinstance(node, ast.Name)]
+    order = [node.id for node in ast.walk(listed) if isinstance(node, ast.Name)]
     said = {
-        node.name: _said(node.decorator_list[0])
-        for node in tree.body
-        if isinstance(node, ast.FunctionDef)
-        if node.name in order
+        node.name: _said(node.decorator_list[0]) for node in nodes if isinstance(node, ast.FunctionDef) if node.name in order
     }
     width = max(map(len, said))
     return "\n".join(f"  {name:{width}}  {said[name]}" for name in order if name in said)

@@ -23,7 +23,6 @@ from winsome.cli.options import (
 from winsome.cli.plan_options import AS_FOUND, PlanOptions
 from winsome.cli.search_options import AS_IN_THE_PAPER, SearchOptions
 from winsome.cli.variations import AS_IT_IS, Variations
-from winsome.data.named import short_name
 from winsome.errors import WinsomeError
 
 _METHODS = "      (the methods)"
@@ -67,6 +66,7 @@ def find(
         vary: What else the search does.
     """
     from winsome.cli.search_display import show_plan, show_search
+    from winsome.data.named import short_name
     from winsome.models.spec import NetworkSpec
     from winsome.study.conditions import conditions_of, fresh_network
     from winsome.study.one_search import OneSearch

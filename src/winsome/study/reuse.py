@@ -78,7 +78,7 @@ def _without_names(study: Study, searches: Sequence[str]) -> Study:
         study,
         name="",
         title="",
-        searches=tuple((name, study.search_specs[name]) for name in sorted(searches)),
+        searches=tuple((name, study.search_specs[name]) for name in sorted(set(searches))),
         probe=study.probe if looked_at else ProbeSpec(),
         arms=(),
         claims=(),
