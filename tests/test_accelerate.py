@@ -69,6 +69,7 @@ def test_rewinding_restarts_steps_schedule_and_data_at_step_k() -> None:
     assert set(levels[0].metrics) == {"loss"}
 
 
+@pytest.mark.slow  # as under Lightning, which is run every time
 def test_a_level_that_was_killed_goes_on_to_the_same_bits(tmp_path: Path) -> None:
     whole = (first := Loop()).search(winsome.aws(1, rate=0.5), tmp_path / "whole")
     with pytest.raises(RuntimeError, match="killed"):

@@ -106,6 +106,7 @@ def always(recipe: Recipe) -> MakeRecipe:
     return make
 
 
+@pytest.mark.slow  # `test_what_studies_and_recipes_share_is_done_once` is run every time
 def test_a_later_call_takes_what_an_earlier_one_has_computed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

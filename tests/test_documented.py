@@ -29,7 +29,7 @@ def test_lines_are_refreshed_where_numbers_alone_differ() -> None:
     assert refreshed(["loss 1.0", "accuracy 1 %"], printed) == [None, "accuracy  97.25 %"]
 
 
-@pytest.mark.parametrize("page", ["hand-a-ticket.md", "first-ticket.md"])
+@pytest.mark.parametrize("page", ["hand-a-ticket.md", pytest.param("first-ticket.md", marks=pytest.mark.slow)])
 def test_the_output_on_a_page_is_what_its_commands_print(page: str, tmp_path: Path) -> None:
     text = (DOCS / page).read_text()
     for number in range(96):  # "photos/CLASS/..."

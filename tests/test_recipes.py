@@ -114,6 +114,8 @@ ALIKE = (
     "sign_transplants",
     "absorbed_signs",
     "norm_free",
+    "frozen_norms",
+    "sign_in",
     "norm_rewinding",
     "imagenet_table",
     "at_initialisation",

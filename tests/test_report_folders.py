@@ -56,6 +56,7 @@ def test_a_sweep_names_the_study_that_cannot_be_read(tmp_path: Path) -> None:
     assert (folder / "whole" / "report.html").is_file()
 
 
+@pytest.mark.slow
 def test_a_page_of_recipes_names_what_else_is_there(tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     recipe(runs / "my 50% runs#1", "one")

@@ -73,8 +73,7 @@ def find(
 
     chosen = parts.method(method, levels=search.levels, rate=search.rate, step=search.rewind_step)
     _refuse_ignored(method, search, rewinds=vary.rewind_norms or parts.rewind is not None)
-    spec = images.of(data)
-    loaded = spec.load() if vary.flip_signs or vary.sign_in else None
+    loaded = images.of(data).load() if vary.flip_signs or vary.sign_in else None
     training = search.training(lr_warmup_epochs=vary.lr_warmup_epochs, sync_batch_norm=compute.sync_batch_norm)
     per_epoch = training.epoch_steps(loaded) if loaded is not None else 0
     one = OneSearch(
@@ -82,7 +81,7 @@ def find(
         method=vary.of(
             planned.of(chosen), seed=seed, rewind_step=search.rewind_step, epochs=search.level_epochs, steps_per_epoch=per_epoch
         ),
-        data=spec,
+        data=images.of(data),
         network=network.of(NetworkSpec("residual_mlp" if data == "digits" else "resnet20")),
         training=training,
         warmup_epochs=search.warmup_epochs,
