@@ -19,7 +19,8 @@ from contract import STEPS, Killed, check_described, check_levels, check_resumes
 from winsome import KeepWeights, KeepWeightsRewindNorms, Level, Method, RewindTo, WinsomeError
 from winsome.data.catalogue import load
 from winsome.data.images import subset
-from winsome.methods import METHODS, gradual, learning_rate_rewinding, weight_rewinding
+from winsome.methods import METHODS, learning_rate_rewinding, weight_rewinding
+from winsome.methods_in_phases import gradual
 from winsome.optimizer_state import OPTIMIZER_STATES, member_of, put, saved_state, stacked_state
 from winsome.rewinding import Rewind, RewindAndRestart
 from winsome.search import Search

@@ -30,7 +30,7 @@ def test_biases_or_gains_are_interpolated_where_there_is_no_norm(which: str, tow
             with torch.no_grad():
                 apart.append(float((logits - copy.deepcopy(network)(inputs)).abs().max()))  # a copy interpolates nothing
             optimizer.zero_grad()
-            F.cross_entropy(logits, labels).backward()
+            F.cross_entropy(logits, labels).backward()  # type: ignore[no-untyped-call]
             optimizer.step()
 
     method = winsome.aws(1, 0.5, norms=which, toward=toward)
