@@ -30,8 +30,6 @@ class StackedLinear(nn.Module):
     def __init__(self, layers: Sequence[nn.Linear]) -> None:
         super().__init__()
         _stack_tensors(self, layers)
-        if layers[0].bias is None:
-            self.register_parameter("bias", None)
 
     def forward(self, inputs_SBD: Tensor) -> Tensor:
         """One batched product.
@@ -39,12 +37,7 @@ class StackedLinear(nn.Module):
         Raises:
             WinsomeError: the input has no leading axis of the stack's size.
         """
-        members = len(self.weight)
-        if inputs_SBD.ndim != 3 or len(inputs_SBD) != members:
-            raise WinsomeError(
-                f"a stack of {members} linear layers takes [{members}, batch, features], got {list(inputs_SBD.shape)}; "
-                "the forward of a stacked network may use layers and elementwise functions only"
-            )
+        _refuse_other_shapes(inputs_SBD, len(self.weight), "linear layers", ("features",))
         if self.bias is None:
             return torch.bmm(self.weight, inputs_SBD.mT).mT
         return torch.baddbmm(self.bias.unsqueeze(2), self.weight, inputs_SBD.mT).mT
@@ -106,8 +99,6 @@ class StackedConv2d(nn.Module):
         self.stride, self.padding, self.dilation = first.stride, first.padding, first.dilation
         self.groups = len(layers) * first.groups
         _stack_tensors(self, layers)
-        if first.bias is None:
-            self.register_parameter("bias", None)
 
     def forward(self, images_SBCHW: Tensor) -> Tensor:
         """One grouped convolution.
@@ -116,11 +107,7 @@ class StackedConv2d(nn.Module):
             WinsomeError: the input has no leading axis of the stack's size.
         """
         members = len(self.weight)
-        if images_SBCHW.ndim != 5 or len(images_SBCHW) != members:
-            raise WinsomeError(
-                f"a stack of {members} convolutions takes [{members}, batch, channels, height, width], got "
-                f"{list(images_SBCHW.shape)}; the forward of a stacked network may use layers and elementwise functions only"
-            )
+        _refuse_other_shapes(images_SBCHW, members, "convolutions", ("channels", "height", "width"))
         bias = None if self.bias is None else self.bias.flatten()
         wide, weight = _side_by_side(images_SBCHW), self.weight.flatten(0, 1)
         return _members(F.conv2d(wide, weight, bias, self.stride, self.padding, self.dilation, self.groups), members)
@@ -187,8 +174,19 @@ def stacked_scale(layers: Sequence[ChannelScale]) -> ChannelScale:
     return stacked
 
 
+def _refuse_other_shapes(inputs: Tensor, members: int, layers: str, axes: Sequence[str]) -> None:
+    """Raise WinsomeError where inputs are not [S, B, ...]: the network's forward has done more than it may."""
+    if inputs.ndim != 2 + len(axes) or len(inputs) != members:
+        raise WinsomeError(
+            f"a stack of {members} {layers} takes [{', '.join((str(members), 'batch', *axes))}], got {list(inputs.shape)}; "
+            "the forward of a stacked network may use layers and elementwise functions only"
+        )
+
+
 def _stack_tensors(stacked: nn.Module, layers: Sequence[nn.Module]) -> None:
-    """Register the layers' parameters and buffers, stacked, under their own names."""
+    """Register the layers' parameters and buffers, stacked, under their own names; what they lack, such as a bias, as None."""
+    for name in layers[0]._parameters:
+        stacked.register_parameter(name, None)
     for name, value in layers[0].named_parameters(recurse=False):
         together = torch.stack([layer.get_parameter(name).detach() for layer in layers])
         stacked.register_parameter(name, nn.Parameter(together, requires_grad=value.requires_grad))
