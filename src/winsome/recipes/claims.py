@@ -156,9 +156,7 @@ _OPENING = """# Both papers, claim by claim
 What holds, and at which scale. A claim is *shown* where the whole 95 % interval (Student's t, over search seeds, paired) of
 its contrast is above 0, *opposite* where all of it is below, and *not shown* where it holds 0; the intervals are not
 corrected for their number. A cell has the verdict, the mean, the interval and the number of seeds: in percentage points where
-nothing else is said. *Small* is 8x8 digits on small networks, *medium* 16x16 photographs of CIFAR-10 on a ResNet-20
-([medium](medium.md)), *paper* the papers' own set-up. What each contrast is stands in the paper's page ([Find A Winning
-Sign](find-a-winning-sign.md), [Masks, Signs, And LRR](masks-signs-lrr.md), [the field](field.md)).
+nothing else is said. *Small* is 8x8 digits on small networks, *medium* 16x16 photographs of CIFAR-10 on a ResNet-20, *paper*
+the papers' own set-up.
 
-`winsome reproduce NAME --scale SCALE` runs a row; this page is what `winsome reproduce summary --save-to docs/results`
-prints, of records that are kept there. They ran on"""
+`winsome reproduce NAME --scale SCALE` runs a recipe, and `winsome reproduce summary` made this page of what ran, on"""
