@@ -178,6 +178,8 @@ def main() -> None:
         figures(["resnet8"], [1, 2], [1, 2], 0.1)
         return
     found = figures(options.networks, options.processes, options.stacks, options.seconds)
+    if not torch.cuda.is_available():
+        return
     RESULTS.mkdir(exist_ok=True)
     record = {"machine": machine(), "figures": [figure.record() for figure in found]}
     (RESULTS / f"{options.name}.json").write_text(json.dumps(record, indent=1) + "\n")

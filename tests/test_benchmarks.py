@@ -23,6 +23,7 @@ import choose_default
 import gpu
 import imagenet_pipeline
 import measuring
+import medium_scale
 import noise
 import sparsity_buys
 import sparsity_page
@@ -31,7 +32,7 @@ from measuring import Figure
 from study_share import Clock
 from winsome.data import load
 from winsome.data.image_store import StoreSpec
-from winsome.study.presets import digits
+from winsome.study import presets
 
 
 @pytest.fixture(autouse=True)
@@ -61,11 +62,20 @@ def test_the_long_settings_are_of_the_same_benchmarks() -> None:
 
 
 def test_the_default_study_is_one_of_those_compared_and_none_saw_its_seeds_or_the_test_split() -> None:
-    default, compared = digits(), choose_default.sweep()
+    default, compared = presets.digits(), choose_default.sweep()
     settings = [(study.search_training, study.warmup_epochs, study.training) for study in compared]
     assert settings.count((default.search_training, default.warmup_epochs, default.training)) == 1
     assert all(study.data.validation for study in compared)
     assert not {seed for study in compared for seed in study.search_seeds} & set(default.search_seeds)
+
+
+def test_the_medium_scale_is_one_of_the_set_ups_compared_and_none_saw_its_seeds_or_the_test_split() -> None:
+    chosen, compared = presets.photographs(), medium_scale.sweep()
+    tickets = [(study.search_training, study.warmup_epochs, study.training) for study in compared]
+    assert tickets.count((chosen.search_training, chosen.warmup_epochs, chosen.training)) == 1
+    assert all(study.data.validation and study.network == chosen.network for study in compared)
+    assert not {seed for study in compared for seed in study.search_seeds} & set(chosen.search_seeds)
+    assert medium_scale.full_size().densities == pytest.approx((0.47**4,))
 
 
 @pytest.mark.slow

@@ -66,7 +66,7 @@ def pays(model: nn.Module, device: torch.device) -> bool:
     """Whether networks like this one train faster as a stack: linear ones anywhere, convolutional ones on a GPU.
 
     There a small network's step is launches, and a stack launches no more than one network; on a CPU grouped convolutions are
-    no faster than one network after another (`benchmarks/stacking.py`).
+    no faster than one network after another (`benchmarks/side_by_side.py`).
     """
     return can_stack(model) and (device.type == "cuda" or not any(isinstance(m, nn.Conv2d) for m in model.modules()))
 

@@ -103,7 +103,7 @@ CONSTANT_RATE = replace(
 )
 
 
-# A deep network on photographs, as `presets.photographs`: its levels are as long as its trainings from scratch, and few.
+# A deep network on photographs, as `presets.photographs`: few levels, each nearly as long as its trainings from scratch.
 PHOTOGRAPHS = SetUp(
     name="resnet20-photographs",
     data=presets.photographs().data,
