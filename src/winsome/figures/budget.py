@@ -101,8 +101,8 @@ def _draw(axes: Axes, searches: Sequence[Priced], levels: dict[str, float], unit
     for name, level in levels.items():
         axes.axhline(100 * level, color=INK, linewidth=0.8, linestyle=(0, (3, 2)), zorder=1)
         axes.annotate(
-            name, (0.01, 100 * level), xycoords=("axes fraction", "data"), xytext=(0, 2), textcoords="offset points",
-            fontsize=6.5, color=MUTED,
+            name, (0.99, 100 * level), xycoords=("axes fraction", "data"), xytext=(0, -3), textcoords="offset points",
+            fontsize=6.5, color=MUTED, ha="right", va="top",  # below the line at the dear end, where signs are better
         )  # fmt: skip
     for schedule, style in styles.items():
         own = sorted((one for one in searches if one.schedule == schedule), key=lambda one: one.cost(unit))
