@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from winsome.recipes.set_ups import IMP, LRR, PHOTOGRAPHS, Searches, SetUp, at_rate, imp, lrr, studies_of_searches
+from winsome.recipes.set_ups import IMP, LRR, PHOTOGRAPHS, Searches, SetUp, at_rate, imp, lrr, study_of_searches
 from winsome.study import presets
 from winsome.study.arms import ARMS
 from winsome.study.design import SearchSpec, Study
@@ -52,8 +52,8 @@ def sweep() -> tuple[Study, ...]:
         )
         for rate, epochs in LEVELS_TRIED
     )
-    levels = studies_of_searches("small", "LRR and IMP", _searches, (), reference="imp", small=tried)
-    return (*tickets, *(replace(study, search_seeds=SEEDS) for study in levels.values()))
+    levels = [study_of_searches(one, "LRR and IMP", _searches(one), (), reference="imp") for one in tried]
+    return (*tickets, *(replace(study, search_seeds=SEEDS) for study in levels))
 
 
 def _searches(set_up: SetUp) -> Searches:

@@ -121,6 +121,7 @@ ALIKE = (
     "at_initialisation",
     "n_of_m",
     "equal_epochs",
+    "low_sparsity",
     "single_neuron",
 )
 

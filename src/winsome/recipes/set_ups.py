@@ -209,12 +209,22 @@ def studies_of_searches(
         judged: the levels of the searches that are judged, where they are not the set-up's.
     """
     chosen = set_ups(scale, small)
-    return {set_up.name: _study(set_up, title, searches(set_up), claims, reference, judged) for set_up in chosen}
+    return {
+        set_up.name: study_of_searches(set_up, title, searches(set_up), claims, reference=reference, judged=judged)
+        for set_up in chosen
+    }
 
 
-def _study(
-    set_up: SetUp, title: str, searches: Searches, claims: tuple[Claim, ...], reference: str, judged: tuple[int, ...]
+def study_of_searches(
+    set_up: SetUp,
+    title: str,
+    searches: Searches,
+    claims: tuple[Claim, ...],
+    *,
+    reference: str,
+    judged: tuple[int, ...] = (),
 ) -> Study:
+    """The study that compares the networks of these searches, as `studies_of_searches` makes one for each set-up."""
     return Study(
         name=set_up.name,
         title=title,
