@@ -32,30 +32,34 @@ class PricedSearch:
         return sum(self.epochs[:-1] if self.schedule == EARLY else self.epochs)
 
 
-def budget_study(base: Study, *, steps: int, kinds: Sequence[str] = tuple(KINDS)) -> Study:
+def budget_study(
+    base: Study, *, steps: int, kinds: Sequence[str] = tuple(KINDS), plans: Sequence[PricedSearch] | None = None
+) -> Study:
     """The study of searches that cost less than those of another one, judged at its last level.
 
     Args:
         base: with the usual searches.
         steps: training steps of an epoch.
         kinds: of the searches, AWS's among them.
+        plans: the cheaper searches; None for all of `plans_of`.
     """
     methods = {name: spec.method for name, spec in base.search_specs.items()}
     # The usual search is the first: its densities are those at which arms are judged.
     searches: list[tuple[str, SearchSpec]] = [(kind, base.search_specs[kind]) for kind in kinds]
     arms: list[Arm] = [ARMS["dense"], ARMS["mask_only"], *(ARMS[f"planted_{kind}"] for kind in kinds)]
-    for plan in plans_of(base):
+    for plan in plans_of(base) if plans is None else plans:
         for kind in (kind for kind in kinds if kind in plan.kinds):
             name, label = f"{kind}_{plan.key}", f"{KINDS[kind]}, {plan.key.replace('_', ' ')}"
             searches.append((name, _spec(plan, base, methods[kind], label, steps)))
             arms.append(_arm(plan, name, label))
-    levels = base.levels[-1:]
+    levels, there = base.levels[-1:], {arm.name for arm in arms}
+    claims = _claims(kinds, base.search_epochs("aws", levels[0] + 1))
     return replace(
         base,
         levels=levels,
         searches=tuple(searches),
         arms=tuple(arms),
-        claims=_claims(kinds, base.search_epochs("aws", levels[0] + 1)),
+        claims=tuple(claim for claim in claims if claim.contrast.keys() <= there),
         reference="planted_aws",
     )
 

@@ -19,6 +19,7 @@ from winsome.recipes.set_ups import study_of_tickets
 from winsome.study.arms import Claim
 
 _WITHIN = 0.01  # of the usual search: what counts as as good
+_AT_MEDIUM = ("quarter", "one_shot", "cubic", "dense_10", "dense_46")
 
 
 def search_budget(scale: Scale) -> Recipe:
@@ -38,10 +39,12 @@ def search_budget(scale: Scale) -> Recipe:
     if scale == "small":
         base = replace(base, search_seeds=tuple(range(16)), curve_at=())
     label = {"small": "residual-mlp-digits", "medium": "resnet20-photographs", "paper": "resnet20-cifar10"}[scale]
-    kinds = ("aws",) if scale == "medium" else tuple(KINDS)  # two cores have no time for more there
+    kinds, plans = tuple(KINDS), plans_of(base)
+    if scale == "medium":  # two cores have no time for more there
+        kinds, plans = ("aws",), tuple(plan for plan in plans if plan.key in _AT_MEDIUM)
     claim = "Signs need a search of many levels."
-    study = budget_study(base, steps={"small": 10, "medium": 39, "paper": 390}[scale], kinds=kinds)
-    analyse = partial(_evidence, plans_of(base))
+    study = budget_study(base, steps={"small": 10, "medium": 39, "paper": 390}[scale], kinds=kinds, plans=plans)
+    analyse = partial(_evidence, plans)
     return Recipe("The price of a search", f"{OURS}, after arXiv:2504.05357", claim, {label: study}, analyse=analyse)
 
 
