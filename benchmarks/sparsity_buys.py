@@ -16,9 +16,10 @@ process of its own.
 - "Half dead": ResNet-18 of which half of the channels inside of every block are pruned as a whole, what a shrunk network can
   gain.
 
-Bars: shrunk outputs within 1e-5 of the dense network's, relatively; a network in compressed rows takes at most 1.1 times
-what its layers promised; the wide MLP at density .05 is twice as fast in compressed rows as its best dense form. The exit
-status is 1 if one is missed.
+Bars: shrunk outputs within 1e-5 of the dense network's, relatively; what the first two thirds of the rounds would have
+written, for it was no slower than the best dense form, is no slower in the last third; the wide MLP at density .05 is twice as
+fast in compressed rows as its best dense form. The exit status is 1 if one is missed. What a network in compressed rows takes
+over what its layers promised, each measured by itself, is a figure without a bar: it is why whole networks are measured.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ from ticket_file import global_magnitude, one_density
 from winsome import models
 from winsome.errors import WinsomeError
 from winsome.exports import csr, layer_costs, read_small, shrink, total_cost, with_compressed_rows, write_small
-from winsome.exports.comparison import eager, onnx_run, torch_runs, write_for_onnxruntime
+from winsome.exports.comparison import eager, no_slower, onnx_run, torch_runs, write_for_onnxruntime
 from winsome.exports.outputs import difference, outputs
 from winsome.exports.shrinking import write_shrunk
 from winsome.exports.timing import milliseconds, peak_bytes, threads
@@ -58,7 +59,7 @@ from winsome.ticket import Ticket
 
 FILE = RESULTS / "sparsity_buys.json"
 PAGE = Path(__file__).parents[1] / "docs" / "sparsity.md"
-SHRUNK_EXACT, PROMISED, MLP_GAIN = 1e-5, 1.1, 2.0
+SHRUNK_EXACT, MLP_GAIN = 1e-5, 2.0
 TIME = 840.0  # seconds for all networks
 
 
@@ -218,7 +219,9 @@ def timed_row(one: Prepared, example: Tensor, seconds: float, folder: Path) -> d
     runs = torch_runs("dense", one.network, example, 0)
     runs |= torch_runs("shrink", one.shrunk, example, 0) if one.shrunk is not None else {}
     runs |= {f"{name}, onnxruntime": onnx_run(path, example) for name, path in one.onnx.items()}
-    choices = csr.choices(one.network, example, seconds=seconds / 50)
+    choices: dict[str, csr.LayerChoice] = {}
+    with suppress(WinsomeError):  # no layer is sparse enough to be tried
+        choices = csr.choices(one.network, example, seconds=seconds / 50)
     chosen = [name for name, choice in choices.items() if choice.sparse]
     rows: dict[str, Any] = {"chosen": len(chosen), "layers": len(choices)}
     if chosen:
@@ -289,9 +292,35 @@ def figures(rows: Mapping[str, Mapping[str, Any]]) -> list[Figure]:
         if "csr, eager" in ms:
             whole = median(ms["dense, eager"])
             promised = max(whole - row["csr"]["saved"], whole / 20)
-            found.append(Figure(f"{name}: csr over its promise", tuple(t / promised for t in ms["csr, eager"]), PROMISED))
+            found.append(Figure(f"{name}: csr over its layers' promise", tuple(t / promised for t in ms["csr, eager"])))
+        found += [
+            Figure(f"{name}: {form} claims x {claim:.3g}; again", (again,), 1.0, at_least=True)
+            for form, (claim, again) in claims(ms).items()
+        ]
     gain = mlp_gain(rows)
     return found if gain is None else [*found, Figure("wide MLP, density 0.05: best dense over csr", (gain,), MLP_GAIN, True)]
+
+
+def claims(ms: Mapping[str, Sequence[float]]) -> dict[str, tuple[float, float]]:
+    """Forms that would be written by the first two thirds of a row's rounds: how many times as fast, and in the last third.
+
+    Args:
+        ms: milliseconds by form, one for each round.
+    """
+    found = {}
+    for form in (form for form in ms if not form.startswith("dense")):
+        begun = 2 * len(ms[form]) // 3
+        if begun and no_slower(ms[form][:begun], ms[_best_dense(ms, slice(begun))][:begun]):
+            found[form] = _gain(ms, form, slice(begun)), _gain(ms, form, slice(begun, None))
+    return found
+
+
+def _best_dense(ms: Mapping[str, Sequence[float]], rounds: slice) -> str:
+    return min((form for form in ms if form.startswith("dense")), key=lambda form: median(ms[form][rounds]))
+
+
+def _gain(ms: Mapping[str, Sequence[float]], form: str, rounds: slice) -> float:
+    return median(ms[_best_dense(ms, rounds)][rounds]) / median(ms[form][rounds])
 
 
 def mlp_gain(rows: Mapping[str, Mapping[str, Any]]) -> float | None:

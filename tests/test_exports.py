@@ -285,6 +285,10 @@ def test_what_is_slower_than_the_best_dense_form_is_written_anyway_only(
     assert not exported(monkeypatch, path, [*slow, row("shrink, channels_last", 0.9)]).refused
     assert path.exists()
     path.unlink()
+    by_chance, steady = replace(slow[2], ms=(0.5, 0.5, 0.9, 1.2, 1.2)), replace(slow[1], ms=(1.0, 1.0, 1.0, 1.0, 1.0))
+    assert by_chance.median < steady.median
+    assert "faster in one half of the rounds only" in exported(monkeypatch, path, [steady, by_chance]).refused
+    assert not path.exists()
     with pytest.raises(WinsomeError, match="gives other outputs than the dense network"):
         exported(monkeypatch, path, [slow[0], row("shrink, eager", 0.1, differs=0.01)], anyway=True)
     assert not path.exists()

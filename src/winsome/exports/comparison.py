@@ -6,7 +6,7 @@ import copy
 import importlib
 import importlib.util
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -170,6 +170,13 @@ def compared(runs: Mapping[str, Runnable], expected: list[Tensor], *, seconds: f
 def best(rows: list[FormRow], *, dense: bool) -> FormRow | None:
     """The fastest row of the dense network, or of the others."""
     return min((row for row in rows if row.is_dense is dense), key=lambda row: row.median, default=None)
+
+
+def no_slower(ours: Sequence[float], others: Sequence[float]) -> bool:
+    """Whether times are no longer than others of the same rounds, by their medians, in either half of the rounds."""
+    middle = len(ours) // 2
+    halves = (slice(middle), slice(middle, None)) if middle else (slice(None),)
+    return all(median(ours[half]) <= median(others[half]) for half in halves)
 
 
 def cuda_run(network: nn.Module, example: Example, n_bytes: int) -> Runnable:
