@@ -162,7 +162,8 @@ def their_rounds(name: str, density: float) -> tuple[dict[str, list[int]], int]:
 
 
 @pytest.mark.parametrize(
-    ("case", "back"), [("snip eval 100 0.2", 869), ("snip eval 100 0.5", 1165), ("grasp eval 100 0.2", 199)]
+    ("case", "back"),
+    [("snip eval 100 0.2", 869), ("snip eval 100 0.5", 1165), ("grasp eval 100 0.2", 199), ("grasp eval 100 0.5", 574)],
 )
 def test_in_the_authors_rounds_pruned_weights_come_back_and_in_ours_none(case: str, back: int) -> None:
     name, _, _, density = case.split()
