@@ -20,7 +20,9 @@ import barrier
 import data_path
 import growth
 import masking
+import medium_step
 import memory
+import stacked_convolutions
 import stacking
 import study_share
 import threshold
@@ -35,9 +37,11 @@ def parts() -> Parts:
     return {
         "masking": partial(masking.figures, rounds=5, repeats=2),
         "data_path": partial(data_path.figures, rounds=3),
+        "medium_step": partial(medium_step.figures, 3, seconds=4.0),
         "threshold": partial(threshold.figures, rounds=2),
         "ticket_file": partial(ticket_file.figures, rounds=3),
         "stacking": partial(stacking.figures, rounds=3),
+        "stacked_convolutions": partial(stacked_convolutions.figures, rounds=3),
         "barrier": partial(barrier.figures, rounds=3),
         "memory": partial(memory.figures, rounds=1),
         "study_share": partial(study_share.figures, workers=False),
@@ -50,9 +54,11 @@ def quick_parts() -> Parts:
     return {
         "masking": partial(masking.figures, ["resnet8"], rounds=1, repeats=1, batch=4),
         "data_path": partial(data_path.figures, 256, rounds=1),
+        "medium_step": partial(medium_step.figures, 1, "resnet8", seconds=0.1, images=256, memory=1 << 16),
         "threshold": partial(threshold.figures, [0.1], rounds=1),
         "ticket_file": partial(ticket_file.figures, 1, [0.1], "squeezenet1_0"),
         "stacking": partial(stacking.figures, 1, [2], 2),
+        "stacked_convolutions": partial(stacked_convolutions.figures, 1, 2, [(2, 4)], 1),
         "barrier": partial(barrier.figures, 1, "resnet8", images=20, matrix=64),
         "memory": partial(memory.figures, "resnet8", batch=8, rounds=1),
         "study_share": partial(study_share.figures, 128, 1, network="resnet8"),

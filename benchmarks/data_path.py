@@ -60,7 +60,7 @@ class PilImages(Dataset[tuple[torch.Tensor, int]]):
         transforms = torchvision.transforms
         self.transform = transforms.Compose(
             [
-                transforms.RandomCrop(32, 4),
+                transforms.RandomCrop(data.image_shape[-1], data.augmentation.pad),
                 transforms.RandomHorizontalFlip(),
                 transforms.ToTensor(),
                 transforms.Normalize(data.mean, data.std),

@@ -140,7 +140,7 @@ def _figures_of(name: str, rounds: int, repeats: int, batch: int, compiled: bool
             seconds(steps["AWS compiled"], 1)
             found.append(Figure(f"{name}: two first compiled steps, s", (time.perf_counter() - start,)))
         times = interleaved({kind: partial(seconds, step, repeats) for kind, step in steps.items()}, rounds=rounds, warm_up=0)
-    bar = OVER_FP32.get(name)
+    bar = OVER_FP32.get(name) if fast.bf16 else None  # without bf16 nothing is promised
     found += [Figure(f"{name}: {kind} step, ms", tuple(1000 * value for value in times[kind])) for kind in steps]
     found += [
         ratio(f"{name}: masked over dense", times["LRR"], times["dense"], bar=MASKED_OVER_DENSE),
