@@ -9,7 +9,7 @@ import pytest
 
 from winsome.errors import WinsomeError
 from winsome.recipes.catalogue import RECIPES
-from winsome.recipes.claims import claims_page, lines_of, records_in
+from winsome.recipes.claims import claims_page, lines_of, records_in, short_table
 from winsome.recipes.record import FORMAT
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -17,6 +17,26 @@ DOCS = Path(__file__).parent.parent / "docs"
 
 def test_the_page_is_what_the_kept_records_say() -> None:
     assert (DOCS / "claims.md").read_text() == claims_page(records_in(DOCS / "results"))
+
+
+@pytest.mark.parametrize(
+    ("page", "source"), [("find-a-winning-sign.md", "arXiv:2504.05357"), ("masks-signs-lrr.md", "arXiv:2402.19262")]
+)
+def test_the_table_at_the_top_of_a_papers_page_is_what_the_records_say(page: str, source: str) -> None:
+    head = f"<!-- winsome reproduce summary {source} --save-to docs/results -->\n"
+    before, table = (DOCS / page).read_text().split("<!-- end -->")[0].split(head)
+    assert "\n## " not in before
+    assert table == short_table(records_in(DOCS / "results"), source)
+
+
+def test_a_short_table_counts_set_ups_and_knows_its_papers() -> None:
+    records = records_in(DOCS / "results")
+    rows = short_table(records, "arXiv:2402.19262").splitlines()
+    (row,) = (row for row in rows if row.startswith("| In the same random masks LRR beats IMP."))
+    assert "| shown in 1 of 2, **opposite** in 1 of 2 | shown, +7.3 (6.0, 8.7), n 8 | `mask_randomisation` |" in row
+    for source in ("", "arXiv:1803.03635"):
+        with pytest.raises(WinsomeError, match=r"the papers are arXiv:2504\.05357 or arXiv:2402\.19262"):
+            short_table(records, source)
 
 
 def test_kept_verdicts_follow_from_their_intervals() -> None:

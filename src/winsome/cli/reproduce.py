@@ -37,7 +37,8 @@ def reproduce(
     `winsome reproduce list` says which there are; `all` runs them all. Each recipe runs its studies, then leaves figures
     (SVG, PDF), tables (CSV) and recipe.json in a folder of its own; report.html shows all that are there. Run it again to
     continue where it stopped. What recipes share, an earlier call's in the same folder included, is done once. `winsome
-    reproduce summary` prints every claim with what the recipes of a folder say to it, scale by scale, as a Markdown page.
+    reproduce summary` prints every claim with what the recipes of a folder say to it, scale by scale, as a Markdown page;
+    `summary arXiv:2504.05357` one paper's in a short table.
 
     Args:
         names: Recipes, or `all`; `list` prints them, `summary` what they have shown. One of your own: FILE.py:NAME or
@@ -56,8 +57,8 @@ def reproduce(
     if not names or names == ("list",):
         print_list()
         return
-    if names == ("summary",):
-        print(_summary(save_to), end="")
+    if names[0] == "summary":
+        print(_summary(save_to, names[1:]), end="")
         return
     chosen = {name: named for one in names for name, named in _recipes_named(one)}
     if any(named.file for named in chosen.values()):
@@ -74,10 +75,11 @@ def reproduce(
             _reproduce(console, name, recipe, save_to, scale, workers, done)
 
 
-def _summary(folder: Path) -> str:
-    from winsome.recipes.claims import claims_page, records_in
+def _summary(folder: Path, papers: tuple[str, ...]) -> str:
+    from winsome.recipes.claims import claims_page, records_in, short_table
 
-    return claims_page(records_in(folder))
+    records = records_in(folder)
+    return "\n".join(short_table(records, paper) for paper in papers) if papers else claims_page(records)
 
 
 def _recipes_named(text: str) -> list[tuple[str, Named]]:

@@ -83,6 +83,35 @@ def claims_page(records: Sequence[Record]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def short_table(records: Sequence[Record], source: str) -> str:
+    """The claims of one paper's recipes at small and medium scale, in few words, as a Markdown table.
+
+    Args:
+        records: of recipes that have run.
+        source: the paper, as "arXiv:2504.05357".
+
+    Raises:
+        WinsomeError: no recipe of that source has run.
+    """
+    known = [mark for mark, _ in _PAPERS if mark]
+    own = [line for line in lines_of(records) if source in known and _paper(records, line.recipe) == source]
+    if not own:
+        raise WinsomeError(f"no recipe of {source!r} is here: the papers are {' or '.join(known)}")
+    rows = [
+        (line.claim, *(_short(line.found.get(scale, ())) for scale in ("small", "medium")), f"`{line.recipe}`") for line in own
+    ]
+    return "\n".join(_row(cells) for cells in (("claim", "small", "medium", "recipe"), ["---"] * 4, *rows)) + "\n"
+
+
+def _short(verdicts: Sequence[Verdict]) -> str:
+    """One verdict with its numbers; of several set-ups in how many it shows, and in how many the opposite does."""
+    if len(verdicts) <= 1:
+        return _cell(verdicts, named=False)
+    counts = {status: sum(one["status"] == status for one in verdicts) for status in ("shown", "opposite")}
+    words = [f"{_STATUS[status]} in {count} of {len(verdicts)}" for status, count in counts.items() if count]
+    return ", ".join(words) or f"not shown in any of {len(verdicts)}"
+
+
 def _paper(records: Sequence[Record], recipe: str) -> str:
     source = next(record["source"] for record in records if record["name"] == recipe)
     return next(mark for mark, _ in _PAPERS if source.startswith(mark))
