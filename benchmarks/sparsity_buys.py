@@ -51,10 +51,11 @@ from winsome.exports import csr, layer_costs, read_small, shrink, total_cost, wi
 from winsome.exports.comparison import eager, no_slower, onnx_run, torch_runs, write_for_onnxruntime
 from winsome.exports.outputs import difference, outputs
 from winsome.exports.shrinking import write_shrunk
-from winsome.exports.timing import milliseconds, peak_bytes, threads
+from winsome.exports.timing import milliseconds, peak_bytes
 from winsome.norm_statistics import re_estimate_batch_norm
 from winsome.prunable import prunable
 from winsome.signed_mask import SignedMask, matching_parameters, zero_pruned
+from winsome.threads import threads
 from winsome.ticket import Ticket
 
 FILE = RESULTS / "sparsity_buys.json"

@@ -28,6 +28,7 @@ from winsome.stacked_layers import (
     StackedPool2d,
     stacked_scale,
 )
+from winsome.threads import threads
 
 
 def _flatten(layers: Sequence[nn.Flatten]) -> nn.Module:
@@ -45,13 +46,8 @@ def one_thread(*, on: bool) -> Iterator[None]:
 
     And the bits of a stack's matrix products would depend on how many networks are stacked.
     """
-    threads = torch.get_num_threads()
-    if on:
-        torch.set_num_threads(1)
-    try:
+    with threads(1 if on else None):
         yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def can_stack(model: nn.Module) -> bool:

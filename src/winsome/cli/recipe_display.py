@@ -37,11 +37,13 @@ def print_list() -> None:
     show(open_console(), table)
 
 
-def print_estimate(console: Console, recipe: Recipe, earlier: Sequence[Earlier]) -> None:
+def print_estimate(console: Console, recipe: Recipe, earlier: Sequence[Earlier], workers: int) -> None:
     """Print what the studies of a recipe would cost on this machine."""
     say(console, "  timing a few training steps of each network on this machine")
     with console.status("timing training steps") as status:
-        found = estimates(recipe.studies, earlier, watch=lambda network: status.update(f"timing steps of {network}"))
+        found = estimates(
+            recipe.studies, earlier, workers=workers, watch=lambda network: status.update(f"timing steps of {network}")
+        )
     for label, estimate in found.items():
         say(console, f"  {label}: {estimate.label}")
     if len(found) > 1:

@@ -70,7 +70,7 @@ def reproduce(
         recipe = _adapted(named.value(scale), seeds, data_dir)
         say(console, (name, "bold"), f": {recipe.title}")
         if scale != "small" or estimate_only:
-            print_estimate(console, recipe, earlier)
+            print_estimate(console, recipe, earlier, workers)
         if not estimate_only:
             _reproduce(console, name, recipe, save_to, scale, workers, done)
 

@@ -35,7 +35,7 @@ def on_hub(hub_id: str, description: str, *, flip: bool = True, **known: Any) ->
         hub_id: such as "uoft-cs/cifar10".
         description: one line.
         flip: see `DataSet`.
-        known: what else is known of it: `citations`, `image_shape`, `n_classes`, `train_images`.
+        known: what else is known of it: `citations`, `image_shape`, `n_classes`, `train_images`, `test_images`.
     """
     return DataSet(description, f"hub {hub_id}", partial(read_hub, hub_id), flip, **known)
 
@@ -171,6 +171,7 @@ DATA_SETS: dict[str, DataSet] = {
         image_shape=(1, 8, 8),
         n_classes=10,
         train_images=1297,
+        test_images=500,
     ),
     "cifar10": on_hub(
         "uoft-cs/cifar10",
@@ -179,6 +180,7 @@ DATA_SETS: dict[str, DataSet] = {
         image_shape=(3, 32, 32),
         n_classes=10,
         train_images=50_000,
+        test_images=10_000,
     ),
     "cifar100": on_hub(
         "uoft-cs/cifar100",
@@ -187,6 +189,7 @@ DATA_SETS: dict[str, DataSet] = {
         image_shape=(3, 32, 32),
         n_classes=100,
         train_images=50_000,
+        test_images=10_000,
     ),
     "tiny_imagenet": on_hub(
         "zh-plus/tiny-imagenet",
@@ -195,6 +198,7 @@ DATA_SETS: dict[str, DataSet] = {
         image_shape=(3, 64, 64),
         n_classes=200,
         train_images=100_000,
+        test_images=10_000,
     ),
     "imagenet": DataSet(
         "1,331,167 photographs, 1,000 classes (ILSVRC 2012); stored on disk as 256x256 colour",
@@ -205,5 +209,6 @@ DATA_SETS: dict[str, DataSet] = {
         image_shape=(3, StoreSpec().image_size, StoreSpec().image_size),
         n_classes=1000,
         train_images=1_281_167,
+        test_images=50_000,
     ),
 }

@@ -22,6 +22,7 @@ class DataSet:
         image_shape: channels, height and width as networks take them; known without reading, or None.
         n_classes: the same of the number of classes.
         train_images: the same of the number of images to train on.
+        test_images: the same of the number of images to judge on.
     """
 
     description: str
@@ -33,3 +34,4 @@ class DataSet:
     image_shape: tuple[int, int, int] | None = None
     n_classes: int | None = None
     train_images: int | None = None
+    test_images: int | None = None

@@ -27,6 +27,7 @@ class Outline:
     image_shape: tuple[int, int, int]  # channels, height, width
     n_classes: int
     train_images: int
+    test_images: int  # that networks are judged on
 
 
 @dataclass(frozen=True)
@@ -80,12 +81,16 @@ class DataSpec:
     def outline(self) -> Outline | None:
         """Shape, classes and number of the images, as far as the catalogue knows them: nothing is read. None for a folder."""
         known = DATA_SETS.get(self.name)
-        if known is None or known.image_shape is None or known.n_classes is None or known.train_images is None:
+        if known is None or known.image_shape is None or known.n_classes is None:
+            return None
+        if known.train_images is None or known.test_images is None:
             return None
         channels, *sides = known.image_shape
         height, width = sides if self.image_size is None else (self.image_size, self.image_size)
         whole = known.train_images if self.train_images is None else min(self.train_images, known.train_images)
-        return Outline((channels, height, width), known.n_classes, whole - round(0.2 * whole) if self.validation else whole)
+        held_out = round(0.2 * whole) if self.validation else 0
+        test = known.test_images if self.test_images is None else min(self.test_images, known.test_images)
+        return Outline((channels, height, width), known.n_classes, whole - held_out, held_out or test)
 
     @property
     def folder(self) -> Path | None:

@@ -1,28 +1,16 @@
-"""How long calls take and how much memory they need, side by side, with a number of threads."""
+"""How long calls take and how much memory they need, side by side."""
 
 from __future__ import annotations
 
 import ctypes
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
 
 Call = Callable[[], object]
-
-
-@contextmanager
-def threads(count: int | None) -> Iterator[int]:
-    """Inside the block torch has so many threads, as many as before where none are said; yields how many."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count or before)
-    try:
-        yield torch.get_num_threads()
-    finally:
-        torch.set_num_threads(before)
 
 
 def milliseconds(

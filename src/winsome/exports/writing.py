@@ -20,9 +20,9 @@ from winsome.exports.comparison import DENSE, FormRow, Runnable, best, compared,
 from winsome.exports.outputs import COARSE, Example, difference, outputs
 from winsome.exports.shrinking import read_shrunk, shrink, write_shrunk
 from winsome.exports.small import read_small, write_small
-from winsome.exports.timing import threads
 from winsome.files import write_whole
 from winsome.signed_mask import matching_parameters, zero_pruned
+from winsome.threads import threads
 from winsome.ticket import Ticket
 
 LARGEST_DIFFERENCE = 1e-4  # of sums in another order, onnxruntime's too, relative to the largest output

@@ -6,14 +6,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from winsome.recipes.step_time import StepTime, step_time
+from winsome.machine import usable_cores
+from winsome.recipes.step_time import PASSES, StepTime, step_time
 from winsome.runs.search_folder import SearchFolder
+from winsome.study.arms import FoundNetwork
 from winsome.study.conditions import will_stack
 from winsome.study.design import Study
 from winsome.study.folder import StudyFolder
 from winsome.study.jobs import Job, SearchJob, cost, jobs_of
 from winsome.study.reuse import Places, results_of
-from winsome.wording import rough_duration
+from winsome.study.workers import default_workers
+from winsome.wording import counted, rough_duration
 
 GPU_FLOPS = 20e12  # operations a second: a rate to plan with, stated beside the number; a small network reaches less
 
@@ -26,6 +29,9 @@ class Estimate:
     step: StepTime  # of one network, one process
     steps_per_epoch: int
     there: float = 0.0  # epochs that earlier calls have done
+    judged: float = 0.0  # images of forward passes beside training, over all jobs that are left
+    workers: int = 1  # processes side by side
+    stacked: bool = False
 
     @property
     def steps(self) -> float:
@@ -34,8 +40,9 @@ class Estimate:
 
     @property
     def seconds(self) -> float:
-        """One network after another: workers and stacks make it shorter."""
-        return self.steps * self.step.seconds
+        """Of the whole study, if each network trains by itself: stacks make it shorter."""
+        judging = self.judged / self.step.images / PASSES
+        return (self.steps + judging) * self.step.seconds / self.workers
 
     @property
     def gpu_hours(self) -> float:
@@ -53,16 +60,19 @@ class Estimate:
 
 
 def time_label(estimates: Sequence[Estimate]) -> str:
-    """How long these take one after another, here and on a GPU."""
+    """How long these take here, and on a GPU."""
     seconds, hours = sum(one.seconds for one in estimates), sum(one.gpu_hours for one in estimates)
     gpu = f", or {hours:,.1f} GPU-hours at {GPU_FLOPS / 1e12:.0f} TFLOP/s" if hours >= 0.05 else ""
-    return f"about {rough_duration(seconds)} one by one{gpu}"
+    stacks = ", less as stacks" if all(one.stacked for one in estimates) else ""
+    workers = max(one.workers for one in estimates)
+    return f"about {rough_duration(seconds)} in {counted(workers, 'process', 'processes')}{stacks}{gpu}"
 
 
 def estimates(
     studies: Mapping[str, Study],
     earlier: Sequence[tuple[Study, Places]] = (),
     *,
+    workers: int = 0,
     watch: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Estimate]:
     """The cost of every study, less what earlier calls have done; one of a data set that has no name is left out.
@@ -70,6 +80,7 @@ def estimates(
     Args:
         studies: by their labels.
         earlier: what earlier calls left: studies and where their results are.
+        workers: processes side by side; 0 for as many as a study takes by default.
         watch: hears which network is timed.
     """
     found = {}
@@ -79,13 +90,27 @@ def estimates(
             continue
         watch(f"{study.network.name} on {study.data.name}")
         network = study.network.of_images(outline.image_shape, outline.n_classes)
-        step = step_time(network, study.training.optimizer, study.training.batch_size, fast=study.fast)
+        processes = workers or default_workers(outline.image_shape)
+        n_threads = 1 if processes > 1 else usable_cores()
+        step = step_time(network, study.training.optimizer, study.training.batch_size, fast=study.fast, n_threads=n_threads)
         jobs = jobs_of(study, at_once=1)
         there = _there(jobs, study, earlier)
-        epochs = sum(cost(job, study) for job in jobs) - there
+        every = sum(cost(job, study) for job in jobs)
+        epochs = every - there
+        judged = sum(_judged(job, study, outline.test_images) for job in jobs) * epochs / every
         whole, rest = divmod(outline.train_images, study.training.batch_size)
-        found[label] = Estimate(epochs, step, max(whole + (rest > 0 and not study.training.drop_last), 1), there)
+        per_epoch = max(whole + (rest > 0 and not study.training.drop_last), 1)
+        found[label] = Estimate(epochs, step, per_epoch, there, judged, processes, will_stack(study))
     return found
+
+
+def _judged(job: Job, study: Study, test_images: int) -> int:
+    """Images of a job's forward passes beside training: each level is judged with two statistics, other networks with one."""
+    if isinstance(job, SearchJob):
+        return len(job.seeds) * (study.depth(job.search) + 1) * (2 * test_images + study.statistics_images)
+    if isinstance(job.arm, FoundNetwork):
+        return 0  # its cost is that already
+    return len(job.runs) * (1 + len(study.curve_at)) * (test_images + study.statistics_images)
 
 
 def _there(jobs: Sequence[Job], study: Study, earlier: Sequence[tuple[Study, Places]]) -> float:

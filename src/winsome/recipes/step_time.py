@@ -6,6 +6,7 @@ import contextlib
 import functools
 import hashlib
 import json
+import os
 import platform
 import time
 from collections.abc import Sequence
@@ -21,7 +22,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from winsome.data.cache import cache_folder
 from winsome.errors import WinsomeError
 from winsome.files import read_json, write_json
+from winsome.machine import usable_cores
 from winsome.models.spec import NetworkSpec
+from winsome.threads import threads
 from winsome.training.precision import Precision, default_device, precision_for
 from winsome.training.settings import SGD, Adam
 
@@ -43,16 +46,24 @@ class StepTime:
 
 
 @functools.lru_cache(maxsize=64)
-def step_time(network: NetworkSpec, optimizer: SGD | Adam, batch_size: int, *, fast: bool) -> StepTime:
+def step_time(network: NetworkSpec, optimizer: SGD | Adam, batch_size: int, *, fast: bool, n_threads: int) -> StepTime:
     """How long a step takes here: timed once on a machine, and kept beside the decoded images for later estimates.
+
+    What was timed while the machine had other work is not kept.
 
     Args:
         network: with its image shape and classes.
         optimizer: makes its optimizer.
         batch_size: images of a step.
         fast: whether it trains in bf16 and channels_last where that gains.
+        n_threads: that it computes with on a CPU.
     """
-    path = _place(network, optimizer, batch_size, fast=fast)
+    with threads(n_threads):
+        return _timed_or_kept(network, optimizer, batch_size, fast=fast)
+
+
+def _timed_or_kept(network: NetworkSpec, optimizer: SGD | Adam, batch_size: int, *, fast: bool) -> StepTime:
+    path = None if _is_busy() else _place(network, optimizer, batch_size, fast=fast)
     if path is not None and path.exists():
         try:
             return StepTime(**read_json(path))
@@ -65,6 +76,11 @@ def step_time(network: NetworkSpec, optimizer: SGD | Adam, batch_size: int, *, f
         ):  # a cache that cannot be written to costs the next estimate its seconds
             write_json(path, asdict(timed))
     return timed
+
+
+def _is_busy() -> bool:
+    """Whether the machine has other work, where the system says so."""
+    return hasattr(os, "getloadavg") and os.getloadavg()[0] > usable_cores()
 
 
 def _place(network: NetworkSpec, optimizer: SGD | Adam, batch_size: int, *, fast: bool) -> Path | None:
