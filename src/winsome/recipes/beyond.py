@@ -89,9 +89,9 @@ def norm_free(scale: Scale) -> Recipe:
 
     Command: winsome reproduce norm_free
 
-    Measured at small scale on residual-mlp-biases (16 search seeds, in points, 95 % intervals; 16 cores of an Intel Xeon): s of
+    Measured at small scale on residual-mlp-biases (16 search seeds, in points, 95 % intervals; two cores of an AMD EPYC): s of
     interpolated minus s_LRR -.1 (-.8, .6); s of frozen minus s_LRR +.2 (-.5, 1.0); s of interpolated minus its mask only +5.9
-    (4.9, 6.9). All of it is in docs/find-a-winning-sign.md; mlp-scales was not run to its end.
+    (4.9, 6.9). All of it is in docs/find-a-winning-sign.md.
     """
     studies: dict[str, Study] = {}
     if scale == "small":
