@@ -25,6 +25,12 @@ class PricedSearch:
     schedule: str
     epochs: tuple[int, ...]  # by level; of a cubic schedule of the training; of the dense network alone a last one, not used
     kinds: tuple[str, ...] = tuple(KINDS)
+    of: str = ""  # of the dense network alone: the plan whose level 0 it is, if not its own
+
+    @property
+    def search(self) -> str:
+        """The plan that is searched."""
+        return self.of or self.key
 
     @property
     def total(self) -> int:
@@ -49,9 +55,10 @@ def budget_study(
     arms: list[Arm] = [ARMS["dense"], ARMS["mask_only"], *(ARMS[f"planted_{kind}"] for kind in kinds)]
     for plan in plans_of(base) if plans is None else plans:
         for kind in (kind for kind in kinds if kind in plan.kinds):
-            name, label = f"{kind}_{plan.key}", f"{KINDS[kind]}, {plan.key.replace('_', ' ')}"
-            searches.append((name, _spec(plan, base, methods[kind], label, steps)))
-            arms.append(_arm(plan, name, label))
+            label = f"{KINDS[kind]}, {plan.key.replace('_', ' ')}"
+            if not plan.of:
+                searches.append((f"{kind}_{plan.key}", _spec(plan, base, methods[kind], label, steps)))
+            arms.append(_arm(plan, kind, label))
     levels, there = base.levels[-1:], {arm.name for arm in arms}
     claims = _claims(kinds, base.search_epochs("aws", levels[0] + 1))
     return replace(
@@ -91,6 +98,13 @@ def plans_of(base: Study) -> tuple[PricedSearch, ...]:
     )
 
 
+def few_plans_of(base: Study) -> tuple[PricedSearch, ...]:
+    """Those that two cores have time for where a search takes minutes: a quarter, one-shot, and its dense network alone."""
+    quarter, one_shot = (plan for plan in plans_of(base) if plan.key in ("quarter", "one_shot"))
+    before = one_shot.epochs[0]
+    return quarter, one_shot, PricedSearch(f"dense_{before}", EARLY, one_shot.epochs, of=one_shot.key)
+
+
 def _spec(plan: PricedSearch, base: Study, method: Method, label: str, steps: int) -> SearchSpec:
     """The search of a plan, from the method of its kind; `steps` are those of an epoch."""
     last, count = base.all_densities[base.levels[-1]], base.levels[-1]
@@ -104,11 +118,12 @@ def _spec(plan: PricedSearch, base: Study, method: Method, label: str, steps: in
     return SearchSpec(replace(method, densities=densities, label=label), epochs=plan.epochs)
 
 
-def _arm(plan: PricedSearch, name: str, label: str) -> Planted:
+def _arm(plan: PricedSearch, kind: str, label: str) -> Planted:
+    name, search = f"{kind}_{plan.key}", f"{kind}_{plan.search}"
     if plan.schedule == EARLY:
         words = f"Places and signs of the largest weights of the dense network after {plan.total} epochs, {label}."
-        return Planted(f"planted_{name}", f"|θ₀|·s, {label}", words, name, plant_largest, signs_of=(name, 0))
-    return Planted(f"planted_{name}", f"|θ₀|·s, {label}", f"The signed mask of {label}.", name)
+        return Planted(f"planted_{name}", f"|θ₀|·s, {label}", words, search, plant_largest, signs_of=(search, 0))
+    return Planted(f"planted_{name}", f"|θ₀|·s, {label}", f"The signed mask of {label}.", search)
 
 
 def _claims(kinds: Sequence[str], epochs: int) -> tuple[Claim, ...]:

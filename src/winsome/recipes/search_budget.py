@@ -13,13 +13,12 @@ from winsome.evidence.verdicts import judged
 from winsome.figures.budget import Priced, accuracy_over_cost
 from winsome.figures.plots import Plot
 from winsome.recipes.accuracy import accuracy_table, differences_table
-from winsome.recipes.budget_plans import EARLY, ITERATIVE, KINDS, OURS, PricedSearch, budget_study, plans_of
+from winsome.recipes.budget_plans import EARLY, ITERATIVE, KINDS, OURS, PricedSearch, budget_study, few_plans_of, plans_of
 from winsome.recipes.recipe import Evidence, Finished, Recipe, Scale, Table
 from winsome.recipes.set_ups import study_of_tickets
 from winsome.study.arms import Claim
 
 _WITHIN = 0.01  # of the usual search: what counts as as good
-_AT_MEDIUM = ("quarter", "one_shot", "cubic", "dense_10", "dense_46")
 
 
 def search_budget(scale: Scale) -> Recipe:
@@ -41,7 +40,7 @@ def search_budget(scale: Scale) -> Recipe:
     label = {"small": "residual-mlp-digits", "medium": "resnet20-photographs", "paper": "resnet20-cifar10"}[scale]
     kinds, plans = tuple(KINDS), plans_of(base)
     if scale == "medium":  # two cores have no time for more there
-        kinds, plans = ("aws",), tuple(plan for plan in plans if plan.key in _AT_MEDIUM)
+        kinds, plans = ("aws",), few_plans_of(base)
     claim = "Signs need a search of many levels."
     study = budget_study(base, steps={"small": 10, "medium": 39, "paper": 390}[scale], kinds=kinds, plans=plans)
     analyse = partial(_evidence, plans)
@@ -112,7 +111,7 @@ def _priced(plans: Sequence[PricedSearch], one: Finished) -> dict[tuple[str, str
         usual = one.study.search_epochs(kind, one.study.depth(kind) + 1)
         for plan in (PricedSearch("", ITERATIVE, (usual,)), *plans):
             if _planted(kind, plan.key) in there:
-                name = f"{kind}_{plan.key}" if plan.key else kind
+                name = f"{kind}_{plan.search}" if plan.key else kind
                 accuracies = tuple(by_seed(one.results["rows"], _planted(kind, plan.key), density).values())
                 seconds = _seconds(one, name, dense_alone=plan.schedule == EARLY)
                 words = plan.key.replace("_", " ") or "usual"
