@@ -116,6 +116,8 @@ def allocated(change: Callable[[dict[str, Tensor]], Any]) -> Method:
         (lambda kept: {n: torch.ones_like(k) for n, k in kept.items()}, r"keeps 104 of 104 .* round\(density \* total\) = 83"),
         (lambda kept: {n: k & (torch.arange(k.shape[1]) > 0) for n, k in kept.items()}, "keeps .* of 104 weights, but density"),
         (list, "gives a list"),
+        (lambda kept: {n: k.to("meta") for n, k in kept.items()}, r"gives no values for '0\.weight', a tensor on the device meta"),
+        (lambda kept: {n: k.to_sparse() for n, k in kept.items()}, r"gives a torch.sparse_coo tensor for '0\.weight'"),
     ],
 )
 def test_an_allocation_that_cannot_be_used(change: Callable[[dict[str, Tensor]], Any], said: str) -> None:
@@ -129,6 +131,14 @@ def test_an_allocation_that_brings_pruned_weights_back() -> None:
 
     with pytest.raises(WinsomeError, match=r"the allocation 'anew' brings back weights of '0\.weight' that are pruned already"):
         search(Method((0.8, 0.5), KeepWeights(), allocate=anew))
+
+    def makes_room(scores: Any, density: float, kept: Any) -> Any:
+        for keep in kept.values():
+            keep.fill_(True)
+        return anew(scores, density, kept)
+
+    with pytest.raises(WinsomeError, match=r"'makes_room' brings back weights of '0\.weight' that are pruned already"):
+        search(Method((0.8, 0.5), KeepWeights(), allocate=makes_room))
 
 
 class Rewound:
@@ -162,11 +172,35 @@ class Rewound:
             r"gives 8 float64 for '0\.bias', which is 8 float32",
         ),
         (lambda state: ({**state, "0.bias": state["0.bias"] / 0}, 0), r"gives NaN or infinity for '0\.bias'"),
+        (lambda state: ({**state, "0.bias": state["0.bias"].to("meta")}, 0), r"gives no values for '0\.bias'"),
     ],
 )
 def test_a_rewind_that_cannot_be_used(change: Callable[[dict[str, Tensor]], Any], said: str) -> None:
     with pytest.raises(WinsomeError, match=f"the rewind 'mine' {said}"):
         search(Method((1.0, 0.5), Rewound(change)))
+
+
+@pytest.mark.parametrize("of", ["early", "trained"])
+def test_a_rewind_changes_no_state_that_it_is_shown(of: str) -> None:
+    def mine(early: dict[str, Tensor], trained: dict[str, Tensor], in_place: bool) -> Any:
+        state = {"early": early, "trained": trained}[of]
+        state["0.bias"] = state["0.bias"].zero_() if in_place else torch.zeros_like(state["0.bias"])
+        return state, 0
+
+    class Mine:
+        step = 0
+
+        def __init__(self, in_place: bool) -> None:
+            self.in_place = in_place
+
+        def __call__(self, early: Any, trained: Any, restart: Any) -> Any:
+            del restart
+            return mine(early, trained, self.in_place)
+
+    levels = search(Method((1.0, 0.5, 0.25), Mine(in_place=False)))
+    assert levels[0].state["0.bias"].count_nonzero() == 8, "what was handed out stays"
+    with pytest.raises(WinsomeError, match=rf"changes '0\.bias' of the {of} network in place.*{of}\['0\.bias'\]\.clone\(\)"):
+        search(Method((1.0, 0.5, 0.25), Mine(in_place=True)))
 
 
 def test_a_transplant_that_cannot_be_used() -> None:

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from winsome import distributed
-from winsome.checks import checked_kept, checked_restart, checked_scores, tell_collapse, told_of_experts
+from winsome.checks import checked_kept, checked_restart, checked_scores, left_alone, tell_collapse, told_of_experts
 from winsome.errors import WinsomeError
 from winsome.looked_at import in_mode
 from winsome.method import Method
@@ -54,7 +54,8 @@ def pruned(
 
         def allocated() -> Kept:
             checked: Scores = checked_scores(scores, weights, kept, score)
-            return checked_kept(allocate(checked, density, kept), density, kept, method.allocate)
+            before = {name: keep.clone() for name, keep in kept.items()}  # its own: what it writes there does not count
+            return checked_kept(allocate(checked, density, before), density, kept, method.allocate)
 
         return distributed.from_main(allocated)  # scores on a GPU may differ between ranks in their last bits
 
@@ -99,8 +100,10 @@ def restarted(
                 f"{method.rewind} needs the network of training step {method.rewind.step}, "
                 "which level 0 never reached: iterate over level.steps(total) in your training loop"
             )
-        restart = Restart(norms, kept, generator(seed, "rewind", number))
-        state, first_step = checked_restart(method.rewind(early, trained, restart), trained, method.rewind, early=early)
+        restart = Restart(norms, {name: keep.clone() for name, keep in kept.items()}, generator(seed, "rewind", number))
+        with left_alone({"early": early, "trained": trained}, method.rewind):
+            given = method.rewind(dict(early), dict(trained), restart)
+        state, first_step = checked_restart(given, trained, method.rewind, early=early)
         if method.prune_at:
             first_step = method.prune_at[number - 1]  # the training goes on
     mask = SignedMask.of({name: state[name] for name in kept}, kept)

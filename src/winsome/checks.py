@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -76,7 +77,7 @@ def checked_scores(scores: object, weights: Mapping[str, Tensor], kept: Mapping[
         WinsomeError: a name is missing or surplus, or scores are of another shape or type, NaN or infinite.
     """
     who = f"the score {name_of(part)!r}"
-    given = _tensors(scores, weights, who, "for every prunable weight one number; higher means keep")
+    given = _strided(_tensors(scores, weights, who, "for every prunable weight one number; higher means keep"), who)
     checked: Scores = {}
     for name, weight in weights.items():
         score = given[name].detach()
@@ -85,8 +86,6 @@ def checked_scores(scores: object, weights: Mapping[str, Tensor], kept: Mapping[
                 f"{who} gives {_shape(score)} numbers for {name!r}, whose weights are {_shape(weight)}: every weight takes "
                 "one; where several share a number, say so: score.expand_as(weight)"
             )
-        if score.is_meta or score.layout != torch.strided:
-            raise WinsomeError(f"{who} gives {'no values' if score.is_meta else f'a {score.layout} tensor'} for {name!r}")
         if not score.is_floating_point():
             score = _as_floats(score, name, who)
         bad = ~torch.isfinite(score if score.dtype.itemsize > 1 else score.float()).cpu() & kept[name]
@@ -107,7 +106,7 @@ def checked_kept(allocated: object, density: float, kept: Mapping[str, Tensor], 
             is another one.
     """
     who = f"the allocation {name_of(part)!r}"
-    given = _tensors(allocated, kept, who, "for every prunable weight whether it is kept")
+    given = _strided(_tensors(allocated, kept, who, "for every prunable weight whether it is kept"), who)
     checked: Kept = {}
     for name, before in kept.items():
         keep = given[name]
@@ -126,6 +125,28 @@ def checked_kept(allocated: object, density: float, kept: Mapping[str, Tensor], 
             f"{round(density * total)}; winsome.allocation.keep_in_layers and `shares` count exactly"
         )
     return checked
+
+
+@contextmanager
+def left_alone(states: Mapping[str, Mapping[str, Tensor]], part: Part) -> Iterator[None]:
+    """Inside the block a part looks at states, which later levels go by too; one that it writes to in place is refused.
+
+    Raises:
+        WinsomeError: names the part and the value.
+    """
+    versions = {
+        (of, name): value._version
+        for of, state in states.items()
+        for name, value in state.items()
+        if isinstance(value, Tensor) and not value.is_inference()
+    }
+    yield
+    for (of, name), version in versions.items():
+        if states[of][name]._version != version:
+            raise WinsomeError(
+                f"{name_of(part)!r} changes {name!r} of the {of} network in place, which later levels go by too: "
+                f"give back a changed copy ({of}[{name!r}].clone())"
+            )
 
 
 def checked_restart(
@@ -208,7 +229,16 @@ def _tensors(given: object, wanted: Iterable[str], who: str, what: str) -> dict[
     for name, value in given.items():
         if not isinstance(value, Tensor):
             raise WinsomeError(f"{who} gives a {type(value).__name__} for {name!r}; a tensor is wanted: {what}")
+        if value.is_meta:
+            raise WinsomeError(f"{who} gives no values for {name!r}, a tensor on the device meta; wanted is {what}")
     return dict(given)
+
+
+def _strided(given: dict[str, Tensor], who: str) -> dict[str, Tensor]:
+    for name, value in given.items():
+        if value.layout != torch.strided:
+            raise WinsomeError(f"{who} gives a {value.layout} tensor for {name!r}; give it dense (to_dense())")
+    return given
 
 
 def _same_names(given: Iterable[str], wanted: Iterable[str], who: str, what: str) -> None:
