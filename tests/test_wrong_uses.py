@@ -19,9 +19,11 @@ from winsome.errors import Diverged, WinsomeError
 from winsome.perturbation import SignFlips, fixed_signs
 from winsome.rewinding import ShuffleMagnitudes
 from winsome.scores import random as random_scores
+from winsome.scoring import FirstBy
 from winsome.seeding import stream_seed
 from winsome.ticket import Ticket
 from winsome.transfer import absorb_norm_signs, norm_pairs, shuffled, signs_and_norms
+from winsome.while_training import AllOf, OnLevels
 
 
 def network(seed: int = 0) -> nn.Sequential:
@@ -52,6 +54,77 @@ def never(*_: Any) -> None:
 def test_what_is_no_method(method: Any, said: str) -> None:
     with pytest.raises(WinsomeError, match=f"a search takes a method, for example winsome.aws.*{said}"):
         next(winsome.find_tickets(network(), method, never))
+
+
+class SimpleRewind:
+    """A rewind with any step."""
+
+    def __init__(self, step: Any) -> None:
+        self.step = step
+
+    def __call__(self, early: Any, trained: Any, restart: Any) -> Any: ...
+
+
+class Half:
+    """A rewind: named by its class, by mistake."""
+
+    step = 0
+
+    def __call__(self, early: Any, trained: Any, restart: Any) -> Any: ...
+
+
+def back(early: Any, _trained: Any, _restart: Any) -> Any:
+    return early, 0
+
+
+def two(_a: Any, _b: Any) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("part", "said"),
+    [
+        ({"score": "magnitude"}, r"`score` is a function .* called with \(weights, model, probe, random\); got 'magnitude'"),
+        ({"score": two}, r"'two' \(score\) takes others: it is called with \(weights, model, probe, random\)"),
+        (
+            {"score": FirstBy},
+            r"'FirstBy' \(score\) is a class: name an object made with it, FirstBy\(\.\.\.\), which is",
+        ),
+        ({"allocate": two}, r"'two' \(allocate\) takes others: it is called with \(scores, density, kept\)"),
+        ({"while_training": winsome.imp}, r"'imp' \(while_training\) takes others: it is called with \(model, seed, mask\)"),
+        ({"rewind": Half}, r"'Half' \(rewind\) is a class: name an object made with it, Half\(\.\.\.\), which"),
+        ({"rewind": back}, r"'back' \(rewind\) has no `step`; a rewind is a frozen"),
+        ({"rewind": SimpleRewind("3")}, r"\(rewind\) has the step '3'; .* a whole number from 0 up"),
+        ({"rewind": SimpleRewind(-1)}, r"\(rewind\) has the step -1;"),
+        ({"scoring": "2"}, r"`scoring` is winsome\.Rounds\(\.\.\.\), .*; got '2'"),
+    ],
+)
+def test_parts_of_another_kind(part: dict[str, Any], said: str) -> None:
+    with pytest.raises(WinsomeError, match=said):
+        winsome.Method((1.0, 0.5), **part)
+
+
+def test_a_part_on_levels_that_do_not_come_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    there, beyond = OnLevels((0, 7), fixed_signs), OnLevels((2, 3), SignFlips(0.3, at=(1,)))
+    with pytest.raises(pytest.fail.Exception):
+        next(winsome.find_tickets(network(), winsome.Method((1.0, 0.5), while_training=AllOf((there, beyond))), never))
+    (said,) = caplog.messages
+    assert said.endswith("is to hold on levels 2, 3, but the last level is 1: it never does")
+    assert "SignFlips" in said
+
+
+@pytest.mark.parametrize(
+    ("made", "arguments", "said"),
+    [
+        (FirstBy, ("random", random_scores), "`score` is a function"),
+        (AllOf, (fixed_signs,), r"AllOf takes a tuple of parts, AllOf\(\(a, b\)\)"),
+        (AllOf, ((fixed_signs, SignFlips),), r"'SignFlips' \(while_training\)"),
+        (OnLevels, (1, fixed_signs), "levels are a tuple of numbers"),
+        (OnLevels, ((1,), two), r"'two' \(while_training\) takes others"),
+    ],
+)
+def test_parts_of_parts_of_another_kind(made: Any, arguments: tuple[Any, ...], said: str) -> None:
+    with pytest.raises(WinsomeError, match=said):
+        made(*arguments)
 
 
 @pytest.mark.parametrize(

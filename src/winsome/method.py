@@ -11,6 +11,7 @@ from typing import Any, ParamSpec
 
 from winsome.about import Need, about, described, taken_by
 from winsome.allocation import Allocate, globally
+from winsome.calls import CALLED_WITH, check_call
 from winsome.densities import check_densities
 from winsome.errors import WinsomeError, unknown
 from winsome.identity import identity, name_of
@@ -47,8 +48,8 @@ class Method:
         sentence: what it does, in one sentence, for help and glossary; not part of what identifies it.
 
     Raises:
-        WinsomeError: densities that are none, an `optimizer_state` that is none of "fresh", "kept" and "rewound", or steps of
-            pruning that are not one for every level but the first, in order.
+        WinsomeError: densities that are none, an `optimizer_state` that is none of "fresh", "kept" and "rewound", steps of
+            pruning that are not one for every level but the first, in order, or a part that cannot be called as its kind is.
 
     Example:
         >>> from winsome import KeepWeights, Method, balanced, geometric, random
@@ -75,6 +76,10 @@ class Method:
         object.__setattr__(self, "prune_at", _check_steps(self.prune_at, len(self.densities)))
         if self.optimizer_state not in OPTIMIZER_STATES:
             raise unknown("optimizer_state", str(self.optimizer_state), OPTIMIZER_STATES)
+        if not isinstance(self.scoring, Rounds):
+            raise WinsomeError(f"`scoring` is winsome.Rounds(...), in how many rounds scores are taken; got {self.scoring!r}")
+        for kind in CALLED_WITH:
+            check_call(kind, getattr(self, kind))
 
     @property
     def parts(self) -> dict[str, Callable[..., object]]:
@@ -164,12 +169,14 @@ def named_method(
     return describe
 
 
-def make_method(make: Callable[..., Method], **options: Any) -> Method:
+def make_method(make: Callable[..., Method], /, **options: Any) -> Method:
     """Call a method's function with those of the options that it takes: `make_method(aws, levels=3, rate=0.2, step=0)`.
 
     Raises:
-        WinsomeError: it needs another one, which is named, or returns no method.
+        WinsomeError: it is no function, needs another one, which is named, or returns no method.
     """
+    if not callable(make):
+        raise WinsomeError(f"{make!r} is no winsome.Method, and no function that returns one")
     taken = taken_by(make, options)
     for name, parameter in inspect.signature(make).parameters.items():
         variable = parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)

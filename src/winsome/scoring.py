@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from winsome.about import described
-from winsome.errors import WinsomeError
+from winsome.calls import check_call
+from winsome.errors import WinsomeError, check_whole
 from winsome.identity import name_of
 from winsome.ranking import Kept
 from winsome.scores import Probe, Score, Scores, Weights
@@ -35,7 +36,7 @@ class Rounds:
             initialisation, at several densities. A level's ticket has that network's signs, whatever training made of them.
 
     Raises:
-        WinsomeError: fewer than one round.
+        WinsomeError: fewer than one round, or no whole number of them.
 
     Example:
         >>> kept = {"w": torch.ones(8, dtype=torch.bool)}
@@ -49,6 +50,7 @@ class Rounds:
     before_training: bool = False
 
     def __post_init__(self) -> None:
+        check_whole("rounds", self.rounds)
         if self.rounds < 1:
             raise WinsomeError(f"scores are taken in 1 round or more, got {self.rounds}")
 
@@ -73,6 +75,9 @@ class FirstBy:
         first: of level 0, whose density is below 1: a random mask, for example.
         then: of all other levels.
 
+    Raises:
+        WinsomeError: one of them is no score.
+
     Example:
         >>> from winsome import magnitude, random
         >>> FirstBy(random, then=magnitude).at(1).__name__
@@ -81,6 +86,10 @@ class FirstBy:
 
     first: Score
     then: Score
+
+    def __post_init__(self) -> None:
+        for score in self.parts:
+            check_call("score", score)
 
     def __repr__(self) -> str:  # a search's folder knows it by this
         return f"FirstBy({name_of(self.first)}, then={name_of(self.then)})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import numbers
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from winsome import distributed
-from winsome.about import about
+from winsome.about import about, parts_of
 from winsome.errors import WinsomeError
 from winsome.identity import identity, name_of
 from winsome.method import Method
@@ -18,6 +19,9 @@ from winsome.prunable import refuse_unmade, refuse_wrapped
 from winsome.psi import Which
 from winsome.scope import names_to_prune, norm_names
 from winsome.scores import Probe
+from winsome.while_training import OnLevels, WhileTraining
+
+log = logging.getLogger("winsome")
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +68,7 @@ def searched(
     refuse_wrapped(model)
     refuse_unmade(model)
     _refuse_without_probe(method, probe)
+    _tell_levels_beyond(method.while_training, len(method.densities) - 1)
     names = names_to_prune(model, prunable, classifier, method.allocate)
     parameters = dict(model.named_parameters())
     if unknown := [name for name in names if name not in parameters]:
@@ -118,6 +123,14 @@ def _refuse_without_probe(method: Method, probe: Probe | None) -> None:
                 f"{name_of(part)!r} ({kind}) looks at data: give the search a probe, "
                 "find_tickets(..., probe=winsome.Probe(inputs, labels))"
             )
+
+
+def _tell_levels_beyond(part: WhileTraining, last: int) -> None:
+    if isinstance(part, OnLevels) and min(part.levels) > last:
+        levels = ", ".join(map(str, part.levels))
+        log.warning("%r is to hold on levels %s, but the last level is %d: it never does", name_of(part.part), levels, last)
+    for one in parts_of(part):
+        _tell_levels_beyond(one, last)
 
 
 def looks_at_probe(method: Method) -> bool:

@@ -10,6 +10,7 @@ from typing import Protocol
 from torch import Tensor, nn
 
 from winsome.about import described
+from winsome.calls import check_call
 from winsome.errors import WinsomeError
 from winsome.identity import name_of
 from winsome.signed_mask import SignedMask
@@ -41,9 +42,19 @@ def plain(_model: nn.Module, _seed: int | Sequence[int] = 0, _mask: SignedMask |
 @described("several at once", "Several parts hold while a level trains.", stacks=True)
 @dataclass(frozen=True)
 class AllOf:
-    """Several of them at once, entered in order: `AllOf((interpolated_norms, SignFlips(0.3, at=(100,))))`."""
+    """Several of them at once, entered in order: `AllOf((interpolated_norms, SignFlips(0.3, at=(100,))))`.
+
+    Raises:
+        WinsomeError: they are no tuple of parts.
+    """
 
     parts: tuple[WhileTraining, ...]
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.parts, tuple | list):
+            raise WinsomeError(f"AllOf takes a tuple of parts, AllOf((a, b)); got {self.parts!r}")
+        for part in self.parts:
+            check_call("while_training", part)
 
     @contextmanager
     def __call__(self, model: nn.Module, seed: int | Sequence[int], mask: SignedMask) -> Iterator[Progress]:
@@ -59,7 +70,7 @@ class OnLevels:
     """One of them on some levels of a search only; the other levels train as is, or as `otherwise` says.
 
     Raises:
-        WinsomeError: no level is named, or one below 0.
+        WinsomeError: no level is named, or one below 0; or what is to hold there is no part.
     """
 
     levels: tuple[int, ...]
@@ -67,8 +78,10 @@ class OnLevels:
     otherwise: WhileTraining = plain
 
     def __post_init__(self) -> None:
-        if not self.levels or min(self.levels) < 0:
-            raise WinsomeError(f"levels are numbers from 0 upwards, at least one; got {list(self.levels)}")
+        if not isinstance(self.levels, tuple | list) or not self.levels or min(self.levels) < 0:
+            raise WinsomeError(f"levels are a tuple of numbers from 0 upwards, at least one; got {self.levels!r}")
+        for part in self.parts:
+            check_call("while_training", part)
 
     @property
     def parts(self) -> tuple[WhileTraining, ...]:
@@ -88,11 +101,12 @@ class OnLevels:
 
 @contextmanager
 def entering(part: WhileTraining, model: nn.Module, seed: int | Sequence[int], mask: SignedMask) -> Iterator[Progress]:
-    """Enter a part, checked: what it yields is a mapping of tensors, or nothing.
+    """Enter a part, checked: what it yields is a mapping of tensors, or nothing. It hides no error of the training.
 
     Raises:
         WinsomeError: it is no context manager, or yields something else; names the part.
     """
+    raised: BaseException | None = None
     context: object = part(model, seed, mask)
     if not isinstance(context, AbstractContextManager):
         raise WinsomeError(
@@ -106,7 +120,13 @@ def entering(part: WhileTraining, model: nn.Module, seed: int | Sequence[int], m
                 f"{name_of(part)!r} (while_training) yields {_kinds(named)}; what a checkpoint is to restore are tensors by "
                 "name, or nothing: `yield {}`"
             )
-        yield dict(named)
+        try:
+            yield dict(named)
+        except BaseException as error:
+            raised = error
+            raise
+    if raised is not None:  # the part caught it
+        raise raised
 
 
 def _kinds(progress: object) -> str:
