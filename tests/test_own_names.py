@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -218,6 +218,51 @@ def test_an_error_in_the_loop_is_not_hidden_by_what_the_part_leaves() -> None:
 
     with pytest.raises(Killed):
         next(winsome.find_tickets(network(), Method((1.0,), while_training=adding(take_out=False)), loop))
+
+
+def halved(_module: nn.Module, _inputs: Any, output: Tensor) -> Tensor:
+    return output / 2
+
+
+@pytest.mark.parametrize(
+    ("put_in", "said"),
+    [
+        (
+            lambda m: [one.register_forward_hook(halved) for one in m if isinstance(one, nn.Linear)],
+            "a hook on '0', a hook on '3'",
+        ),
+        (lambda m: m[0].weight.register_hook(lambda g: g / 2), r"a hook on '0\.weight'"),
+        (lambda m: m[0].weight.register_post_accumulate_grad_hook(lambda w: None), r"a hook on '0\.weight'"),  # noqa: ARG005
+        (lambda m: m[0].weight.requires_grad_(False), r"'0\.weight' frozen \(requires_grad\)"),
+        (lambda m: setattr(m, "2", nn.GELU()), r"another layer \(GELU\) as '2'"),
+    ],
+)
+def test_what_a_part_forgets_to_take_out_is_named(put_in: Any, said: str) -> None:
+    @contextmanager
+    def forgets(model: nn.Module, _seed: Any, _mask: Any) -> Iterator[Progress]:
+        put_in(model)
+        yield {}
+
+    model = network()
+    with (
+        pytest.raises(WinsomeError, match=rf"'forgets' \(while_training\) leaves behind {said}.*take out after"),
+        holding(forgets, model, 0, half_mask(model)),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("inside", [lambda part: part, lambda part: AllOf((part,)), lambda part: OnLevels((0,), part)])
+def test_a_part_hides_no_error_of_the_loop(inside: Any) -> None:
+    @contextmanager
+    def hiding(_model: nn.Module, _seed: Any, _mask: Any) -> Iterator[Progress]:
+        with suppress(BaseException):
+            yield {}
+
+    def loop(_model: nn.Module, _level: Level) -> None:
+        raise Killed
+
+    with pytest.raises(Killed):
+        next(winsome.find_tickets(network(), Method((1.0,), while_training=inside(hiding)), loop))
 
 
 def test_plain_parts_leave_parameters_untouched() -> None:

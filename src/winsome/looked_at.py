@@ -53,18 +53,20 @@ def as_shown(model: nn.Module, weights: Sequence[nn.Parameter], *, training: boo
 def in_mode(model: nn.Module, training: bool | None) -> Iterator[None]:
     """Inside the block a network is in training mode or not (None: as it is) and without gradients; both are given back.
 
-    Weights and buffers need not be: what a score has changed of them, the state that a level starts from is loaded next.
+    So is which parameters train. Weights and buffers need not be: where a score has changed them, the state that a level starts
+    from is loaded next.
     """
     modes = [(module, module.training) for module in model.modules()]
-    gradients = [(parameter, parameter.grad) for parameter in model.parameters()]
+    gradients = [(parameter, parameter.grad, parameter.requires_grad) for parameter in model.parameters()]
     if training is not None:
         model.train(training)
-    for parameter, _ in gradients:
+    for parameter, *_ in gradients:
         parameter.grad = None
     try:
         yield
     finally:
         for module, mode in modes:
             module.training = mode
-        for parameter, gradient in gradients:
+        for parameter, gradient, trained in gradients:
+            parameter.requires_grad_(trained)
             parameter.grad = gradient

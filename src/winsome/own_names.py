@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from winsome.errors import WinsomeError
 from winsome.identity import name_of
+from winsome.left_behind import Marks, left_behind
 from winsome.places import follow_now
 from winsome.signed_mask import SignedMask
 from winsome.state import State, copied
@@ -143,8 +144,15 @@ def holding(
     """
     parameters = {module: dict(module._parameters) for module in model.modules()}
     own = OwnNames(model, part, mask, tuple(model.state_dict()), parameters)
+    before = Marks.of(model)
     with entering(part, model, seed, mask) as progress:
         own.entered.update(model.state_dict())
+        inside = Marks.of(model)
         yield own, progress
         own.left.update(model.state_dict())
     own.give_back()
+    if left := left_behind(before, inside, Marks.of(model)):
+        raise WinsomeError(
+            f"{name_of(part)!r} (while_training) leaves behind {', '.join(left[:3])}{', ...' if left[3:] else ''}, under which "
+            "later levels would train too: take out after `yield` what was put in before it (hook.remove())"
+        )
