@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+import winsome
 from commands import said
 from winsome.cli import choices, main
 from winsome.evidence.pairs import pairs_of
@@ -14,7 +16,7 @@ from winsome.method import Method
 from winsome.methods import METHODS
 from winsome.study import presets
 from winsome.study.arms import ARMS, arms_of_search
-from winsome.study.compare import arms_named, compare
+from winsome.study.compare import arms_named, arms_of, compare
 
 OWN = """
 import torch
@@ -123,6 +125,20 @@ def test_claims_stay_where_all_their_arms_do() -> None:
     assert study.claims
     assert all(names.issuperset(claim.contrast) for claim in study.claims)
     assert study.comparisons == (("planted_aws", "planted_lrr"),)
+
+
+def test_a_method_of_ones_own_is_not_taken_for_another_of_its_name_or_label() -> None:
+    lrr, aws = choices.method("lrr", levels=2), choices.method("aws", levels=2)
+    own = replace(lrr, score=winsome.random, label="")
+    called_lrr = compare(presets.digits(levels=2), {"aws": aws, "lrr": own})
+    assert called_lrr.claims == compare(presets.digits(levels=2), {"aws": aws}).claims, "the papers claim nothing of it"
+    labels = {arm.label for arm in called_lrr.arms if arm.search == "lrr"}
+    assert labels == {"lrr network", "|θ₀|·s_lrr", "θ₀·m_lrr (mask only)"}
+    alike = compare(presets.digits(levels=2), {"lrr": lrr, "mine": replace(own, label=lrr.label)})
+    shown = [arm.label for arm in alike.arms]
+    assert len(set(shown)) == len(shown)
+    assert {"|θ₀|·s_LRR", "|θ₀|·s_LRR (mine)"} <= set(shown)
+    assert arms_of(alike)["planted_mine"] == next(arm for arm in alike.arms if arm.name == "planted_mine")
 
 
 def test_lines_join_whatever_plants_a_searchs_signs() -> None:
