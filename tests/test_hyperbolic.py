@@ -146,6 +146,9 @@ def test_an_optimizer_that_sign_in_cannot_work_with_is_refused() -> None:
         SignIn(2)(model, 0, mask),
     ):
         pass
+    twice = AllOf((SignIn(2), SignIn(4)))
+    with pytest.raises(WinsomeError, match=r"Sign-In holds twice over '0\.weight': the method has it already"):
+        twice(plain_model := network(), 0, half_mask(plain_model)).__enter__()
     for options, said in (({"every": -1}, "0 or more; got -1"), ({"every": 1, "beta": 0.0}, "beta must be above 0, got 0")):
         with pytest.raises(WinsomeError, match=said):
             SignIn(**options)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -45,6 +46,29 @@ def test_arms_of_a_study_train_under_a_part_by_name(tmp_path: Path) -> None:
     assert network == ARMS["network_lrr"]
     assert [file.path for file in options.files if file is not None] == [str(tmp_path / "parts.py")]
     assert ComparedOptions().arms_over(digits(), ARMS) == digits().arms
+
+
+OWN = """
+from winsome import KeepWeights, Method, geometric
+
+fixed = Method((1.0, 0.5), KeepWeights())
+three = 3
+
+def mine(name="a", make=1):
+    return Method((1.0, 0.5), KeepWeights(), label=f"{name} {make}")
+"""
+
+
+def test_options_of_a_method_of_ones_own(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(OWN)
+    own = f"{tmp_path / 'own.py'}:"
+    named: Any = {"levels": 1, "rate": 0.5, "step": 0}
+    made = PartOptions(method_option=("name=b", "make=2")).method(own + "mine", **named)
+    assert made.label == "b 2"
+    with pytest.raises(WinsomeError, match=r"own\.py:fixed is a Method and takes no options, such as p: name a function"):
+        PartOptions(method_option=("p=1",)).method(own + "fixed", **named)
+    with pytest.raises(WinsomeError, match=r"3 is no winsome\.Method, and no function that returns one"):
+        PartOptions().method(own + "three", **named)
 
 
 def test_what_cannot_hold_is_refused_by_a_sentence() -> None:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.optim.optimizer import Optimizer
 
 from winsome.about import described
-from winsome.errors import WinsomeError
+from winsome.errors import WinsomeError, check_whole
 from winsome.hooks import after_steps_on, around_forward, around_steps_of
 from winsome.places import Places, following
 from winsome.signed_mask import SignedMask, matching_parameters
@@ -61,6 +61,7 @@ class SignIn:
     beta: float = 1.0
 
     def __post_init__(self) -> None:
+        check_whole("every", self.every)
         if self.every < 0:
             raise WinsomeError(f"Sign-In balances its factors every so many steps, 0 or more; got {self.every}")
         if not self.beta > 0:
@@ -115,6 +116,8 @@ class _Pair:
         self._pruned = ~kept
         self.owner, self.leaves = model.get_submodule(path), (f"{leaf}_m", f"{leaf}_w")
         self.names = tuple(f"{path}.{one}" if path else one for one in self.leaves)
+        if hasattr(getattr(self.owner, self.leaves[0], None), _FACTOR):
+            raise WinsomeError(f"Sign-In holds twice over {name!r}: the method has it already; leave one of them out")
         if taken := [one for one in self.leaves if hasattr(self.owner, one)]:
             raise WinsomeError(
                 f"Sign-In needs the name {taken[0]!r} beside the weight {name!r}, where the network has one already"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +27,7 @@ def method_names() -> dict[str, Callable[..., Method]]:
     return METHODS | {about(make).short: make for make in METHODS.values() if about(make).short}
 
 
-def method(name: str, **options: Any) -> Method:
+def method(name: str, /, **options: Any) -> Method:
     """The method of this name, made with those of the options that it takes.
 
     Args:
@@ -39,6 +39,24 @@ def method(name: str, **options: Any) -> Method:
 
     found = by_name(name, method_names(), "method").value
     return found if isinstance(found, Method) else make_method(found, **options)
+
+
+def refuse_untaken(name: str, options: Iterable[str]) -> None:
+    """Refuse options for a method that takes none of their names.
+
+    Raises:
+        WinsomeError: names the first of them, and what the method takes.
+    """
+    from winsome.method import Method
+
+    found = by_name(name, method_names(), "method").value
+    if isinstance(found, Method) and (given := ", ".join(options)):
+        raise WinsomeError(f"{name} is a Method and takes no options, such as {given}: name a function that returns one")
+    if isinstance(found, Method) or not callable(found):
+        return
+    for option in options:
+        if option not in (parameters := inspect.signature(found).parameters):
+            raise unknown(f"option of the method {name}", option, parameters)
 
 
 def method_lines() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import textwrap
 from pathlib import Path
 from typing import Annotated
@@ -24,6 +25,8 @@ from winsome.cli.plan_options import AS_FOUND, PlanOptions
 from winsome.cli.search_options import AS_IN_THE_PAPER, SearchOptions
 from winsome.cli.variations import AS_IT_IS, Variations
 from winsome.errors import WinsomeError
+
+log = logging.getLogger("winsome")
 
 _METHODS = "      (the methods)"
 
@@ -72,7 +75,7 @@ def find(
     from winsome.study.one_search import OneSearch
 
     chosen = parts.method(method, levels=search.levels, rate=search.rate, step=search.rewind_step)
-    _refuse_ignored(method, search, rewinds=vary.rewind_norms or parts.rewind is not None)
+    _refuse_ignored(method, search, own=parts.rewind, goes_to=search.rewind_step if vary.rewind_norms else chosen.rewind.step)
     loaded = images.of(data).load() if vary.flip_signs or vary.sign_in else None
     training = search.training(lr_warmup_epochs=vary.lr_warmup_epochs, sync_batch_norm=compute.sync_batch_norm)
     per_epoch = training.epoch_steps(loaded) if loaded is not None else 0
@@ -105,13 +108,21 @@ def find(
 find.__doc__ = (find.__doc__ or "").replace(_METHODS, textwrap.indent(choices.method_lines(), "    "))
 
 
-def _refuse_ignored(method: str, search: SearchOptions, *, rewinds: bool) -> None:
-    """Refuse --levels and --rate for a method of Winsome's that takes neither, and --rewind-step where nothing rewinds."""
-    if search.rewind_step and not rewinds and not choices.takes(method, "step"):
-        raise WinsomeError(f"{method} has no step to rewind to; leave --rewind-step out, or add --rewind-norms")
+def _refuse_ignored(method: str, search: SearchOptions, *, own: str | None, goes_to: int) -> None:
+    """Refuse --levels and --rate for a method of Winsome's that takes neither, and --rewind-step where nothing rewinds to it.
+
+    Code of one's own may do without levels and rate, which is told.
+    """
+    rewinds = goes_to == search.rewind_step or (own is None and choices.takes(method, "step"))
+    if search.rewind_step and not rewinds:
+        said = f"goes back to step {goes_to}, which it says itself" if goes_to else "has no step to rewind to"
+        raise WinsomeError(f"{own or method} {said}; leave --rewind-step out, or add --rewind-norms")
     for option in ("levels", "rate"):
         given = getattr(search, option) != getattr(AS_IN_THE_PAPER, option)
-        if given and method in choices.method_names() and not choices.takes(method, option):  # code of one's own may ignore it
+        if not given or choices.takes(method, option):
+            continue
+        if method in choices.method_names():
             raise WinsomeError(
                 f"{method} has no {option}: leave --{option} out; the density of every level is --densities 0.5 0.1"
             )
+        log.warning("%s takes no %s: --%s %g does not count", method, option, option, getattr(search, option))

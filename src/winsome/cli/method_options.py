@@ -49,11 +49,16 @@ class PartOptions:
     method_option: Annotated[UseAppendAction[tuple[str, ...]], Unset] = ()
 
     def method(self, name: str, *, levels: int, rate: float, step: int) -> Method:
-        """The method of a name, with these parts in place of its own."""
+        """The method of a name, with these parts in place of its own.
+
+        Raises:
+            WinsomeError: there is no method or part of a name, or the method takes no such option.
+        """
         from winsome.scores import SCORES
 
-        options = {"levels": levels, "rate": rate, "step": step, **choices.values(self.method_option, "method options")}
-        made = choices.method(name, **options)
+        given = choices.values(self.method_option, "method options")
+        choices.refuse_untaken(name, given)
+        made = choices.method(name, **{"levels": levels, "rate": rate, "step": step, **given})
         label = made.label or choices.search_name(name)
         if self.score is not None:
             made = replace(made, score=by_name(self.score, SCORES, "score").value)

@@ -30,8 +30,8 @@ class Variations:
 
     Attributes:
         masks_of: Folder of another search, inside whose masks this one runs, level by level.
-        borrow: What is taken of these masks: same, permuted (places shuffled by layer), random (layer counts only), signs (with
-            which every level restarts, in masks of its own) or masks-and-signs.
+        borrow: What is taken of these masks: same (the default), permuted (places shuffled by layer), random (layer counts
+            only), signs (with which every level restarts, in masks of its own) or masks-and-signs.
         rewind_norms: Normalisation goes back to training step --rewind-step at every level.
         lr_warmup_epochs: Epochs of every level in which the learning rate grows from 0.
         flip_signs: Probability in [0, 1] with which every sign flips, at several times in a level; the paper's is 0.3.
@@ -43,11 +43,11 @@ class Variations:
     """
 
     masks_of: Annotated[Path | None, arg(help_behavior_hint="")] = None
-    borrow: Annotated[str, arg(metavar="{same,permuted,random,signs,masks-and-signs}")] = "same"
+    borrow: Annotated[str | None, arg(metavar="{same,permuted,random,signs,masks-and-signs}", help_behavior_hint="")] = None
     rewind_norms: bool = False
     lr_warmup_epochs: int = 0
     flip_signs: float = 0.0
-    flip_every: int = 30
+    flip_every: Annotated[int | None, arg(help_behavior_hint="(default: 30)")] = None
     flip_levels: Annotated[tuple[int, ...], arg(help_behavior_hint="")] = ()
     fixed_signs: bool = False
     sign_in: Annotated[int | None, arg(help_behavior_hint="")] = None
@@ -57,7 +57,7 @@ class Variations:
         """The method, varied.
 
         Raises:
-            WinsomeError: the other search lacks a level, or a variation is out of its range.
+            WinsomeError: the other search lacks a level, a variation is out of its range, or nothing would look at one.
         """
         from winsome import methods
         from winsome.hyperbolic import HAM, SignIn
@@ -68,14 +68,16 @@ class Variations:
 
         if self.rewind_norms:
             method = methods.rewind_norms(method, step=rewind_step)
-        if self.borrow not in SHORT:
-            raise unknown("way to borrow masks", self.borrow, SHORT)
+        self._refuse_ignored()
+        if (borrow := self.borrow or "same") not in SHORT:
+            raise unknown("way to borrow masks", borrow, SHORT)
         if self.masks_of is not None:
-            borrowed = BORROWS[SHORT[self.borrow]]
+            borrowed = BORROWS[SHORT[borrow]]
             method = borrowed(method, _masks(self.masks_of, method), stream_seed(seed, "borrowed masks"))
         parts: list[WhileTraining] = []
         if self.flip_signs:
-            at = flip_steps(every=self.flip_every, epochs=epochs, steps_per_epoch=steps_per_epoch)
+            every = 30 if self.flip_every is None else self.flip_every
+            at = flip_steps(every=every, epochs=epochs, steps_per_epoch=steps_per_epoch)
             last = len(method.densities) - 1
             if beyond := [level for level in self.flip_levels if not 0 <= level <= last]:
                 raise WinsomeError(f"--flip-levels {beyond[0]}: levels of this search go from 0 to {last}")
@@ -89,6 +91,13 @@ class Variations:
             parts.append(HAM(self.ham))
         own = () if method.while_training is plain else (method.while_training,)
         return replace(method, while_training=AllOf((*own, *parts))) if parts else method
+
+    def _refuse_ignored(self) -> None:
+        if self.borrow is not None and self.masks_of is None:
+            raise WinsomeError("--borrow says what is taken of another search's masks: add --masks-of with its folder")
+        for option, given in (("--flip-every", self.flip_every is not None), ("--flip-levels", bool(self.flip_levels))):
+            if given and not self.flip_signs:
+                raise WinsomeError(f"{option} says when signs flip: add --flip-signs with the probability, such as 0.3")
 
 
 AS_IT_IS = Variations()
