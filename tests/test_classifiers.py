@@ -58,6 +58,42 @@ def test_the_output_layers_by_the_rule(name: str) -> None:
     assert output_layers(network) == expected
 
 
+class OfTransformers(Net):
+    """A network that says what its body is, as those of transformers do; one without a body is a base model itself."""
+
+    @property
+    def base_model(self) -> nn.Module:
+        return getattr(self, "body", self)
+
+    def get_output_embeddings(self) -> nn.Module | None:
+        return None
+
+
+def transform() -> nn.Module:
+    return Net(dense=linear(), act=nn.GELU(), norm=nn.LayerNorm(4))
+
+
+@pytest.mark.parametrize(
+    ("network", "expected"),
+    [
+        (OfTransformers(vision_model=linear(), classifier=linear()), ("classifier",)),  # CLIPForImageClassification
+        (
+            OfTransformers(backbone=linear(), decode_head=Net(bottleneck=linear(), classifier=linear())),
+            ("decode_head.classifier",),
+        ),
+        (OfTransformers(encoder=linear(), pooler=linear()), ()),  # a base model
+        (OfTransformers(body=linear(), head=transform(), classifier=nn.Linear(4, 2)), ("classifier",)),  # ModernBERT
+        (OfTransformers(body=linear(), head=transform(), classifier=nn.Linear(3, 2)), ("head.dense", "classifier")),
+        (
+            OfTransformers(body=linear(), labels_classifier=linear(), box_predictor=linear()),
+            ("labels_classifier", "box_predictor"),
+        ),
+    ],
+)
+def test_the_heads_of_networks_that_say_what_their_body_is(network: nn.Module, expected: tuple[str, ...]) -> None:
+    assert output_layers(network) == expected
+
+
 def test_a_resnet_without_its_head_has_all_its_convolutions_pruned() -> None:
     network = torchvision.models.resnet18(num_classes=3)
     assert output_layers(network) == ("fc",)

@@ -28,7 +28,8 @@ def output_layers(model: nn.Module) -> tuple[str, ...]:
     By this rule, of which the first that finds something holds:
 
     1. What the network says itself: timm's `get_classifier()`; of transformers the output embeddings, and what lies outside
-       of its `base_model` (a base model by itself has no head).
+       of its `base_model`, of one that is its own base what is called a head (a bare base model has none); a hidden layer
+       with its norm in front of the outputs is none.
     2. Modules that are called a head: a word of their name is head, classifier, logits, predictor or prediction, or the whole
        name is `fc`, `out`, `final`, `cls_score`, `bbox_pred` or the like, and no number comes before in their path (so that
        the `fc` of a block in a list is none; nor is a `box_head` that feeds a `box_predictor`, nor a `pre_classifier`). Of
@@ -71,11 +72,21 @@ def _said_by_the_network(model: nn.Module, modules: dict[str, nn.Module]) -> tup
     if not isinstance(base, nn.Module) or not callable(get):
         return None
     inside = {id(one) for one in base.modules()}
-    tops = [name for name, one in model.named_children() if id(one) not in inside]
+    tops = [name for name, one in model.named_children() if base is model or id(one) not in inside]
     called = [name for name in tops if _is_head(name)]
-    found = [layer for name in called or tops for layer in _outputs_of(name, modules[name])]
+    found = [layer for name in (called if base is model else called or tops) for layer in _outputs_of(name, modules[name])]
     embeddings = get()
-    return tuple(dict.fromkeys([*found, *(name for name, one in modules.items() if one is embeddings)]))
+    found = [*found, *(name for name, one in modules.items() if one is embeddings)]
+    return tuple(name for name in dict.fromkeys(found) if not _is_hidden(name, found, modules))
+
+
+def _is_hidden(name: str, found: Sequence[str], modules: Mapping[str, nn.Module]) -> bool:
+    """Whether what is called a head is the hidden part of one in two: normalised, and as wide as a later one takes."""
+    layer, parent = modules[name], modules[name.rpartition(".")[0]]
+    if not isinstance(layer, nn.Linear) or not any(_normalises(one) for one in parent.children()):
+        return False
+    later = [modules[other] for other in found[found.index(name) + 1 :] if other != name]
+    return any(isinstance(other, nn.Linear) and other.in_features == layer.out_features for other in later)
 
 
 def _is_head(path: str) -> bool:
