@@ -51,6 +51,32 @@ class BoundedNorm(OwnRMSNorm):
         return torch.tanh(self.weight)
 
 
+class OfHeadsNorm(OwnRMSNorm):
+    """weight * x / rms(x) with a weight for each channel of each head, as Cohere's."""
+
+    def __init__(self, heads: int, width: int) -> None:
+        super().__init__(width)
+        self.weight = nn.Parameter(torch.rand(heads, width))
+
+
+class MatrixNorm(OwnRMSNorm):
+    """Called a norm, but multiplies by a matrix."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__(width)
+        self.weight = nn.Parameter(torch.rand(width, width))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return inputs @ self.weight
+
+
+class ActivatedNorm(nn.GroupNorm):
+    """A norm with its activation in it, as transformers' BitGroupNormActivation."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return super().forward(input).relu()
+
+
 class ShiftedNorm(nn.Module):
     """gain * normalised + shift over channels that come second, called with hooks on it."""
 
@@ -223,6 +249,22 @@ def test_any_choice_is_interpolated_toward_its_identity_or_a_number(part: Interp
         assert all(torch.equal(p, torch.full_like(p, values[n])) for n, p in model.named_parameters() if n in values)
         assert [n for n, p in model.named_parameters() if not p.requires_grad] == list(values)
     assert all(p.requires_grad for p in model.parameters())
+
+
+def test_a_norm_with_a_scale_for_each_channel_of_each_head() -> None:
+    layer, plain = OfHeadsNorm(2, 4), torch.randn(3, 2, 4)
+    assert norm_layers(nn.ModuleList([layer, MatrixNorm(4)])) == {"0": layer}
+    assert identities(chosen(layer)) == {"weight": 1.0}
+    reset_norm_parameters(layer)
+    torch.testing.assert_close(layer(plain), F.rms_norm(plain, (4,), eps=1e-6))
+
+
+@pytest.mark.parametrize("groups", [2, 8])  # 8 groups of a single channel: on vectors nothing is left of the inputs
+@pytest.mark.parametrize("gamma", [0.0, 1.0])
+def test_the_shift_before_an_activation_is_no_scale(groups: int, gamma: float) -> None:
+    layer = ActivatedNorm(groups, 8)
+    nn.init.constant_(layer.weight, gamma)
+    assert identities(chosen(layer)) == {"weight": 1.0, "bias": 0.0}
 
 
 def train(model: nn.Module, level: winsome.Level) -> None:

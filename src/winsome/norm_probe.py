@@ -19,8 +19,9 @@ def probed_identity(layer: nn.Module, kind: str) -> float | None:
     """1 for a parameter that scales, 0 for one that is added, or that scales by one more than itself; None if none is clear.
 
     A copy of the layer is called, without its hooks, in evaluation mode, on random inputs in the shapes that a parameter of one
-    value a channel can have. Other parameters that are added are 0 meanwhile, so that a scale is seen by itself. One at whose
-    0 the layer's output is its input does nothing there as well (GlobalResponseNorm).
+    value a channel can have. Other parameters that are added are 0 meanwhile, so that a scale is seen by itself; inputs that the
+    output does not depend on (groups of one channel) say nothing. One at whose 0 the layer's output is its input does nothing
+    there as well (GlobalResponseNorm).
 
     Args:
         layer: it is not changed.
@@ -38,6 +39,9 @@ def probed_identity(layer: nn.Module, kind: str) -> float | None:
             return 0.0
         for other in added:
             tried.get_parameter(other).zero_()
+        at_1, turned = _at(tried, kind, 1.0, inputs), _at(tried, kind, 1.0, -inputs)
+        if at_1 is None or turned is None or _close(at_1, turned):  # an activation of a shift looks like a scale
+            continue
         return _of_a_scale(tried, kind, inputs)
     return None
 
@@ -71,6 +75,8 @@ def _inputs(layer: nn.Module, parameter: Tensor) -> Iterator[Tensor]:
         shapes = [(2, layer.in_channels, *sides)]
     elif isinstance(layer, nn.Linear):
         shapes = [(4, layer.in_features)]
+    elif parameter.ndim > 1 and channels > max(parameter.shape):  # one value for each channel of each head
+        shapes = [(4, *parameter.shape), (2, 3, *parameter.shape)]
     else:
         shapes = [(4, channels), (2, 3, channels), (2, channels, 3, 3), (2, channels, 3), (2, 3, 3, channels)]
         shapes += [(2, channels, 2, 3, 3)]
