@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from winsome import SignedMask, interpolated_norms, models, prunable
+from winsome.alphas import uniform
 from winsome.data import ImageData, load, steps_per_epoch, subset
 from winsome.files import read_json
 from winsome.signed_mask import stack_masks
@@ -190,4 +191,22 @@ def test_a_compiled_search_says_so_and_judges_as_any(tmp_path: Path) -> None:
     assert found["no-compiled"][0] == "fp32"
     accuracy = {kind: level["metrics"]["accuracy"] for kind, (_, level) in found.items()}
     assert accuracy["compiled"] == pytest.approx(accuracy["no-compiled"], abs=0.02)
+    torch.compiler.reset()
+
+
+@pytest.mark.parametrize("how", ["torch.compile", "compile()"])
+def test_parts_that_were_compiled_before_the_search_are_interpolated(how: str) -> None:
+    part = nn.Sequential(nn.Linear(4, 4), nn.LayerNorm(4))
+    nn.init.constant_(part[1].bias, 2.0)
+    if how == "torch.compile":
+        part_now: Any = torch.compile(part, backend="eager")
+    else:
+        part.compile(backend="eager")
+        part_now = part
+    model, inputs = nn.Sequential(part_now, nn.Identity()), torch.randn(3, 4)
+    plain = model(inputs)  # compiled now, without the hooks
+    for seed in (5, 6):  # levels
+        with interpolated_norms(model, seed):
+            alpha = uniform(torch.tensor(seed), torch.tensor(0)).float()
+            torch.testing.assert_close(plain - model(inputs), (1 - alpha) * torch.full((3, 4), 2.0))
     torch.compiler.reset()

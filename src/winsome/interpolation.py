@@ -170,6 +170,8 @@ class _Shadows:
     def hook(self) -> None:
         """Interpolate what stands in the model now."""
         self.release()
+        if any(map(_is_compiled, self.choice.model.modules())):
+            torch.compiler.reset()  # what was compiled before knows nothing of these hooks, and is not compiled anew for them
         self._hidden = list(self.choice.goals.values())
         by_reader: dict[nn.Module, list[Goal]] = {}
         readers = _readers(self.choice.model)
@@ -242,6 +244,11 @@ def _show(goal: Goal) -> None:
         goal.owner._flat_weights[goal.owner._flat_weights_names.index(goal.kind)] = goal.owner._parameters[goal.kind]
     else:
         goal.owner.__dict__.pop(goal.kind, None)
+
+
+def _is_compiled(module: nn.Module) -> bool:
+    """Whether a module inside of a model is compiled, by torch.compile(module) or module.compile()."""
+    return type(module).__name__ == "OptimizedModule" or module._compiled_call_impl is not None
 
 
 def _readers(model: nn.Module) -> dict[nn.Module, nn.Module]:
