@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
+import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
@@ -139,11 +140,14 @@ def prunable(
         )
     names = tuple(line.name for line in lines if line.prunable and line.n_weights)
     if not names:
-        raise WinsomeError(f"the model has no prunable weights: {_why_none(lines)}")
+        raise WinsomeError(f"the model has no prunable weights: {_why_none(model, lines)}")
     return names
 
 
-def _why_none(lines: Sequence[PlannedParameter]) -> str:
+def _why_none(model: nn.Module, lines: Sequence[PlannedParameter]) -> str:
+    quantised = [name for name, m in model.named_modules() if ".quantized" in type(m).__module__ and hasattr(m, "weight")]
+    if quantised:
+        return f"the weights of {', '.join(quantised[:5])} are quantised; search the network before it is quantised"
     if some := [line.name for line in lines if line.reason == _COMPLEX and len(line.shape) > 1]:
         return f"the weights of {', '.join(some[:5])} are complex numbers, which have no sign"
     if any(line.reason.startswith("not trained") for line in lines):
@@ -198,11 +202,18 @@ def refuse_unmade(model: nn.Module) -> None:
 
 
 def refuse_wrapped(model: nn.Module) -> None:
-    """Refuse a model inside of another, under whose names its ticket would fit no bare network.
+    """Refuse a model inside of another, under whose names its ticket would fit no bare network, and TorchScript.
 
     Raises:
-        WinsomeError: names the wrapper.
+        WinsomeError: names the wrapper, or the part that is TorchScript.
     """
+    for name, module in model.named_modules():
+        if isinstance(module, torch.jit.ScriptModule):
+            what = f"{name!r} of the model" if name else "the model"
+            raise WinsomeError(
+                f"{what} is TorchScript (torch.jit), on which no hook holds what is pruned: search the nn.Module that it was "
+                "made from, and make TorchScript of the result"
+            )
     # By name, for importing these classes takes seconds.
     if (kind := type(model).__name__) in ("OptimizedModule", "DistributedDataParallel", "DataParallel"):
         made_by = "torch.compile(model)" if kind == "OptimizedModule" else f"{kind}(model)"
@@ -231,4 +242,4 @@ def signed_parameters(model: nn.Module) -> frozenset[int]:
             wanted.update(id(p) for kind, p in own if p is not None and kind != "gain")
         elif any(p is not None and role_of(module, kind, p) is not None for kind, p in own):
             wanted.update(id(p) for kind, p in own if p is not None and (role_of(module, kind, p) or "bias" in kind))
-    return frozenset(wanted)
+    return frozenset(wanted - {id(p) for p in model.parameters() if p.is_complex()})  # these have no sign
