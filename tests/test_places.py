@@ -100,6 +100,20 @@ def test_masks_follow_the_names(swap: Callable[[Any], None], method: winsome.Met
         assert not bool(level.state[name][~level.ticket.mask.kept(name)].any())
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_weights_that_a_loop_puts_in_at_its_very_end_are_masked(method: winsome.Method) -> None:
+    dense = network().state_dict()
+
+    def train(model: nn.Module, level: winsome.Level) -> None:
+        for _ in level.steps(1):
+            model(INPUTS)
+        model.load_state_dict({name: value.clone() for name, value in dense.items()}, assign=True)
+
+    *_, last = winsome.find_tickets(network(), method, train)
+    for name in last.ticket.mask:
+        assert torch.equal(last.state[name], dense[name] * last.ticket.mask.kept(name)), name
+
+
 def test_a_compiled_forward_follows_what_was_swapped_before_it() -> None:
     *_, level = winsome.find_tickets(network(), winsome.aws(1), steps_after(replace_block, compiled=True))
     assert not bool(level.state["0.3.weight"][~level.ticket.mask.kept("0.3.weight")].any())

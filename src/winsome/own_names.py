@@ -149,6 +149,7 @@ def holding(
         own.entered.update(model.state_dict())
         inside = Marks.of(model)
         yield own, progress
+        own.follow()  # what a loop swaps at its very end (load_state_dict with assign=True) is masked, too
         own.left.update(model.state_dict())
     own.give_back()
     if left := left_behind(before, inside, Marks.of(model)):
