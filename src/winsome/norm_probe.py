@@ -19,9 +19,9 @@ def probed_identity(layer: nn.Module, kind: str) -> float | None:
     """1 for a parameter that scales, 0 for one that is added, or that scales by one more than itself; None if none is clear.
 
     A copy of the layer is called, without its hooks, in evaluation mode, on random inputs in the shapes that a parameter of one
-    value a channel can have. Other parameters that are added are 0 meanwhile, so that a scale is seen by itself; inputs that the
-    output does not depend on (groups of one channel) say nothing. One at whose 0 the layer's output is its input does nothing
-    there as well (GlobalResponseNorm).
+    value a channel can have. Other parameters that are added are 0 meanwhile, so that a scale is seen by itself. Inputs on
+    which the output does not depend (of groups of one channel) say nothing. One at whose 0 the layer's output is its input does
+    nothing there as well (GlobalResponseNorm).
 
     Args:
         layer: it is not changed.
