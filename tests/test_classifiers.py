@@ -63,7 +63,8 @@ class OfTransformers(Net):
 
     @property
     def base_model(self) -> nn.Module:
-        return getattr(self, "body", self)
+        body: nn.Module = getattr(self, "body", self)
+        return body
 
     def get_output_embeddings(self) -> nn.Module | None:
         return None

@@ -46,6 +46,24 @@ def probed_identity(layer: nn.Module, kind: str) -> float | None:
     return None
 
 
+@torch.no_grad()
+def acts_entry_by_entry(layer: nn.Module, kind: str) -> bool:
+    """Whether an entry of a parameter of several axes acts on the entries of the inputs in its place alone, as in no matrix."""
+    try:
+        tried = _bare_copy(layer)
+    except Exception:
+        return False
+    parameter = tried.get_parameter(kind)
+    place = torch.zeros_like(parameter)
+    place[(0,) * place.ndim] = 1
+    for inputs in _inputs(tried, parameter):
+        one, moved = _at(tried, kind, 1 - place, inputs), _at(tried, kind, torch.ones_like(place), inputs)
+        if one is not None and moved is not None and one.shape == inputs.shape:
+            changed = one != moved
+            return bool(changed.any()) and not bool((changed & (place == 0)).any())
+    return False
+
+
 def turns_with_its_inputs(layer: nn.Module, channels: int) -> bool:
     """Whether turning the sign of an input channel turns that of its output and nothing else, as in RMSNorm (not LayerNorm)."""
     try:

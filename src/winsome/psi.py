@@ -13,7 +13,7 @@ from torch.nn.modules.batchnorm import _NormBase
 
 from winsome.errors import WinsomeError
 from winsome.matrices import LAYERS, is_embedding
-from winsome.norm_probe import probed_identity
+from winsome.norm_probe import acts_entry_by_entry, probed_identity
 
 # BatchNorm 1-3d, SyncBatchNorm and InstanceNorm are _NormBase; layers without parameters have no psi.
 _RECURRENT = (nn.RNNBase, nn.RNNCellBase)
@@ -46,7 +46,7 @@ def is_norm(module: nn.Module, name: str = "") -> bool:
     One of torch's classes or derived from it; a class with an attribute `psi_init`; or a module that is called a norm (or GRN,
     global response normalisation), by its class or by its name in the network, holds no other modules with parameters, and has
     parameters of its own of which each has one value a channel (one side longer than 1), as LlamaRMSNorm, T5LayerNorm or
-    apex's FusedLayerNorm; or one a channel of each head, as CohereLayerNorm's, if trying it finds its identity.
+    apex's FusedLayerNorm; or one a channel of each head, as CohereLayerNorm's, if trying it shows that it is no matrix.
     """
     if isinstance(module, NORM_LAYERS) or hasattr(type(module), "psi_init"):
         return True
@@ -58,7 +58,7 @@ def is_norm(module: nn.Module, name: str = "") -> bool:
     if not own or len(own) != sum(1 for _ in module.parameters()):
         return False
     named = module.named_parameters(recurse=False)
-    return all(_per_channel(one) or (one.ndim == 2 and probed_identity(module, kind) is not None) for kind, one in named)
+    return all(_per_channel(one) or (one.ndim == 2 and acts_entry_by_entry(module, kind)) for kind, one in named)
 
 
 def _per_channel(parameter: Tensor) -> bool:
