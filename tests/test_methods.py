@@ -113,7 +113,7 @@ def test_a_method_cites_itself_and_all_its_parts_each_once() -> None:
         return winsome.imp(levels)
 
     assert mine().cited == (own, "frankle2019lottery", "han2015learning")
-    assert (mine().label, mine().sentence) == ("IMP", about(METHODS["imp"]).sentence), "what is inside has its label already"
+    assert (mine().label, mine().sentence) == ("mine", "A method of one's own."), "not those of what it is made of"
     assert same_masks(winsome.imp(2), [winsome.SignedMask({})]).cited[-1] == "gadhikar2024masks"
 
 

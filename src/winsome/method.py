@@ -149,6 +149,8 @@ def named_method(
 ) -> Callable[[Callable[P, Method]], Callable[P, Method]]:
     """Describe a function that returns a method, where it is defined; the method takes label, sentence and citations over.
 
+    One that is made of another, `replace(aws(levels), score=mine)`, goes by its own label and cites the other's papers, too.
+
     Args:
         label: as the papers write it: "LRR".
         sentence: what it does, for help and glossary.
@@ -162,7 +164,7 @@ def named_method(
         def made(*args: P.args, **options: P.kwargs) -> Method:
             method = make(*args, **options)
             cited = tuple(dict.fromkeys((*citations, *method.citations)))
-            return replace(method, label=method.label or label, sentence=method.sentence or sentence, citations=cited)
+            return replace(method, label=label, sentence=sentence, citations=cited)
 
         return described(label, sentence, citations=citations, example=example, short=short)(made)
 
