@@ -116,12 +116,13 @@ class FinishedStudy:
     def _repr_html_(self) -> str:
         densities = densities_of(self.results)
         entries = {(one["arm"], percent(one["density"])): one for one in self.results["table"]}
-        columns = dict.fromkeys(percent(density) for density in (1.0, *densities))
+        there = {column for _, column in entries}
+        columns = [one for one in dict.fromkeys(percent(density) for density in (1.0, *densities)) if one in there]
         rows = []
         for arm in dict.fromkeys(one["arm"] for one in self.results["table"]):
             cells = [entries.get((arm, column)) for column in columns]
             rows.append((label_of(self.results, arm), *(mean_and_spread(c["mean"], c["std"]) if c else "" for c in cells)))
-        said = [f"{verdict['claim']} {sentence(verdict)}" for verdict in self.results["verdicts"]]
+        said = [f"{verdict['claim']} {_capital(sentence(verdict))}" for verdict in self.results["verdicts"]]
         return html_table(f"{self.results['study']['title']}: accuracy (%)", ("arm", *columns), rows, said)
 
 
@@ -177,6 +178,11 @@ def _frame(rows: Any) -> DataFrame:
     from pandas import DataFrame  # here, for it takes a second to import
 
     return DataFrame(list(rows))
+
+
+def _capital(words: str) -> str:
+    """A sentence of its own, whatever it was a part of."""
+    return words[:1].upper() + words[1:]
 
 
 def _short(cell: object) -> str:

@@ -23,7 +23,8 @@ def as_svg(figure: Any) -> str:
 
     content = io.StringIO()
     with look():
-        figure.savefig(content, format="svg")
+        # Trimmed to what is drawn, as files are: words can be a little wider in an SVG than where they were measured.
+        figure.savefig(content, format="svg", bbox_inches="tight", pad_inches=0.03)
     return content.getvalue()
 
 
