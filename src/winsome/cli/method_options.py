@@ -29,8 +29,8 @@ class PartOptions:
             inputs 2, with --densities 1 0.75 0.5 one fewer at every level), ending-in-2:4 (globally, in the end 2:4), or one
             of your own.
         rewind: Where a level restarts: RewindTo, KeepWeights, KeepWeightsRewindNorms, KeepSigns, RewindSigns,
-            ShuffleMagnitudes, ShuffleEarlyMagnitudes, RewindAndRestart, RewindWeightsKeepNorms (those that go back do so to
-            --rewind-step), or one of your own.
+            ShuffleMagnitudes, ShuffleEarlyMagnitudes, RewindAndRestart, RewindWeightsKeepNorms, or one of your own; those
+            that go back do so to --rewind-step.
         while_training: What holds while a level trains: plain, interpolated_norms, frozen_norms, fixed_signs, or one of your
             own.
         optimizer_state: What becomes of the optimizer's momentum where a level starts: fresh, kept from the last level, or

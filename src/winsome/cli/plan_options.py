@@ -23,7 +23,7 @@ class PlanOptions:
             several times.
         norms: Parameters or layers that the method takes for normalisation, a name or a pattern such as "*.gamma", instead of
             all norms that are found; may be given several times.
-        plan_only: Print which weights would be pruned and which parameters are psi, and stop.
+        plan_only: Print which weights would be pruned and which parameters are normalisation (psi), and stop.
     """
 
     prune_classifier: bool = False

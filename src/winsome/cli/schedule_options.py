@@ -20,8 +20,8 @@ class ScheduleOptions:
     """The learning rate over a level. Every level has the whole schedule, or goes on with it from the step it rewinds to.
 
     Attributes:
-        schedule: constant, step (the rate is multiplied by --drop-factor at --drop-at), or cosine (half a cosine down to
-            --final-rate).
+        schedule: constant, step (the rate is multiplied by --drop-factor at --drop-at), or cosine (half a cosine,
+            down to --final-rate).
         drop_at: With --schedule step: epochs of a level at which the rate drops; by default after a half and three quarters.
         drop_factor: With --schedule step: what the rate is multiplied by.
         final_rate: With --schedule cosine: the fraction of the rate that it ends at.
