@@ -63,7 +63,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ),
         (
             ["find", "--method", "lrr", "--method-option", "name=3"],
-            "option of the method lrr 'name'; known: levels, rate",
+            "unknown option of the method lrr 'name'",
         ),
         (["find", "--method", "snip", "--method-option", "rounds=x"], "rounds is a whole number, got 'x'"),
         (["find", "--method", "sign-in", "--method-option", "every=x"], "every is a whole number, got 'x'"),

@@ -196,8 +196,9 @@ def test_a_compiled_search_says_so_and_judges_as_any(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("how", ["torch.compile", "compile()"])
 def test_parts_that_were_compiled_before_the_search_are_interpolated(how: str) -> None:
-    part = nn.Sequential(nn.Linear(4, 4), nn.LayerNorm(4))
-    nn.init.constant_(part[1].bias, 2.0)
+    norm = nn.LayerNorm(4)
+    nn.init.constant_(norm.bias, 2.0)
+    part = nn.Sequential(nn.Linear(4, 4), norm)
     if how == "torch.compile":
         part_now: Any = torch.compile(part, backend="eager")
     else:

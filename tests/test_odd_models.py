@@ -222,6 +222,12 @@ def test_complex_parameters_are_kept_and_never_pruned(tmp_path: Path) -> None:
         winsome.SignedMask.of({"w": torch.ones(1, dtype=torch.complex64)}, {"w": torch.ones(1, dtype=torch.bool)})
 
 
+def quantised(model: nn.Module) -> nn.Module:
+    quantise: Any = torch.ao.quantization.quantize_dynamic
+    made: nn.Module = quantise(model, {nn.Linear})
+    return made
+
+
 def test_a_layer_of_complex_numbers_stays_as_it_is_and_has_no_signs_in_a_ticket() -> None:
     model = nn.Sequential(nn.Linear(8, 8), nn.Linear(8, 3))
     model.add_module("odd", nn.Linear(4, 4, dtype=torch.complex64))
@@ -235,10 +241,7 @@ def test_a_layer_of_complex_numbers_stays_as_it_is_and_has_no_signs_in_a_ticket(
     [
         (lambda: torch.jit.script(nn.Sequential(nn.Linear(8, 8), nn.Linear(8, 3))), "the model is TorchScript"),
         (lambda: nn.Sequential(torch.jit.script(nn.Linear(8, 8)), nn.Linear(8, 3)), "'0' of the model is TorchScript"),
-        (
-            lambda: torch.ao.quantization.quantize_dynamic(nn.Sequential(nn.Linear(8, 8), nn.Linear(8, 3)), {nn.Linear}),
-            "the weights of 0, 1 are quantised",
-        ),
+        (lambda: quantised(nn.Sequential(nn.Linear(8, 8), nn.Linear(8, 3))), "the weights of 0, 1 are quantised"),
     ],
 )
 def test_what_no_hook_or_mask_can_hold_is_refused_by_name(make: Callable[[], nn.Module], said: str) -> None:

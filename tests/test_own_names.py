@@ -220,7 +220,7 @@ def test_an_error_in_the_loop_is_not_hidden_by_what_the_part_leaves() -> None:
         next(winsome.find_tickets(network(), Method((1.0,), while_training=adding(take_out=False)), loop))
 
 
-def halved(_module: nn.Module, _inputs: Any, output: Tensor) -> Tensor:
+def half_of_output(_module: nn.Module, _inputs: Any, output: Tensor) -> Tensor:
     return output / 2
 
 
@@ -228,7 +228,7 @@ def halved(_module: nn.Module, _inputs: Any, output: Tensor) -> Tensor:
     ("put_in", "said"),
     [
         (
-            lambda m: [one.register_forward_hook(halved) for one in m if isinstance(one, nn.Linear)],
+            lambda m: [one.register_forward_hook(half_of_output) for one in m if isinstance(one, nn.Linear)],
             "a hook on '0', a hook on '3'",
         ),
         (lambda m: m[0].weight.register_hook(lambda g: g / 2), r"a hook on '0\.weight'"),
