@@ -127,6 +127,13 @@ ALIKE = (
 )
 
 
+def test_the_price_of_a_search_is_read_where_only_some_kinds_were_searched(tmp_path: Path) -> None:
+    recipe = shrunken(RECIPES["search_budget"]("medium"))
+    record = run_recipe("x", recipe, tmp_path, scale="medium", command="winsome test", watching=unwatched, workers=1)
+    (table,) = (one for one in record["tables"] if one["name"] == "budget")
+    assert [row[2] for row in table["rows"]] == ["usual", "quarter", "one shot", "dense 28"]
+
+
 @pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name in ALIKE)) for name in RECIPES])
 def test_every_recipe_runs_to_its_page(name: str, tmp_path: Path) -> None:
     recipe = shrunken(RECIPES[name]("small"), studies=2 if name == "frozen_norms" else 1, arms=FEW.get(name, ()))

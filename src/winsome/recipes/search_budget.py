@@ -32,7 +32,8 @@ def search_budget(scale: Scale) -> Recipe:
     Measured at small scale (16 search seeds, density .032, in points, 95 % intervals; 16 cores of an Intel Xeon): the usual
     search of 114 epochs minus one-shot half way, AWS +.8 (-.0, 1.6), frozen norms +1.1 (.6, 1.7); minus cubic in one training,
     AWS +.3 (-.4, 1.0); minus the dense network of 114 epochs, pruned once, AWS -.3 (-1.2, .6); minus a quarter of its epochs,
-    AWS +2.5 (1.7, 3.2); frozen norms for 57 epochs minus AWS for 114, plus a point, +.9 (.3, 1.5). All is in docs/field.md.
+    AWS +2.5 (1.7, 3.2); frozen norms for 57 epochs minus AWS for 114, plus a point, +.9 (.3, 1.5). At medium scale
+    (4 seeds, density .046; two cores of an AMD EPYC): minus one-shot +1.5 (.9, 2.1). All is in docs/field.md.
     """
     base = study_of_tickets(scale)
     if scale == "small":
@@ -108,6 +109,8 @@ def _priced(plans: Sequence[PricedSearch], one: Finished) -> dict[tuple[str, str
     found = {}
     density, there = one.study.densities[-1], {arm.name for arm in one.study.arms}
     for kind, label in KINDS.items():
+        if _planted(kind, "") not in there:
+            continue
         usual = one.study.search_epochs(kind, one.study.depth(kind) + 1)
         for plan in (PricedSearch("", ITERATIVE, (usual,)), *plans):
             if _planted(kind, plan.key) in there:
