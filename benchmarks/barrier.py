@@ -20,13 +20,14 @@ from functools import partial
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from measuring import Figure, interleaved, one_thread, print_figures, print_machine, ratio
+from measuring import Figure, interleaved, print_figures, print_machine, ratio
 from noise import noise_images
 from winsome import models
 from winsome.analysis.connectivity import Statistics, network_profile
 from winsome.analysis.line import Profile, points
 from winsome.data import ImageData, load
 from winsome.state import full_state
+from winsome.threads import threads
 from winsome.training.precision import FP32, Precision, fast_precision
 
 BAR = 0.8  # seconds
@@ -69,7 +70,7 @@ def matrix_rate(dtype: torch.dtype, size: int) -> float:
 
 def on_digits(digits: ImageData) -> float:
     """Seconds for each of 11 points of one stack, on one thread."""
-    with one_thread():
+    with threads(1):
         return seconds_per_point(partial(profile, "residual_mlp", digits, FP32, 11, stacked=True), 11)
 
 

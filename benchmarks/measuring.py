@@ -6,9 +6,8 @@ import multiprocessing
 import os
 import platform
 import statistics
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -101,17 +100,6 @@ def in_own_process(function: Callable[..., Result], *arguments: Any, seconds: fl
             for process in pool._processes.values():
                 process.kill()
             raise
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Inside the block this process has one thread."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def reset_peak() -> int:

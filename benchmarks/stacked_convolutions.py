@@ -19,7 +19,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from measuring import Figure, interleaved, one_thread, print_figures, print_machine, ratio
+from measuring import Figure, interleaved, print_figures, print_machine, ratio
+from winsome.threads import threads
 
 BATCH = 128
 LAYERS = ((8, 16), (16, 8), (32, 4))  # channels, pixels
@@ -73,7 +74,7 @@ def seconds(form: Callable[[Tensor, Tensor], Tensor], inputs: Tensor, weights: T
 def figures(rounds: int = 7, members: int = 8, layers: Sequence[tuple[int, int]] = LAYERS, repeats: int = 5) -> list[Figure]:
     """Milliseconds of every form, and how many times as fast as one member after another it is."""
     found = []
-    with one_thread():
+    with threads(1):
         for channels, pixels in layers:
             inputs, weights = layer(members, channels, pixels)
             subjects = {name: partial(seconds, form, inputs, weights, repeats) for name, form in FORMS.items()}

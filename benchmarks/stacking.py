@@ -12,10 +12,11 @@ from functools import partial
 
 from torch import nn
 
-from measuring import Figure, interleaved, one_thread, print_figures, print_machine, ratio
+from measuring import Figure, interleaved, print_figures, print_machine, ratio
 from winsome import models
 from winsome.data import ImageData, load
 from winsome.stacking import stack
+from winsome.threads import threads
 from winsome.training.loop import Networks, train
 from winsome.training.settings import SGD, Training
 
@@ -47,7 +48,7 @@ def figures(rounds: int = 5, sizes: Sequence[int] = (4, 16, 32), steps: int = 60
     subjects |= {
         f"stack of {size}": partial(speed, stack([network(seed) for seed in range(size)]), size, stacked=True) for size in sizes
     }
-    with one_thread():
+    with threads(1):
         speeds = interleaved(subjects, rounds=rounds)
     alone = speeds.pop("one by one")
     found = [Figure("one by one: member steps per second", tuple(alone))]

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from measuring import Figure, in_own_process, one_thread, print_figures, print_machine
+from measuring import Figure, in_own_process, print_figures, print_machine
 from noise import noise_folder
 from winsome import search
 from winsome.data.spec import DataSpec
@@ -36,6 +36,7 @@ from winsome.study import presets
 from winsome.study.design import Study
 from winsome.study.folder import StudyFolder
 from winsome.study.run import run
+from winsome.threads import threads
 from winsome.training import evaluation, from_scratch, searches, settings
 
 SHARE = 0.9
@@ -138,7 +139,7 @@ def seconds_by_part(images: int, scratch_epochs: int, network: str = "resnet20")
 
 
 def _on_one_thread(images: int, scratch_epochs: int, network: str) -> dict[str, float]:
-    with one_thread():
+    with threads(1):
         return seconds_by_part(images, scratch_epochs, network)
 
 

@@ -56,6 +56,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["find", "--network-option", "widht=3"], "has no option 'widht'; it has width, blocks"),
         (["find", "--network", "mlp", "--network-option", "widths=()"], "the model has no prunable weights"),
         (["find", "--data-dir", "."], "leave data_dir (--data-dir) out"),
+        (["find", "--rewind", "KeepWeights", "--rewind-step", "5"], "KeepWeights goes back to no step; leave the step 5 out"),
         (["find", "--method", "lrr", "--rewind-step", "5"], "lrr has no step to rewind to; leave --rewind-step out"),
         (
             ["find", "--method", "lrr", "--method-option", "ratio=3"],

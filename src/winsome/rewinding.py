@@ -109,6 +109,9 @@ class RewindAndRestart(_BackToStep):
 class KeepWeights:
     """Weights stay as trained, only the learning-rate schedule restarts (arXiv:2003.02389).
 
+    Raises:
+        WinsomeError: a step that is not 0: nothing would look at it.
+
     Example:
         >>> from winsome import KeepWeights, Method, geometric
         >>> Method(geometric(15), KeepWeights()).rewind
@@ -116,6 +119,10 @@ class KeepWeights:
     """
 
     step: int = 0
+
+    def __post_init__(self) -> None:
+        if self.step:
+            raise WinsomeError(f"KeepWeights goes back to no step; leave the step {self.step!r} out, or name another rewind")
 
     def __call__(self, early: State, trained: State, restart: Restart) -> tuple[State, int]:
         """Everything as trained."""

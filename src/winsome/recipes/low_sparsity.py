@@ -29,6 +29,9 @@ def low_sparsity(scale: Scale) -> Recipe:
     Claim (arXiv:2109.09670, on Wide ResNets): At low sparsity LRR is worse than weight rewinding on wide networks.
 
     Command: winsome reproduce low_sparsity
+
+    Measured at small scale (8 search seeds, in points, 95 % intervals; two cores of an AMD EPYC): IMP minus LRR at density .8,
+    narrow -.6 (-1.6, .3), wide +.2 (-.3, .7); at .41, narrow -1.4 (-2.7, -.2). All of it is in docs/field.md.
     """
     studies = {}
     for kind, width in WIDTHS[scale].items():
