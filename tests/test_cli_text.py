@@ -200,7 +200,18 @@ def test_a_pipe_hears_of_a_long_search_before_it_ends(monkeypatch: pytest.Monkey
     assert all(f"{job.label} is under way" in line for line in lines)
 
 
-def test_a_live_table_is_gone_when_it_ends(tmp_path: Path) -> None:
+def test_a_terminal_that_cannot_be_drawn_over_gets_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "dumb")
+    console = Console(file=io.StringIO(), width=100, height=40, force_terminal=True, markup=False)
+    assert not consoles.draws_over(console)
+    with Display(STUDY, tmp_path, conditions_of(STUDY), console) as display:
+        display.watch(StudyProgress(1.0, 100.0, jobs_of(STUDY, at_once=1)[0], finished=True))
+    assert isinstance(console.file, io.StringIO)
+    assert "[  1%] " in console.file.getvalue()
+
+
+def test_a_live_table_is_gone_when_it_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")  # whatever the tests run in
     console = Console(file=io.StringIO(), width=100, height=40, force_terminal=True, markup=False)
     with Display(STUDY, tmp_path, conditions_of(STUDY), console) as display:
         display.watch(StudyProgress(1.0, 100.0, jobs_of(STUDY, at_once=1)[0]))

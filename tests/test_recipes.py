@@ -274,6 +274,12 @@ def test_an_estimate_counts_every_epoch_once(monkeypatch: pytest.MonkeyPatch) ->
     assert f"or {found['one'].gpu_hours:,.1f} GPU-hours at 20 TFLOP/s" in found["one"].label
 
 
+def test_an_estimate_of_what_is_all_there_says_so() -> None:
+    step = StepTime(0.5, 3e12, 128, 128)
+    assert estimate.Estimate(1e-13, step, 10, there=7210.0).label == "all of its 7,210 epochs are there already"
+    assert "epochs of 10 steps" in estimate.Estimate(0.3, step, 10).label, "a small one that is to be done is no finished one"
+
+
 @pytest.fixture
 def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A cache folder that holds no times of steps, in memory neither, on a machine without other work."""

@@ -29,6 +29,11 @@ def open_console(*, stderr: bool = False) -> Console:
     return Console(stderr=stderr, highlight=False, markup=False, emoji=False, soft_wrap=pipe, width=width)
 
 
+def draws_over(console: Console) -> bool:
+    """Whether what is shown can be drawn anew in its place: on a terminal that moves its cursor, unlike one of TERM=dumb."""
+    return console.is_terminal and not console.is_dumb_terminal
+
+
 def say(console: Console, *parts: str | tuple[str, str]) -> None:
     """Print a sentence, of the parts that `styled` takes: lines end between words, and a long path stays whole.
 

@@ -52,7 +52,7 @@ class Display:
         for job in jobs_of(self.study, at_once=1):
             if isinstance(job, ArmJob):
                 self._add(job)
-        if self.console.is_terminal:
+        if consoles.draws_over(self.console):
             # Transient: the command prints the finished table, whole and once.
             self._live = Live(self._picture(), console=self.console, refresh_per_second=4, transient=True)
             self._live.__enter__()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import UseAppendAction, arg
 
@@ -12,15 +12,23 @@ from winsome.cli import choices
 from winsome.errors import WinsomeError
 
 if TYPE_CHECKING:  # help knows every option before torch is imported
+    from _typeshed import DataclassInstance
+
     from winsome.analysis.connectivity import Statistics
     from winsome.data.spec import DataSpec
     from winsome.models.spec import NetworkSpec
+    from winsome.study.design import Study
     from winsome.training.probe import ProbeSpec
 
 OnCorrupt = Literal["stop", "skip"]
 Tracked = Literal["none", "wandb", "trackio", "tensorboard", "mlflow"]
 SixteenBit = Literal["stop", "high-byte"]
 Unset = arg(help_behavior_hint="")  # where no default is to be shown
+
+
+def asked_for(options: DataclassInstance) -> dict[str, Any]:
+    """The options that are other than their defaults, by name: what is not asked for stays as a study or a run has it."""
+    return {one.name: value for one in fields(options) if (value := getattr(options, one.name)) != one.default}
 
 
 @dataclass(frozen=True)
@@ -45,12 +53,16 @@ class DataOptions:
     config: Annotated[str | None, Unset] = None
     sixteen_bit: SixteenBit = "stop"
 
-    def of(self, name: str, *, validation: bool = False) -> DataSpec:
+    def of(self, name: str) -> DataSpec:
         """These images of a data set."""
         from winsome.data.spec import DataSpec
 
         parts = {part.name: getattr(self, part.name) for part in fields(self)}
-        return DataSpec.named(name, validation=validation, **parts)
+        return DataSpec.named(name, **parts)
+
+    def over(self, known: DataSpec, *, validation: bool) -> DataSpec:
+        """A study's images, and of these what was asked for."""
+        return replace(known, validation=validation or known.validation, **asked_for(self))
 
 
 @dataclass(frozen=True)
@@ -85,14 +97,7 @@ class KnownDataOptions:
 
     def over(self, known: DataSpec) -> DataSpec:
         """The data that are known, and of these what was asked for."""
-        return replace(
-            known,
-            data_dir=self.data_dir,
-            train_images=self.train_images or known.train_images,
-            test_images=self.test_images or known.test_images,
-            on_corrupt=self.on_corrupt,
-            config=self.config or known.config,
-        )
+        return replace(known, **{name: value for name, value in asked_for(self).items() if name != "data"})
 
 
 @dataclass(frozen=True)
@@ -149,6 +154,10 @@ class ComputeOptions:
     fast: bool = True
     compiled: bool = False
     log: Tracked = "none"
+
+    def over(self, base: Study) -> dict[str, Any]:
+        """Fields of a study."""
+        return {"fast": base.fast and self.fast, "compiled": base.compiled or self.compiled}
 
 
 @dataclass(frozen=True)

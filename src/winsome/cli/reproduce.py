@@ -5,17 +5,19 @@ from __future__ import annotations
 import dataclasses
 import shlex
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tyro.conf import Positional
 
 from winsome.recipes.recipe import Scale
-from winsome.user_code import Named, by_name
+from winsome.user_code import Named, UserFile, by_name, load_files
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from winsome.data.spec import DataSpec
     from winsome.recipes.recipe import Recipe
     from winsome.recipes.run import Earlier
     from winsome.study.reuse import Places
@@ -61,8 +63,6 @@ def reproduce(
         print(_summary(save_to, names[1:]), end="")
         return
     chosen = {name: named for one in names for name, named in _recipes_named(one)}
-    if any(named.file for named in chosen.values()):
-        workers = 1  # what a file defines is known to this process alone
     console = open_console()
     earlier = _earlier(save_to, scale, data_dir)
     done = [places for _, places in earlier]
@@ -72,7 +72,7 @@ def reproduce(
         if scale != "small" or estimate_only:
             print_estimate(console, recipe, earlier, workers)
         if not estimate_only:
-            _reproduce(console, name, recipe, save_to, scale, workers, done)
+            _reproduce(console, name, recipe, save_to, scale, workers, named.file, done)
 
 
 def _summary(folder: Path, papers: tuple[str, ...]) -> str:
@@ -95,16 +95,16 @@ def _adapted(recipe: Recipe, seeds: int | None, data_dir: Path | None) -> Recipe
     changed = {}
     for label, study in recipe.studies.items():
         chosen = study.search_seeds if seeds is None else tuple(range(seeds))
-        data = dataclasses.replace(study.data, data_dir=_data_dir(data_dir, study.data.name))
+        data = dataclasses.replace(study.data, data_dir=_data_dir(data_dir, study.data))
         changed[label] = dataclasses.replace(study, data=data, search_seeds=chosen)
     return dataclasses.replace(recipe, studies=changed)
 
 
-def _data_dir(data_dir: Path | None, name: str) -> Path | None:
-    """Where a data set is read from: the folder of its name inside the given one, if there is one."""
-    if data_dir is None or name == "digits":
-        return None
-    return data_dir / name if (data_dir / name).is_dir() else data_dir
+def _data_dir(given: Path | None, data: DataSpec) -> Path | None:
+    """Where a data set is read from: the folder of its name inside the given one, if there is one; as the study says if not."""
+    if given is None or data.name == "digits":
+        return data.data_dir
+    return given / data.name if (given / data.name).is_dir() else given
 
 
 def _folder(save_to: Path, name: str, scale: Scale) -> Path:
@@ -121,7 +121,14 @@ def _earlier(save_to: Path, scale: Scale, data_dir: Path | None) -> list[Earlier
 
 
 def _reproduce(
-    console: Console, name: str, recipe: Recipe, save_to: Path, scale: Scale, workers: int, done: list[Places]
+    console: Console,
+    name: str,
+    recipe: Recipe,
+    save_to: Path,
+    scale: Scale,
+    workers: int,
+    file: UserFile | None,
+    done: list[Places],
 ) -> None:
     from winsome import report
     from winsome.cli.console import say
@@ -132,7 +139,18 @@ def _reproduce(
 
     command = shlex.join(["winsome", *sys.argv[1:]])
     folder = _folder(save_to, name, scale)
-    record = run_recipe(name, recipe, folder, scale=scale, command=command, watching=displayed, workers=workers, done=done)
+    prepare = partial(load_files, () if file is None else (file,))
+    record = run_recipe(
+        name,
+        recipe,
+        folder,
+        scale=scale,
+        command=command,
+        watching=displayed,
+        workers=workers,
+        prepare=prepare,
+        done=done,
+    )
     for label in record["studies"]:
         print_accuracies(read(folder / label), title=label)
         report.write(folder / label)

@@ -70,11 +70,10 @@ def study(
         raise WinsomeError("--densities are of the methods that are compared: name these with --methods lrr aws")
     chosen = replace(
         base,
-        data=images.of(base.data.name, validation=validation),
+        data=images.over(base.data, validation=validation),
         network=network.of(base.network),
         arms=compared.arms_over(base, arms_of(base)),
-        fast=compute.fast,
-        compiled=compute.compiled,
+        **compute.over(base),
         **extent.over(base),
         **training.over(base, sync_batch_norm=compute.sync_batch_norm),
     )

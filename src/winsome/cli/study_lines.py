@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from winsome.cli.console import open_console, say
+from winsome.cli.console import draws_over, open_console, say
 from winsome.cli.lines import write_lines
 from winsome.cli.options import KnownDataOptions
 from winsome.cli.tables import add_row, open_table, show
@@ -67,6 +67,6 @@ def print_study(
 @contextmanager
 def _progress(console: Console) -> Iterator[Any]:
     columns = TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+    with Progress(*columns, console=console, transient=True, disable=not draws_over(console)) as progress:
         task = progress.add_task("reading", total=None)
         yield lambda done, total, line: progress.update(task, completed=done, total=total, description=line)

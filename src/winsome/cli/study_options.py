@@ -130,8 +130,8 @@ class TrainingOptions:
         return {
             "warmup_epochs": base.warmup_epochs if self.warmup_epochs is None else self.warmup_epochs,
             "warmup_ramp": base.warmup_ramp or own.warmup_ramp,
-            "search_training": replace(searched, sync_batch_norm=sync_batch_norm),
-            "training": replace(trained, sync_batch_norm=sync_batch_norm),
+            "search_training": replace(searched, sync_batch_norm=sync_batch_norm or searched.sync_batch_norm),
+            "training": replace(trained, sync_batch_norm=sync_batch_norm or trained.sync_batch_norm),
             "curve_at": base.curve_at if self.curve_at is None else self.curve_at,
             "searches": base.searches if self.optimizer_state is None else self._carrying(base, self.optimizer_state),
         }

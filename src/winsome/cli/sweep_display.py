@@ -35,7 +35,7 @@ class SweepDisplay:
         self._left = {study.name: sum(step.study == study for step in steps) for study in {step.study: None for step in steps}}
         self.n_studies = len(self._left)
         self._start, self._done_before = time.monotonic(), -1.0
-        self._bar = progress_bar(self.console, disable=not self.console.is_terminal)
+        self._bar = progress_bar(self.console, disable=not consoles.draws_over(self.console))
         self._task = self._bar.add_task("starting", total=1.0, left="")
 
     def __enter__(self) -> Self:

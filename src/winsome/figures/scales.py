@@ -37,10 +37,16 @@ def density_scale(axes: Axes, densities: Sequence[float], width: float) -> None:
 
 def percent_limits(values: Iterable[float], *, pad: float = 0.07) -> tuple[float, float]:
     """Limits around percentages with a margin, never beyond what a percentage can be."""
+    low, high = signed_limits(values, pad=pad)
+    return max(low, -1.0), min(high, 100.6)
+
+
+def signed_limits(values: Iterable[float], *, pad: float = 0.07) -> tuple[float, float]:
+    """Limits around differences with a margin."""
     listed = list(values)
     low, high = min(listed), max(listed)
     room = max((high - low) * pad, 0.4)
-    return max(low - room, -1.0), min(high + room, 100.6)
+    return low - room, high + room
 
 
 def accuracy_scale(axes: Axes, limits: tuple[float, float]) -> None:

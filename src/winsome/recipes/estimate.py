@@ -52,6 +52,8 @@ class Estimate:
     @property
     def label(self) -> str:
         """For a line."""
+        if self.there and round(self.epochs) == 0:
+            return f"all of its {self.there:,.0f} epochs are there already"
         step = f"{1000 * self.step.seconds:,.0f} ms a step here"
         if self.step.timed_images < self.step.images:
             step += f" (from a batch of {self.step.timed_images})"
@@ -96,7 +98,7 @@ def estimates(
         jobs = jobs_of(study, at_once=1)
         there = _there(jobs, study, earlier)
         every = sum(cost(job, study) for job in jobs)
-        epochs = every - there
+        epochs = max(every - there, 0)  # sums of parts of jobs are not exact
         judged = sum(_judged(job, study, outline.test_images) for job in jobs) * epochs / every
         whole, rest = divmod(outline.train_images, study.training.batch_size)
         per_epoch = max(whole + (rest > 0 and not study.training.drop_last), 1)

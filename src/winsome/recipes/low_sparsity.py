@@ -7,14 +7,15 @@ from dataclasses import replace
 
 from winsome.recipes.accuracy import accuracy_evidence
 from winsome.recipes.recipe import Recipe, Scale
-from winsome.recipes.set_ups import DIGITS, IMP, LRR, Searches, SetUp, imp, lrr, over, set_ups, study_of_searches
+from winsome.recipes.set_ups import DIGITS, IMP, LRR, PHOTOGRAPHS, Searches, SetUp, imp, lrr, over, set_ups, study_of_searches
 from winsome.study.arms import ARMS, Claim
 from winsome.study.design import SearchSpec, Study
 
 REMARK = "arXiv:2109.09670"
 RATE = 0.2
-# Levels that train to their end: what goes on where it was then has no advantage of plain time over what starts again.
+# Once levels are trained to their end, what goes on where it was has no advantage of plain time over what starts again.
 LONG_LEVELS = replace(DIGITS, training=replace(DIGITS.training, epochs=160), seeds=8)
+LONG_PHOTOGRAPHS = replace(PHOTOGRAPHS, training=replace(PHOTOGRAPHS.training, epochs=60))
 LEVELS = {"80-percent": 1, "41-percent": 4}  # what is kept at a fifth a level; at the first, iterative is one-shot
 WIDTHS: Mapping[Scale, Mapping[str, int]] = {
     "small": {"narrow": 16, "wide": 128},
@@ -36,7 +37,7 @@ def low_sparsity(scale: Scale) -> Recipe:
     studies = {}
     for kind, width in WIDTHS[scale].items():
         for kept, levels in LEVELS.items():
-            base = set_ups(scale, (LONG_LEVELS,))[0]
+            base = LONG_PHOTOGRAPHS if scale == "medium" else set_ups(scale, (LONG_LEVELS,))[0]
             options = {**dict(base.network.options), "width": width}
             network = replace(base.network, options=tuple(options.items()))
             chosen = replace(base, name=f"{kind}-{kept}", network=network, rate=RATE, levels=levels, judged=(levels,))

@@ -13,6 +13,7 @@ from winsome.scores import random
 from winsome.study.design import SearchSpec
 
 SMALL = (DIGITS, SHORT_LEVELS)
+ALLOCATIONS = {"balanced": balanced, "ERK": erdos_renyi_kernel, "uniform": uniformly, "global": globally}
 
 
 def lrr_mask_swap(scale: Scale) -> Recipe:
@@ -61,25 +62,23 @@ def imp_mask_swap(scale: Scale) -> Recipe:
     docs/masks-signs-lrr.md.
     """
 
-    def searches(set_up: SetUp) -> Searches:
-        return {
-            "lrr": (SearchSpec(lrr(set_up)), *LRR),
-            "lrr_in_imp": (
-                SearchSpec(lrr(set_up), "imp"),
-                "LRR in IMP's masks",
-                "LRR; at every level the mask is IMP's.",
-            ),
-            "imp": (SearchSpec(imp(set_up)), *IMP),
-        }
-
     claims = (
         over("LRR optimises IMP's masks better than IMP.", "lrr_in_imp", "imp", "LRR in IMP's masks minus IMP"),
         over("LRR's own masks are better still.", "lrr", "lrr_in_imp", "LRR minus LRR in IMP's masks"),
     )
     title = "LRR in IMP's masks"
     claim = "LRR optimises better: inside IMP's masks it is better than IMP."
-    studies = studies_of_searches(scale, title, searches, claims, reference="imp", small=SMALL)
+    studies = studies_of_searches(scale, title, in_imp_masks, claims, reference="imp", small=SMALL)
     return Recipe(title, f"{B}, mask swap", claim, studies, analyse=accuracy_evidence)
+
+
+def in_imp_masks(set_up: SetUp) -> Searches:
+    """LRR, LRR in IMP's masks, and IMP."""
+    return {
+        "lrr": (SearchSpec(lrr(set_up)), *LRR),
+        "lrr_in_imp": (SearchSpec(lrr(set_up), "imp"), "LRR in IMP's masks", "LRR; at every level the mask is IMP's."),
+        "imp": (SearchSpec(imp(set_up)), *IMP),
+    }
 
 
 def mask_randomisation(scale: Scale) -> Recipe:
@@ -138,16 +137,9 @@ def random_masks(scale: Scale) -> Recipe:
     Zen 4): LRR minus IMP, balanced -11.9 (-15.8, -8.1); LRR minus IMP, ERK -14.9 (-19.2, -10.7); LRR minus IMP, uniform
     -20.4 (-23.9, -17.0); LRR minus IMP, global -16.4 (-19.2, -13.7). All of it is in docs/masks-signs-lrr.md.
     """
-    allocations = {"balanced": balanced, "ERK": erdos_renyi_kernel, "uniform": uniformly, "global": globally}
 
     def searches(set_up: SetUp) -> Searches:
-        found: Searches = {}
-        for name, allocate in allocations.items():
-            own, same = f"lrr_{name.lower()}", f"imp_{name.lower()}"
-            spec = SearchSpec(replace(lrr(set_up), score=random, allocate=allocate))
-            found[own] = (spec, f"LRR, {name}", f"LRR in random nested masks, {name}.")
-            found[same] = (SearchSpec(imp(set_up), own), f"IMP, {name}", "IMP in the same masks.")
-        return found
+        return {name: search for kind in ALLOCATIONS for name, search in in_random_masks(set_up, kind).items()}
 
     claims = tuple(
         over(
@@ -156,8 +148,18 @@ def random_masks(scale: Scale) -> Recipe:
             f"imp_{name.lower()}",
             f"LRR minus IMP, {name}",
         )
-        for name in allocations
+        for name in ALLOCATIONS
     )
     claim = "LRR trains random masks, too, better than IMP does."
     studies = studies_of_searches(scale, "Random masks", searches, claims, reference="lrr_erk", small=SMALL)
     return Recipe("Random masks", f"{B}, random masks", claim, studies, analyse=accuracy_evidence)
+
+
+def in_random_masks(set_up: SetUp, allocation: str) -> Searches:
+    """LRR in random nested masks of one of the `ALLOCATIONS`, and IMP in the same."""
+    own, same = f"lrr_{allocation.lower()}", f"imp_{allocation.lower()}"
+    spec = SearchSpec(replace(lrr(set_up), score=random, allocate=ALLOCATIONS[allocation]))
+    return {
+        own: (spec, f"LRR, {allocation}", f"LRR in random nested masks, {allocation}."),
+        same: (SearchSpec(imp(set_up), own), f"IMP, {allocation}", "IMP in the same masks."),
+    }

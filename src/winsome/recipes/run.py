@@ -37,6 +37,7 @@ def run_recipe(
     command: str,
     watching: Watching,
     workers: int = 0,
+    prepare: Callable[[], object] | None = None,
     done: list[Places] | None = None,
 ) -> dict[str, Any]:
     """Do everything of a recipe that is not done yet, and write what it shows. What its studies share is done once.
@@ -49,6 +50,7 @@ def run_recipe(
         command: what reproduces it, for the record.
         watching: shows the progress of a study.
         workers: processes side by side; 0 for one per core.
+        prepare: called in every process before its work: loads code of the user's own.
         done: results of studies that were run before, which are taken over where they are the same; this recipe's are added.
 
     Returns:
@@ -69,7 +71,7 @@ def run_recipe(
             take(study, place, data_digest=conditions.data.digest())
             adopt(results_here, done)
             with watching(study, place, conditions) as watch:
-                run(study, place, conditions=conditions, workers=workers, watch=watch)
+                run(study, place, conditions=conditions, workers=workers, watch=watch, prepare=prepare)
             done.append(results_here)
             finished[label] = Finished(study, place, collect(study, place, conditions, command=command))
         start = time.perf_counter()

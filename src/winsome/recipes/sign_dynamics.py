@@ -6,17 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
-from winsome.analysis.sign_history import search_runs, sign_history
-from winsome.analysis.signs import SignDynamics, dynamics
-from winsome.evidence.signs import SUMMARY, Measure, by_method, paired, summary
-from winsome.evidence.verdicts import judged
+from winsome.analysis.signs import SignDynamics
+from winsome.evidence.signs import SUMMARY, summary
 from winsome.figures.plots import Plot
 from winsome.figures.signs import sign_levels, sign_settling
 from winsome.methods import aws
 from winsome.recipes.accuracy import accuracy_evidence
 from winsome.recipes.recipe import Evidence, Finished, Recipe, Scale, Table, of_study
 from winsome.recipes.set_ups import CONSTANT_RATE, DIGITS, IMP, LRR, B, Searches, SetUp, imp, lrr, studies_of_searches
-from winsome.study.arms import Claim
+from winsome.recipes.settling import AWS_NO_LATER, EARLIER, FEWER, counted_in, judge
 from winsome.study.design import SearchSpec
 
 
@@ -50,13 +48,10 @@ def _signs(finished: Mapping[str, Finished]) -> Evidence:
     plots: list[Plot] = []
     verdicts = []
     for label, one in finished.items():
-        counted = [dynamics(sign_history(run)) for run in search_runs([one.folder])]
+        counted = counted_in(one)
         rows += [(label, *row) for row in summary(counted)]
         plots += _plots(f"-{label}" if len(finished) > 1 else "", counted)
-        methods = by_method(counted)
-        for claim, first, second, measure in _CLAIMS:
-            found = judged(paired(methods[first], methods[second], measure), claim, "over all levels", unit="number")
-            verdicts.append(of_study(found, label, finished))
+        verdicts += [of_study(judge(claim, counted), label, finished) for claim in (EARLIER, FEWER, AWS_NO_LATER)]
     table = Table("signs", "Flips and settled levels of the weights alive at the last level.", ("study", *SUMMARY), rows)
     accuracies = accuracy_evidence(finished)
     return replace(
@@ -77,25 +72,3 @@ def _plots(suffix: str, counted: Sequence[SignDynamics]) -> list[Plot]:
         Plot(f"settling{suffix}", settling, partial(sign_settling, counted)),
         Plot(f"levels{suffix}", levels, partial(sign_levels, counted)),
     ]
-
-
-_CLAIMS: tuple[tuple[Claim, str, str, Measure], ...] = (
-    (
-        Claim("Signs settle earlier under LRR than under IMP.", B, {}, "settled level of IMP minus that of LRR"),
-        "imp",
-        "lrr",
-        SignDynamics.mean_settled,
-    ),
-    (
-        Claim("A sign flips less often under LRR than under IMP.", B, {}, "flips per weight under IMP minus under LRR"),
-        "imp",
-        "lrr",
-        SignDynamics.mean_flips,
-    ),
-    (
-        Claim("AWS settles no later than LRR.", "question of this project", {}, "settled level of LRR minus that of AWS"),
-        "lrr",
-        "aws",
-        SignDynamics.mean_settled,
-    ),
-)

@@ -77,7 +77,7 @@ def images(name: str, *, levels: int = 15, rate: float = 0.2) -> Study:
     return Study(
         name=name,
         title=f"Signed masks on {name}",
-        data=DataSpec(name),
+        data=DataSpec.named(name),
         network=NetworkSpec("resnet20"),
         searches=_searches(levels, rate),
         search_training=Training(10, 128, SGD(0.1, 0.9, 5e-4), Constant()),
