@@ -260,7 +260,6 @@ def _search(
                 "loss": 0.3,
                 "seconds": 1.0,
                 "layers": counts,
-                "warnings": [],
             }
         )
     return {"search": method, "search_seed": seed, "levels": found}

@@ -106,7 +106,8 @@ class NetworkOptions:
 
     Attributes:
         network: For example residual_mlp, small_conv, resnet20, resnet50, mobilenet_v2, mlp_mixer, any torchvision name,
-            timm:NAME, or a function of your own (image_shape, n_classes, **options) as FILE.py:NAME or PACKAGE.MODULE:NAME.
+            timm:NAME, or a function of your own (image_shape, n_classes, **options) as FILE.py:NAME or PACKAGE.MODULE:NAME. By
+            default a study's own, or what is usual for the data: residual_mlp for digits, small_conv for digits-conv, resnet20.
         network_option: An option of the network, name=value; may be given several times. Every network has initialisation (own,
             fan_in, fan_out); mobilenet_v2, efficientnet_b0 and shufflenet have variant=aws (docs/networks.md).
         weights: A .safetensors file that the network starts from, pretrained, in the place of random numbers.

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from winsome.errors import WinsomeError
+from winsome.evidence.collapse import collapses
 from winsome.evidence.description import dense_arms, describe, design_of, hardware, notes
 from winsome.evidence.intervals import comparison, table
 from winsome.evidence.networks import write_results
@@ -48,7 +49,7 @@ def collect(study: Study, folder: Path, conditions: Conditions | None = None, *,
         "comparisons": compared,
         "verdicts": judged,
         "notes": notes(study),
-        "warnings": sorted({warning for search in searches for level in search["levels"] for warning in level["warnings"]}),
+        "warnings": collapses(searches),
         "missing": unfinished(study, place),
     }
     write_results(folder, results)

@@ -111,7 +111,6 @@ class LevelRow(TypedDict):
     loss: float
     seconds: float
     layers: dict[str, LayerRow]
-    warnings: list[str]
 
 
 class SearchRow(TypedDict):

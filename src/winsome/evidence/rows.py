@@ -35,7 +35,6 @@ def finished_levels(study: Study, folder: StudyFolder, search: str, seed: int) -
             name: {"kept": count.kept, "total": count.total, "positive": count.positive}
             for name, count in ticket.mask.layers().items()
         }
-        where = f"search {search}, seed {seed}, level {number}"
         metrics = record["metrics"]
         levels.append(
             {
@@ -46,7 +45,6 @@ def finished_levels(study: Study, folder: StudyFolder, search: str, seed: int) -
                 "loss": metrics["loss"],
                 "seconds": record["seconds"],
                 "layers": layers,
-                "warnings": [f"{where}: {name} has lost all its weights" for name in ticket.mask.empty_layers()],
             }
         )
     return levels

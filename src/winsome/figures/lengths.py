@@ -12,7 +12,7 @@ from winsome.errors import WinsomeError
 from winsome.evidence.leads import Lead
 from winsome.figures.labels import legend_above, legend_height
 from winsome.figures.scales import LEFT, accuracy_scale, head, signed_limits
-from winsome.figures.theme import COLOURS, INK, MARKERS, WIDE, Style, look
+from winsome.figures.theme import COLOURS, INK, MARKERS, WIDE, Style, is_narrow, look
 
 _TOP, _BELOW, _HEIGHT = 0.5, 0.46, 2.3  # inches above, below and of the panel
 
@@ -33,7 +33,8 @@ def lead_over_length(leads: Sequence[Lead], *, width: float = WIDE, on_page: boo
     with look(on_page=on_page):
         names = list(dict.fromkeys(lead.name for lead in leads))
         styles = {name: Style(COLOURS[place], MARKERS[place]) for place, name in enumerate(names)}
-        keys = 0.12 + legend_height(len(styles))
+        keys_across = 1 if is_narrow(width) else len(styles)
+        keys = 0.12 + legend_height(-(-len(styles) // keys_across))
         total = keys + _TOP + _HEIGHT + _BELOW
         figure = Figure(figsize=(width, total))
         panel = width - LEFT - 0.08
@@ -43,7 +44,7 @@ def lead_over_length(leads: Sequence[Lead], *, width: float = WIDE, on_page: boo
         _length_scale(axes, sorted({lead.epochs for lead in leads}))
         accuracy_scale(axes, signed_limits([0.0, *drawn]))
         head(axes, "At the last level", "difference of accuracy (points)", panel)
-        legend_above(figure, list(styles.items()), 0.0, 1)
+        legend_above(figure, list(styles.items()), 0.0, keys_across)
         return figure
 
 
