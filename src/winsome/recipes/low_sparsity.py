@@ -32,7 +32,8 @@ def low_sparsity(scale: Scale) -> Recipe:
     Command: winsome reproduce low_sparsity
 
     Measured at small scale (8 search seeds, in points, 95 % intervals; two cores of an AMD EPYC): IMP minus LRR at density .8,
-    narrow -.6 (-1.6, .3), wide +.2 (-.3, .7); at .41, narrow -1.4 (-2.7, -.2). All of it is in docs/field.md.
+    narrow -.7 (-1.6, .3), wide +.2 (-.3, .7); at .41, narrow -1.4 (-2.7, -.2), wide +.1 (-.3, .4). At medium scale (one H100):
+    -4.7 (-5.3, -4.0), -2.4 (-2.8, -1.9); -3.8 (-4.5, -3.2), -2.1 (-2.4, -1.9). All of it is in docs/field.md.
     """
     studies = {}
     for kind, width in WIDTHS[scale].items():
