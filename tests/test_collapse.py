@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from winsome.evidence.collapse import collapses
 from winsome.evidence.results import SearchRow
+from winsome.evidence.rows import collapses
 
 
 def search(name: str, seed: int, *levels: tuple[int, int]) -> SearchRow:

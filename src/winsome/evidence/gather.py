@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from winsome.errors import WinsomeError
-from winsome.evidence.collapse import collapses
 from winsome.evidence.description import dense_arms, describe, design_of, hardware, notes
 from winsome.evidence.intervals import comparison, table
 from winsome.evidence.networks import write_results
@@ -19,7 +18,7 @@ from winsome.evidence.results import (
     Verdict,
     read,
 )
-from winsome.evidence.rows import finished_levels, finished_rows, seconds_spent
+from winsome.evidence.rows import collapses, finished_levels, finished_rows, seconds_spent
 from winsome.evidence.unfinished import unfinished
 from winsome.evidence.verdicts import verdict
 from winsome.study.conditions import conditions_of

@@ -1,4 +1,4 @@
-"""What is finished of a study, row by row as `results.json` holds it: runs of arms, levels of searches."""
+"""What is finished of a study, row by row as `results.json` holds it: runs of arms, levels of searches, layers they emptied."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from winsome.study.arms import kind_of
 from winsome.study.design import Study
 from winsome.study.folder import StudyFolder
 from winsome.study.jobs import ArmJob, jobs_of
+from winsome.wording import ranges
+
+_NAMED = 4  # seeds that a sentence names; more would bury what else is warned of
 
 
 def finished_rows(study: Study, folder: StudyFolder) -> list[RunRow]:
@@ -62,3 +65,30 @@ def seconds_spent(study: Study, folder: StudyFolder, rows: Sequence[RunRow], sea
         spent[kinds[row["arm"]]] += row["seconds"]
     total = folder.seconds()
     return ({"total": total} if total else {}) | {"jobs": sum(spent.values()), **spent}
+
+
+def collapses(searches: Sequence[SearchRow]) -> list[str]:
+    """A sentence for each layer of each kind of search that some level has emptied: at which seeds and levels."""
+    found: dict[tuple[str, str], dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
+    for search in searches:
+        for level in search["levels"]:
+            for name, layer in level["layers"].items():
+                if not layer["kept"]:
+                    found[search["search"], name][search["search_seed"]].append(level["number"])
+    counts = {name: sum(one["search"] == name for one in searches) for name, _ in found}
+    return [
+        f"search {name}, {_where(seeds, counts[name])}: {layer} has lost all its weights"
+        for (name, layer), seeds in found.items()
+    ]
+
+
+def _where(seeds: dict[int, list[int]], n_searches: int) -> str:
+    """The seeds with the levels of each; how many there are, where there are several."""
+    named = [f"seed {seed} at {_levels(levels)}" for seed, levels in list(seeds.items())[:_NAMED]]
+    more = [f"{len(seeds) - _NAMED} more"] if len(seeds) > _NAMED else []
+    listed = "; ".join((*named, *more))
+    return listed if len(seeds) == 1 else f"{len(seeds)} of {n_searches} seeds ({listed})"
+
+
+def _levels(levels: Sequence[int]) -> str:
+    return f"level {levels[0]}" if len(levels) == 1 else f"levels {ranges(levels)}"
