@@ -13,7 +13,7 @@ from winsome.study.arms import FoundNetwork
 from winsome.study.conditions import will_stack
 from winsome.study.design import Study
 from winsome.study.folder import StudyFolder
-from winsome.study.jobs import Job, SearchJob, cost, jobs_of
+from winsome.study.jobs import STACK, Job, SearchJob, cost, jobs_of
 from winsome.study.reuse import Places, results_of
 from winsome.study.workers import default_workers
 from winsome.wording import counted, rough_duration
@@ -31,7 +31,7 @@ class Estimate:
     there: float = 0.0  # epochs that earlier calls have done
     judged: float = 0.0  # images of forward passes beside training, over all jobs that are left
     workers: int = 1  # processes side by side
-    stacked: bool = False
+    members: int = 0  # networks that train as one stack, each with its share of a step; 0: each by itself
 
     @property
     def steps(self) -> float:
@@ -40,7 +40,7 @@ class Estimate:
 
     @property
     def seconds(self) -> float:
-        """Of the whole study, if each network trains by itself: stacks make it shorter."""
+        """Of the whole study."""
         judging = self.judged / self.step.images / PASSES
         return (self.steps + judging) * self.step.seconds / self.workers
 
@@ -54,7 +54,9 @@ class Estimate:
         """For a line."""
         if self.there and round(self.epochs) == 0:
             return f"all of its {self.there:,.0f} epochs are there already"
-        step = f"{1000 * self.step.seconds:,.0f} ms a step here"
+        step = f"{_milliseconds(self.step.seconds)} ms a step here"
+        if self.members:
+            step += f" in stacks of {self.members}"
         if self.step.timed_images < self.step.images:
             step += f" (from a batch of {self.step.timed_images})"
         there = f"; {self.there:,.0f} more are there already" if self.there else ""
@@ -65,9 +67,12 @@ def time_label(estimates: Sequence[Estimate]) -> str:
     """How long these take here, and on a GPU."""
     seconds, hours = sum(one.seconds for one in estimates), sum(one.gpu_hours for one in estimates)
     gpu = f", or {hours:,.1f} GPU-hours at {GPU_FLOPS / 1e12:.0f} TFLOP/s" if hours >= 0.05 else ""
-    stacks = ", less as stacks" if all(one.stacked for one in estimates) else ""
     workers = max(one.workers for one in estimates)
-    return f"about {rough_duration(seconds)} in {counted(workers, 'process', 'processes')}{stacks}{gpu}"
+    return f"about {rough_duration(seconds)} in {counted(workers, 'process', 'processes')}{gpu}"
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{1000 * seconds:,.0f}" if seconds >= 0.01 else f"{1000 * seconds:.1f}"
 
 
 def estimates(
@@ -94,7 +99,11 @@ def estimates(
         network = study.network.of_images(outline.image_shape, outline.n_classes)
         processes = workers or default_workers(outline.image_shape)
         n_threads = 1 if processes > 1 else usable_cores()
-        step = step_time(network, study.training.optimizer, study.training.batch_size, fast=study.fast, n_threads=n_threads)
+        members = min(STACK, len(study.search_seeds)) if will_stack(study) else 0
+        training = study.training
+        step = step_time(
+            network, training.optimizer, training.batch_size, fast=study.fast, n_threads=n_threads, members=members
+        )
         jobs = jobs_of(study, at_once=1)
         there = _there(jobs, study, earlier)
         every = sum(cost(job, study) for job in jobs)
@@ -102,7 +111,7 @@ def estimates(
         judged = sum(_judged(job, study, outline.test_images) for job in jobs) * epochs / every
         whole, rest = divmod(outline.train_images, study.training.batch_size)
         per_epoch = max(whole + (rest > 0 and not study.training.drop_last), 1)
-        found[label] = Estimate(epochs, step, per_epoch, there, judged, processes, will_stack(study))
+        found[label] = Estimate(epochs, step, per_epoch, there, judged, processes, members)
     return found
 
 

@@ -8,15 +8,11 @@ import hashlib
 import json
 import os
 import platform
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from torch import nn
-from torch.nn import functional as F
-from torch.optim import Optimizer
 from torch.utils.flop_counter import FlopCounterMode
 
 from winsome.data.cache import cache_folder
@@ -24,20 +20,19 @@ from winsome.errors import WinsomeError
 from winsome.files import read_json, write_json
 from winsome.machine import usable_cores
 from winsome.models.spec import NetworkSpec
+from winsome.recipes.timed_training import TimedTraining
 from winsome.threads import threads
-from winsome.training.precision import Precision, default_device, precision_for
+from winsome.training.precision import default_device
 from winsome.training.settings import SGD, Adam
 
-LONG_ENOUGH = 0.5  # seconds: passes that take as long say what a larger batch would take
+LONG_ENOUGH = 0.5  # seconds: steps that take as long say what a larger batch would take
 SMALLEST = 4  # images of the first batch; a further one has four times as many, or twice where it takes long
-STEPS = 2  # timed, after one that is not; the faster one counts
-PATIENCE = 1.0  # seconds: where the first ones took longer, one is timed
 PASSES = 3  # of a step: forward, and about twice as much backward
 
 
 @dataclass(frozen=True)
 class StepTime:
-    """One training step of one network in one process."""
+    """One training step of one network in one process; of a stack's networks each has its share."""
 
     seconds: float
     flops: float  # a multiplication and an addition are two
@@ -46,7 +41,9 @@ class StepTime:
 
 
 @functools.lru_cache(maxsize=64)
-def step_time(network: NetworkSpec, optimizer: SGD | Adam, batch_size: int, *, fast: bool, n_threads: int) -> StepTime:
+def step_time(
+    network: NetworkSpec, optimizer: SGD | Adam, batch_size: int, *, fast: bool, n_threads: int, members: int = 0
+) -> StepTime:
     """How long a step takes here: timed once on a machine, and kept beside the decoded images for later estimates.
 
     What was timed while the machine had other work is not kept.
@@ -57,19 +54,20 @@ def step_time(network: NetworkSpec, optimizer: SGD | Adam, batch_size: int, *, f
         batch_size: images of a step.
         fast: whether it trains in bf16 and channels_last where that gains.
         n_threads: that it computes with on a CPU.
+        members: networks that train as one stack; 0 where each trains by itself.
     """
     with threads(n_threads):
-        return _timed_or_kept(network, optimizer, batch_size, fast=fast)
+        return _timed_or_kept(TimedTraining(network, optimizer, fast, members), batch_size)
 
 
-def _timed_or_kept(network: NetworkSpec, optimizer: SGD | Adam, batch_size: int, *, fast: bool) -> StepTime:
-    path = None if _is_busy() else _place(network, optimizer, batch_size, fast=fast)
+def _timed_or_kept(plan: TimedTraining, batch_size: int) -> StepTime:
+    path = None if _is_busy() else _place(plan, batch_size)
     if path is not None and path.exists():
         try:
             return StepTime(**read_json(path))
         except (WinsomeError, TypeError):
             pass  # not whole, or of another version: timed anew
-    timed = _timed(network, optimizer, batch_size, fast=fast)
+    timed = _timed(plan, batch_size)
     if path is not None:
         with contextlib.suppress(
             WinsomeError, OSError
@@ -83,7 +81,7 @@ def _is_busy() -> bool:
     return hasattr(os, "getloadavg") and os.getloadavg()[0] > usable_cores()
 
 
-def _place(network: NetworkSpec, optimizer: SGD | Adam, batch_size: int, *, fast: bool) -> Path | None:
+def _place(plan: TimedTraining, batch_size: int) -> Path | None:
     """Where the time of such a step is kept on this machine, by all that it depends on."""
     folder = cache_folder()
     if folder is None:
@@ -91,31 +89,27 @@ def _place(network: NetworkSpec, optimizer: SGD | Adam, batch_size: int, *, fast
     device = default_device()
     processor = torch.cuda.get_device_name(device) if device.type == "cuda" else torch.backends.cpu.get_cpu_capability()
     machine = [platform.node(), str(device), processor, torch.get_num_threads(), torch.__version__]
-    facts = [network.record(), type(optimizer).__name__, batch_size, fast, *machine]
+    facts = ["training", plan.network.record(), type(plan.optimizer).__name__, batch_size, plan.fast, plan.members, *machine]
     return folder / "step-times" / f"{hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]}.json"
 
 
-def _timed(network: NetworkSpec, optimizer: SGD | Adam, batch_size: int, *, fast: bool) -> StepTime:
-    """Time a step on random images: of small batches at first, then of larger ones as long as they are quick.
+def _timed(plan: TimedTraining, batch_size: int) -> StepTime:
+    """Time steps of small batches at first, then of larger ones as long as they are quick.
 
-    A pass takes some time whatever it is given, and some for every image: two sizes say how much of each. The optimizer's time
-    does not depend on the batch.
+    A step takes some time whatever it is given, and some for every image: two sizes say how much of each.
     """
     device = default_device()
-    model = network.build(0).to(device)
-    flops = PASSES * _forward_flops(model, network, device) * batch_size
-    precision = precision_for(model, device, fast=fast)
-    if precision.channels_last:
-        model = model.to(memory_format=torch.channels_last)
-    steps = optimizer(model.parameters())
+    flops = PASSES * _forward_flops(plan.network, device) * batch_size
+    training = plan.begin(device)
     images = min(SMALLEST, batch_size)
     timed: list[tuple[int, float]] = []
     while True:
-        passes, update = _seconds(model, steps, network, images, precision, device)
-        timed.append((images, passes))
-        if images == batch_size or (len(timed) > 1 and passes >= LONG_ENOUGH):
-            return StepTime(_extrapolated(timed[-2:], batch_size) + update, flops, batch_size, images)
-        images = min((4 if passes < LONG_ENOUGH else 2) * images, batch_size)
+        seconds = training.seconds(images)
+        timed.append((images, seconds))
+        if images == batch_size or (len(timed) > 1 and seconds >= LONG_ENOUGH):
+            share = max(plan.members, 1)
+            return StepTime(_extrapolated(timed[-2:], batch_size) / share, flops, batch_size, images)
+        images = min((4 if seconds < LONG_ENOUGH else 2) * images, batch_size)
 
 
 def _extrapolated(timed: Sequence[tuple[int, float]], batch_size: int) -> float:
@@ -128,41 +122,10 @@ def _extrapolated(timed: Sequence[tuple[int, float]], batch_size: int) -> float:
     return seconds + per_image * (batch_size - images)
 
 
-def _forward_flops(model: nn.Module, network: NetworkSpec, device: torch.device) -> float:
+def _forward_flops(network: NetworkSpec, device: torch.device) -> float:
     """Operations of a forward pass of one image."""
     assert network.image_shape is not None
-    model.eval()
+    model = network.build(0).to(device).eval()
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         model(torch.zeros(1, *network.image_shape, device=device))
-    model.train()
     return float(counter.get_total_flops())
-
-
-def _seconds(
-    model: nn.Module, optimizer: Optimizer, network: NetworkSpec, images: int, precision: Precision, device: torch.device
-) -> tuple[float, float]:
-    """What forward and backward pass take, and what the optimizer takes."""
-    assert network.image_shape is not None
-    layout = torch.channels_last if precision.channels_last else torch.contiguous_format
-    inputs = torch.randn(images, *network.image_shape, device=device).to(memory_format=layout)
-    labels = torch.zeros(images, dtype=torch.int64, device=device)
-    passes: list[float] = []
-    updates: list[float] = []
-    while len(passes) < 1 + STEPS and (len(passes) < 2 or sum(passes) < PATIENCE):
-        optimizer.zero_grad(set_to_none=True)
-        start = _now(device)
-        with precision.autocast(device):
-            logits = model(inputs)
-        F.cross_entropy(logits.float(), labels).backward()  # type: ignore[no-untyped-call]
-        middle = _now(device)
-        optimizer.step()
-        passes.append(middle - start)
-        updates.append(_now(device) - middle)
-    return min(passes[1:]), min(updates[1:])
-
-
-def _now(device: torch.device) -> float:
-    """The time at which all that was begun is done."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return time.perf_counter()
