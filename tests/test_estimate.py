@@ -119,7 +119,7 @@ def test_a_timed_training_trains_masked_networks_on_batches_of_a_size(members: i
 
 def test_the_first_step_does_not_count_and_long_ones_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
     begun = TimedTraining(NetworkSpec("mlp", (("widths", (5,)),), (1, 8, 8), 7), SGD(), fast=False).begin(torch.device("cpu"))
-    for each, count in ((0.01, 13), (0.4, 4), (9.0, 3)):
+    for each, count in ((0.01, 8), (0.2, 4), (9.0, 2)):
         clock = itertools.count(0.0, each)
         monkeypatch.setattr(
             "winsome.recipes.timed_training.time", SimpleNamespace(perf_counter=lambda clock=clock: next(clock))

@@ -21,8 +21,8 @@ from winsome.training.loop import Networks, train
 from winsome.training.precision import Precision, precision_for
 from winsome.training.settings import SGD, Adam, Constant, Training
 
-STEPS = range(3, 13)  # that are looked at, the first of which does not count: so many at least and at most,
-PATIENCE = 1.0  # and none more after so many seconds
+STEPS = range(2, 8)  # that are looked at, the first of which does not count: so many at least and at most,
+PATIENCE = 0.5  # and none more after so many seconds
 _EPOCH = 1 << 24  # bytes of images of one epoch at most: nobody waits for noise
 
 
