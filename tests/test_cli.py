@@ -56,6 +56,23 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["find", "--network-option", "widht=3"], "has no option 'widht'; it has width, blocks"),
         (["find", "--network", "mlp", "--network-option", "widths=()"], "the model has no prunable weights"),
         (["find", "--data-dir", "."], "leave data_dir (--data-dir) out"),
+        (["find", "--method", "imp", "--norms", "*.bias"], "no part of IMP asks for it, as aws, --while-training"),
+        (["find", "--method", "imp", "--norms", "*.bias", "--plan-only"], "no part of IMP asks for it"),
+        (
+            ["find", "--probe-images", "64"],
+            "--probe-images says what a score that looks at data is shown, and magnitude looks at",
+        ),
+        (
+            ["find", "--score", "random", "--probe-mode", "training"],
+            "--probe-mode says what a score that looks at data is shown",
+        ),
+        (["find", "--score", "snip", "--probe-batch", "200"], "got 128 images in batches of 200"),
+        (["find", "--drop-factor", "0.5"], "--drop-factor is of --schedule step; add that, or leave it out"),
+        (["find", "--final-rate", "0.1"], "--final-rate is of --schedule cosine; add that, or leave it out"),
+        (["find", "--lr-warmup-by", "epoch"], "--lr-warmup-by epoch says how a warm-up's rate grows, and there is none"),
+        (["study", "--lr-warmup-by", "epoch"], "--lr-warmup-by epoch says how a warm-up's rate grows, and there is none"),
+        (["find", "--warmup-ramp", "--warmup-epochs", "0"], "--warmup-ramp is of epochs before level 0, and there are none"),
+        (["study", "--warmup-ramp", "--warmup-epochs", "0"], "--warmup-ramp is of epochs before level 0, and there are none"),
         (["find", "--rewind", "KeepWeights", "--rewind-step", "5"], "KeepWeights goes back to no step; leave the step 5 out"),
         (["find", "--method", "lrr", "--rewind-step", "5"], "lrr has no step to rewind to; leave --rewind-step out"),
         (

@@ -83,6 +83,7 @@ def test_what_is_no_study_is_refused_by_name(own: Path, capsys: pytest.CaptureFi
     assert "gives a Method; a winsome Study or images are wanted" in said(["study", f"{own}:mine"], capsys)
     assert "absent" in said(["study", f"{own}:absent"], capsys)
     assert "--densities are of the methods" in said(["study", "digits", "--densities", "0.5"], capsys)
+    assert "--rewind-step is of the methods" in said(["study", "digits", "--rewind-step", "5"], capsys)
     assert "unknown method 'nonesuch'" in said(["study", "digits", "--methods", "nonesuch"], capsys)
 
 

@@ -72,7 +72,7 @@ def test_what_makes_no_network_is_refused_by_name() -> None:
         "nets.py:nothing": "has no 'nothing'",
         "nets.py:three": "is no function that makes a network",
         "nowhere.nets:make": "no module 'nowhere.nets'",
-        "builtins:max": "cannot be made",
+        "builtins:max": "the network 'builtins:max' raises TypeError",
     }.items():
         with pytest.raises(WinsomeError, match=said):
             models.build(name, **shape)  # type: ignore[arg-type]

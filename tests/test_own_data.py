@@ -115,7 +115,7 @@ def test_a_function_is_asked_each_time_and_a_data_set_says_whether_images_are_mi
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
-        ("images.py:broken", "the data set 'images.py:broken' cannot be read: KeyError: 'nothing there'"),
+        ("images.py:broken", "the data set 'images.py:broken' raises KeyError: 'nothing there'"),
         ("images.py:three", r"gave a int; a data set of one's own is def images\(\): return DecodedSet"),
         ("images.py:four", "is a int and gives no images"),
         ("images.py:five", "has no 'five'"),

@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeVar
 
+from winsome.errors import WinsomeError
+
 Part = TypeVar("Part", bound=Callable[..., Any])
 Need = Literal["probe", "norms", "gradient", "experts"]
 _PLACE = "__about__"
@@ -92,6 +94,37 @@ def parts_of(part: object) -> tuple[Callable[..., Any], ...]:
 
 
 def taken_by(part: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of some options that a part takes by their names."""
-    parameters = inspect.signature(part).parameters
+    """Those of some options that a part takes by their names; none of something built in that does not say what it takes."""
+    parameters = parameters_of(part)
     return {name: value for name, value in options.items() if name in parameters}
+
+
+def parameters_of(part: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
+    """The parameters of a function by name; none of something built in that does not say them."""
+    try:
+        return inspect.signature(part).parameters
+    except (TypeError, ValueError):
+        return {}
+
+
+def made_with(make: Callable[..., Any], options: Mapping[str, Any], what: str) -> Any:
+    """Call a function with those of some options that it takes.
+
+    Args:
+        make: the function.
+        options: by name.
+        what: is called, for errors: "the method 'mine'".
+
+    Raises:
+        WinsomeError: it needs another one, which is named.
+    """
+    taken = taken_by(make, options)
+    for name, parameter in parameters_of(make).items():
+        variable = parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+        if parameter.default is parameter.empty and name not in taken and not variable:
+            known = ", ".join(options) or "none"
+            raise WinsomeError(
+                f"{what} needs {name!r}, which is not given here (given are {known}); "
+                "give it a default value, or write a function around it that has one"
+            )
+    return make(**taken)

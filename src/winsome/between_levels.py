@@ -8,9 +8,10 @@ import torch
 from torch import nn
 
 from winsome import distributed
+from winsome.calls import calling, named
 from winsome.checks import checked_kept, checked_restart, checked_scores, left_alone, tell_collapse, told_of_experts
 from winsome.errors import WinsomeError
-from winsome.looked_at import in_mode
+from winsome.looked_at import in_mode, leaving_nothing, values_of
 from winsome.method import Method
 from winsome.ranking import Kept
 from winsome.rewinding import Restart
@@ -47,20 +48,26 @@ def pruned(
     drawn = generator(seed, "score", number)
     allocate = told_of_experts(method.allocate, model)
 
+    mode = probe.mode(score) if probe is not None else None
+    put_back = values_of(model) if method.scoring.rounds > 1 else None
+
     def choose(density: float, kept: Kept) -> Kept:
-        if method.scoring.rounds > 1:
+        if put_back is not None:
+            put_back()  # what a score writes into the network does not count in the next round
             zero_pruned(weights, kept)  # the state that the level starts from is loaded next
-        scores = score(weights, model, probe, drawn)
+        with in_mode(model, mode), calling("score", score, number):
+            scores = score(weights, model, probe, drawn)
 
         def allocated() -> Kept:
             checked: Scores = checked_scores(scores, weights, kept, score)
             before = {name: keep.clone() for name, keep in kept.items()}  # its own: what it writes there does not count
-            return checked_kept(allocate(checked, density, before), density, kept, method.allocate)
+            with calling("allocate", method.allocate, number):
+                given = allocate(checked, density, before)
+            return checked_kept(given, density, kept, method.allocate)
 
         return distributed.from_main(allocated)  # scores on a GPU may differ between ranks in their last bits
 
-    mode = probe.mode(score) if probe is not None else None
-    with in_mode(model, mode), seeded(seed, "streams that a score draws from", number):
+    with leaving_nothing(model, named("score", score)), seeded(seed, "streams that a score draws from", number):
         now = method.scoring(choose, density, kept)
     tell_collapse(now, score, density=density, number=number)
     return now
@@ -101,7 +108,7 @@ def restarted(
                 "which level 0 never reached: iterate over level.steps(total) in your training loop"
             )
         restart = Restart(norms, {name: keep.clone() for name, keep in kept.items()}, generator(seed, "rewind", number))
-        with left_alone({"early": early, "trained": trained}, method.rewind):
+        with left_alone({"early": early, "trained": trained}, method.rewind), calling("rewind", method.rewind, number):
             given = method.rewind(dict(early), dict(trained), restart)
         state, first_step = checked_restart(given, trained, method.rewind, early=early)
         if method.prune_at:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from numbers import Integral
 from typing import Any
 
 from winsome.errors import WinsomeError
 from winsome.identity import name_of
+from winsome.raised import noting
 
 CALLED_WITH = {
     "score": ("weights", "model", "probe", "random"),
@@ -16,6 +18,18 @@ CALLED_WITH = {
     "rewind": ("early", "trained", "restart"),
     "while_training": ("model", "seed", "mask"),
 }
+
+_KINDS = {"score": "score", "allocate": "allocation", "rewind": "rewind"}
+
+
+def named(kind: str, part: Callable[..., object]) -> str:
+    """A part in the words of an error: "the score 'mine'"."""
+    return f"the {_KINDS[kind]} {name_of(part)!r}"
+
+
+def calling(kind: str, part: Callable[..., object], level: int) -> AbstractContextManager[None]:
+    """Inside the block a part is called between two levels: an error of its own names it, with the user's lines."""
+    return noting(f"{named(kind, part)}, before level {level}")
 
 
 def check_call(kind: str, part: object) -> None:

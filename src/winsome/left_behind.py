@@ -1,4 +1,4 @@
-"""What a part has put into a model beside its state, and left there: hooks, frozen parameters, other layers.
+"""What a part has put into a model beside its state, and left there: hooks, frozen parameters, other layers and forwards.
 
 The next level would train under it too, and a search that goes on in another process would not.
 """
@@ -26,6 +26,8 @@ class Marks:
         found: dict[Hashable, str] = {}
         for path, module in model.named_modules():
             found[path, id(module)] = f"another layer ({type(module).__name__}) as {path!r}"
+            if (forward := vars(module).get("forward")) is not None:
+                found[id(module), "forward", id(forward)] = f"another forward of {path or 'the model'!r}"
             for kind in _OF_MODULES:
                 for key in getattr(module, kind, ()):
                     found[id(module), kind, key] = f"a hook on {path or 'the model'!r}"

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
+
+from winsome.errors import WinsomeError
+from winsome.left_behind import Marks, left_behind
 
 
 @contextmanager
@@ -54,7 +58,7 @@ def in_mode(model: nn.Module, training: bool | None) -> Iterator[None]:
     """Inside the block a network is in training mode or not (None: as it is) and without gradients; both are given back.
 
     So is which parameters train. Weights and buffers need not be: where a score has changed them, the state that a level starts
-    from is loaded next.
+    from is loaded next, and before another round of scoring they are put back (`values_of`).
     """
     modes = [(module, module.training) for module in model.modules()]
     gradients = [(parameter, parameter.grad, parameter.requires_grad) for parameter in model.parameters()]
@@ -70,3 +74,49 @@ def in_mode(model: nn.Module, training: bool | None) -> Iterator[None]:
         for parameter, gradient, trained in gradients:
             parameter.requires_grad_(trained)
             parameter.grad = gradient
+
+
+def values_of(model: nn.Module) -> Callable[[], None]:
+    """Remember all weights and buffers of a model; returns what puts them back where they have changed."""
+    held: list[tuple[dict[str, Any], str]] = []
+    for module in model.modules():
+        held += [(module._parameters, name) for name in module._parameters]
+        held += [(module._buffers, name) for name in module._buffers]
+    kept = [(of, name, value, value.detach().clone()) for of, name in held if (value := of[name]) is not None]
+
+    @torch.no_grad()
+    def put_back() -> None:
+        for of, name, value, before in kept:
+            of[name] = value
+            if not torch.equal(value, before):
+                value.copy_(before)
+
+    return put_back
+
+
+@contextmanager
+def leaving_nothing(model: nn.Module, who: str) -> Iterator[None]:
+    """Inside the block a part looks at a model; what it puts in has to be out again after it. Values are not looked at.
+
+    What a model makes itself in its first forward (buffers, layers without parameters) is no part's.
+
+    Args:
+        model: the network.
+        who: the part, for errors: "the score 'mine'".
+
+    Raises:
+        WinsomeError: hooks, other layers, other parameters or other forwards are there after it; names the part.
+    """
+    before, layers, parameters = Marks.of(model), dict(model.named_modules()), dict(model.named_parameters())
+    yield
+    after, now = Marks.of(model), dict(model.named_modules())
+    left = [f"another layer as {path!r}" for path, layer in layers.items() if now.get(path) is not layer]
+    there = dict(model.named_parameters())
+    changed = [name for name in {**parameters, **there} if there.get(name) is not parameters.get(name)]
+    left += [f"another parameter {name!r}" if name in there else f"no parameter {name!r}" for name in changed]
+    left += [said for said in left_behind(before, after, after) if not said.startswith("another layer")]
+    if left:
+        raise WinsomeError(
+            f"{who} leaves behind {', '.join(left[:3])}{', ...' if left[3:] else ''}: take out what it puts in, or let it act "
+            "on a copy (copy.deepcopy(model))"
+        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -83,6 +84,11 @@ class SignsOf:
     def step(self) -> int:
         """The rewind's own."""
         return self.rewind.step
+
+    @property
+    def norms(self) -> Any:
+        """Which parameters the rewind takes for normalisation (`winsome.psi.Which`); None where all norms are."""
+        return getattr(self.rewind, "norms", None)
 
     @property
     def parts(self) -> tuple[Rewind, ...]:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any, ParamSpec
 
-from winsome.about import Need, about, described, taken_by
+from winsome.about import Need, about, described, made_with
 from winsome.allocation import Allocate, globally
 from winsome.calls import CALLED_WITH, check_call
 from winsome.densities import check_densities
@@ -179,16 +178,7 @@ def make_method(make: Callable[..., Method], /, **options: Any) -> Method:
     """
     if not callable(make):
         raise WinsomeError(f"{make!r} is no winsome.Method, and no function that returns one")
-    taken = taken_by(make, options)
-    for name, parameter in inspect.signature(make).parameters.items():
-        variable = parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
-        if parameter.default is parameter.empty and name not in taken and not variable:
-            known = ", ".join(options)
-            raise WinsomeError(
-                f"the method {name_of(make)!r} needs {name!r}, which is not given here (given are {known}); "
-                "give it a default value, or write a function around it that has one"
-            )
-    method: object = make(**taken)
+    method: object = made_with(make, options, f"the method {name_of(make)!r}")
     if not isinstance(method, Method):
         raise WinsomeError(f"{name_of(make)!r} returns a {type(method).__name__}; a method's function returns a winsome.Method")
     return method

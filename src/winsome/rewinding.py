@@ -60,6 +60,21 @@ class _BackToStep:
             raise WinsomeError(f"a network is rewound to step 0 or later, got {self.step}")
 
 
+@dataclass(frozen=True, repr=False)
+class _OfNorms(_BackToStep):
+    """What the rewinds share that treat normalisation otherwise than weights."""
+
+    norms: Which = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "norms", hashable(self.norms))
+
+    def __repr__(self) -> str:  # a search's folder knows it by this
+        choice = "" if self.norms is None else f", norms={self.norms!r}"
+        return f"{type(self).__name__}(step={self.step}{choice})"
+
+
 @described(
     "rewinding",
     "All weights go back to their values before an early training step; the learning-rate schedule goes on from there.",
@@ -137,8 +152,8 @@ class KeepWeights:
     example={"step": 2},
     needs=("norms",),
 )
-@dataclass(frozen=True)
-class KeepWeightsRewindNorms(_BackToStep):
+@dataclass(frozen=True, repr=False)
+class KeepWeightsRewindNorms(_OfNorms):
     """Weights stay as trained; normalisation parameters and running statistics go back to `step` (arXiv:2402.19262).
 
     Which these are, where it is not all norms that are found, `norms` says to the search: by name, glob or predicate.
@@ -148,16 +163,6 @@ class KeepWeightsRewindNorms(_BackToStep):
         >>> Method(geometric(15), KeepWeightsRewindNorms(500)).rewind.step
         500
     """
-
-    norms: Which = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        object.__setattr__(self, "norms", hashable(self.norms))
-
-    def __repr__(self) -> str:  # a search's folder knows it by this
-        choice = "" if self.norms is None else f", norms={self.norms!r}"
-        return f"KeepWeightsRewindNorms(step={self.step}{choice})"
 
     def __call__(self, early: State, trained: State, restart: Restart) -> tuple[State, int]:
         """The trained state with the early normalisation."""
@@ -170,9 +175,12 @@ class KeepWeightsRewindNorms(_BackToStep):
     citations=("gadhikar2024masks",),
     example={"step": 2},
 )
-@dataclass(frozen=True)
-class RewindWeightsKeepNorms(_BackToStep):
-    """Weights go back to `step`; normalisation parameters and running statistics stay as trained (arXiv:2402.19262's code)."""
+@dataclass(frozen=True, repr=False)
+class RewindWeightsKeepNorms(_OfNorms):
+    """Weights go back to `step`; normalisation parameters and running statistics stay as trained (arXiv:2402.19262's code).
+
+    Which these are, where it is not all norms that are found, `norms` says to the search: by name, glob or predicate.
+    """
 
     def __call__(self, early: State, trained: State, restart: Restart) -> tuple[State, int]:
         """The early state with the trained normalisation."""

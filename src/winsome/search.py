@@ -21,8 +21,8 @@ from winsome.psi import Which
 from winsome.runs.checkpoint import CarriedOptimizer
 from winsome.runs.search_folder import SearchFolder, identifying
 from winsome.scores import Probe
-from winsome.searchable import looks_at_probe, refuse_no_loop, searched, whole_seed
-from winsome.state import State, first_difference, full_state, load_state, state_digest
+from winsome.searchable import looks_at_probe, refuse_no_loop, searched, tell_changed_parts, whole_seed
+from winsome.state import State, first_difference, full_state, in_order_of, load_state, state_digest
 from winsome.ticket import origin, ticket_of
 
 log = logging.getLogger("winsome")
@@ -75,6 +75,7 @@ class Search:
         self._early: State = self._initial if method.rewind.step == 0 else {}
         self._trained: State = self._initial
         self._parent: str | None = None  # digest of the last level's signed mask
+        self._changed = self._folder is None  # whether a part that changes itself was told, where a search can be resumed
 
     def held(self) -> AbstractContextManager[None]:
         """Keeps other processes out of the run's folder, if it has one, while levels are opened and closed."""
@@ -91,16 +92,16 @@ class Search:
             given, there = (str(one[other].dtype).removeprefix("torch.") for one in (self.model.state_dict(), stored))
             formats = f" ({given} here, {there} there)" if given != there else ""
             log.warning("the folder's own initial network is taken: %s of the model given differs from it%s", other, formats)
-        return stored
+        return in_order_of(self.model, stored)
 
     def open(self, number: int) -> Level:
         """Level `number`: read back if it is finished, else pruned, restarted and ready to train on the model."""
         density = self.method.densities[number]
         if self._folder is not None and not self._early:
-            self._early = self._folder.read_named("early") or {}
+            self._early = in_order_of(self.model, self._folder.read_named("early") or {})
         done = self._folder.read_level(number) if self._folder is not None else None
         if done is not None:
-            state, ticket, record = done
+            state, ticket, record = in_order_of(self.model, done[0]), *done[1:]
             self._kept = {name: ticket.mask.kept(name) for name in self.names}
             start = self._start_of(number)
             self._trained = state
@@ -143,6 +144,7 @@ class Search:
             record["label"] = self.method.label  # for figures: no part of what identifies the search
             self._folder.write_level(level.number, state, ticket, {**record, "metrics": metrics, "seconds": seconds})
             self._carried.finished(level.number)
+        self._changed = self._changed or tell_changed_parts(self.method, self.provenance["method"])
         level.finish(ticket, state, metrics, seconds)
         self._parent = ticket.mask.digest()
         return level

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import numbers
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import nn
@@ -14,9 +14,10 @@ from winsome.about import about, parts_of
 from winsome.errors import WinsomeError
 from winsome.identity import identity, name_of
 from winsome.method import Method
-from winsome.norm_choice import with_norms
+from winsome.norm_choice import asks_for_norms, with_norms
 from winsome.prunable import refuse_unmade, refuse_wrapped
 from winsome.psi import Which
+from winsome.runs.configuration import differences
 from winsome.scope import names_to_prune, norm_names
 from winsome.scores import Probe
 from winsome.while_training import OnLevels, WhileTraining
@@ -63,7 +64,10 @@ def searched(
             probe, or a weight is absent, complex, NaN or infinite.
     """
     _refuse_other_kinds(model, method, probe)
-    method = method if norms is None else with_norms(method, norms)
+    if norms is not None:
+        if not asks_for_norms(method):
+            log.warning("`norms` does not count: no part of %s takes a choice of them", method.label or "the method")
+        method = with_norms(method, norms)
     distributed.refuse_sharded(model)
     refuse_wrapped(model)
     refuse_unmade(model)
@@ -131,6 +135,17 @@ def _tell_levels_beyond(part: WhileTraining, last: int) -> None:
         log.warning("%r is to hold on levels %s, but the last level is %d: it never does", name_of(part.part), levels, last)
     for one in parts_of(part):
         _tell_levels_beyond(one, last)
+
+
+def tell_changed_parts(method: Method, before: Mapping[str, object]) -> bool:
+    """Whether a part of a method has changed itself since its record was taken; what has changed is told."""
+    if not (changed := differences("method", before, method.record())):
+        return False
+    log.warning(
+        "a part of the method changes itself, which a search that is resumed in another process would not know: %s",
+        "; ".join(changed),
+    )
+    return True
 
 
 def looks_at_probe(method: Method) -> bool:

@@ -28,6 +28,14 @@ def copied(values: Mapping[str, Tensor]) -> State:
     }
 
 
+def in_order_of(model: nn.Module, state: Mapping[str, Tensor]) -> State:
+    """A state in the order of the model's own, as `full_state` gives it: files have an order of theirs.
+
+    A part that draws random numbers for one value after another draws the same ones of a state that was read back.
+    """
+    return {name: state[name] for name in (*model.state_dict(), *state) if name in state}
+
+
 def load_state(model: nn.Module, state: Mapping[str, Tensor]) -> None:
     """Put a state into a model, in place.
 

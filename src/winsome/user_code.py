@@ -6,16 +6,18 @@ import hashlib
 import importlib
 import linecache
 import sys
-import traceback
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
 from winsome.errors import WinsomeError, unknown
+from winsome.raised import lines, naming, note, own_frames, place
 
 T = TypeVar("T")
+_named_files: set[str] = set()  # that code came from which was asked for by name, in this process
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ class UserFile:
         if folder not in sys.path:
             sys.path.insert(0, folder)
         # Whoever asks for the source of its functions shall get what runs, not what the file has become (no time: no check).
+        _named_files.add(self.path)
         linecache.cache[self.path] = (len(self.source), None, self.source.splitlines(keepends=True), self.path)
         sys.modules[self.module_name] = module
         try:
@@ -92,9 +95,21 @@ def run_file(file: UserFile, path: Path, use: Callable[[ModuleType], T]) -> T:
     except WinsomeError as error:
         raise WinsomeError(f"{_place(file, error, path)}: {error}") from error
     except SyntaxError as error:
-        raise WinsomeError(f"{path}, line {error.lineno}: {error.msg}") from error
+        where = path if error.filename in (None, file.path) else error.filename  # it may be of a file that this one imports
+        raise WinsomeError(f"{where}, line {error.lineno}: {error.msg}") from error
     except Exception as error:
-        raise WinsomeError(f"{_place(file, error, path)}: {type(error).__name__}: {error}") from error
+        raise WinsomeError(f"{_place(file, error, path)}: {type(error).__name__}: {error}{_way(error)}") from error
+
+
+def running(kind: str, name: str) -> AbstractContextManager[None]:
+    """Inside the block what has a name runs: code of the user's, an error of which names it and its lines, or Winsome's."""
+    return naming(f"the {kind} {name!r}") if ":" in name else nullcontext()
+
+
+def note_named(error: BaseException) -> None:
+    """Note on an error that comes from code which was asked for by name that it does, with the lines, unless it is noted."""
+    if any(frame.filename in _named_files for frame in own_frames(error)):
+        note(error, "code of yours")
 
 
 def by_name(text: str, known: Mapping[str, Any], kind: str) -> Named:
@@ -132,7 +147,9 @@ def _module(place: str, text: str, kind: str) -> ModuleType:
     if "" not in sys.path and str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))  # as `python -m` has it: a module beside the user is found
     try:
-        return importlib.import_module(place)
+        module = importlib.import_module(place)
+        _named_files.add(str(getattr(module, "__file__", "")))
+        return module
     except ModuleNotFoundError as error:
         if error.name is None or not f"{place}.".startswith(f"{error.name}."):
             raise WinsomeError(f"{text}: the module {place} imports {error.name!r}, which is not installed") from error
@@ -140,15 +157,23 @@ def _module(place: str, text: str, kind: str) -> ModuleType:
             f"no module {place!r} for the {kind} {text!r}; give FILE.py:NAME, or the name of a module that Python can import"
         ) from error
     except Exception as error:
-        raise WinsomeError(f"{text}: {_last_line(error)}{type(error).__name__}: {error}") from error
+        raise WinsomeError(f"{text}: {_last_line(error)}{type(error).__name__}: {error}{_way(error)}") from error
 
 
 def _last_line(error: Exception) -> str:
-    frames = traceback.extract_tb(error.__traceback__)
-    return f"{frames[-1].filename}, line {frames[-1].lineno}: " if frames else ""
+    if isinstance(error, SyntaxError) and error.filename is not None:
+        return f"{error.filename}, line {error.lineno}: "
+    frames = own_frames(error)
+    return f"{place(frames[-1])}: " if frames else ""
+
+
+def _way(error: Exception) -> str:
+    """The lines of the user's that an error passed through, where they are several."""
+    frames = own_frames(error)
+    return lines(frames) if len(frames) > 1 else ""
 
 
 def _place(file: UserFile, error: Exception, path: Path) -> str:
     """The file, and the last of its lines that the error passed through."""
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file.path]
-    return f"{path}, line {lines[-1]}" if lines else str(path)
+    numbers = [frame.lineno for frame in own_frames(error) if frame.filename == file.path]
+    return f"{path}, line {numbers[-1]}" if numbers else str(path)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, is_dataclass, replace
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from torch import Tensor, nn
 
@@ -13,8 +15,10 @@ from winsome.about import described
 from winsome.calls import check_call
 from winsome.errors import WinsomeError
 from winsome.identity import name_of
+from winsome.raised import note, noting
 from winsome.signed_mask import SignedMask
 
+T = TypeVar("T")
 Progress = dict[str, Tensor]  # what a resumed level restores in place, beside weights and optimizer
 
 
@@ -101,32 +105,67 @@ class OnLevels:
 
 @contextmanager
 def entering(part: WhileTraining, model: nn.Module, seed: int | Sequence[int], mask: SignedMask) -> Iterator[Progress]:
-    """Enter a part, checked: what it yields is a mapping of tensors, or nothing. It hides no error of the training.
+    """Enter a part, checked: what it yields, once, is a mapping of tensors, or nothing. It hides no error of the training.
 
     Raises:
-        WinsomeError: it is no context manager, or yields something else; names the part.
+        WinsomeError: it is no context manager, yields something else, or not just once; names the part.
     """
-    raised: BaseException | None = None
-    context: object = part(model, seed, mask)
+    who = f"{name_of(part)!r} (while_training)"
+    with noting(who):
+        context: object = part(model, seed, mask)
     if not isinstance(context, AbstractContextManager):
         raise WinsomeError(
-            f"{name_of(part)!r} (while_training) gives a {type(context).__name__} and no context manager: "
+            f"{who} gives a {type(context).__name__} and no context manager: "
             "write it with `yield` under @contextlib.contextmanager"
         )
-    with context as progress:
+    with _yielding_once(context, who) as progress:
         named = {} if progress is None else progress
         if not isinstance(named, Mapping) or not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in named.items()):
             raise WinsomeError(
-                f"{name_of(part)!r} (while_training) yields {_kinds(named)}; what a checkpoint is to restore are tensors by "
-                "name, or nothing: `yield {}`"
+                f"{who} yields {_kinds(named)}; what a checkpoint is to restore are tensors by name, or nothing: `yield {{}}`"
             )
-        try:
-            yield dict(named)
-        except BaseException as error:
-            raised = error
+        yield dict(named)
+
+
+@contextmanager
+def _yielding_once(context: AbstractContextManager[T], who: str) -> Iterator[T]:
+    """The context itself; where it raises, it is named, and what ended the training inside it comes first."""
+    inside: BaseException | None = None
+    try:
+        with context as yielded:
+            try:
+                yield yielded
+            except BaseException as error:
+                inside = error
+                raise
+    except BaseException as error:
+        if error is inside:
             raise
-    if raised is not None:  # the part caught it
-        raise raised
+        if (slip := _slip(error)) and inside is None:
+            raise WinsomeError(f"{who} {slip}") from error
+        if slip and inside is not None:
+            raise inside  # noqa: B904 - the part's own slip comes second
+        ended = "" if inside is None else f", as it ended a training that had raised {type(inside).__name__}: {inside}"
+        note(error, who + ended)
+        raise
+    if inside is not None:  # the part caught it
+        raise inside
+
+
+def _slip(error: BaseException) -> str:
+    """What is wrong with a function under @contextmanager where contextlib itself complains; "" for any other error."""
+    *_, last = traceback.extract_tb(error.__traceback__)
+    if last.filename != contextlib.__file__:
+        return ""
+    match error:
+        case AttributeError():
+            return "gives one context manager for several levels, which is over after the first: make one at every call"
+        case RuntimeError() if "stop" in str(error):
+            return "yields more than once: one `yield`, around which the level trains, then what takes out what was put in"
+        case RuntimeError() | TypeError():
+            return "never yields: one `yield {}` at the place where the level is to train"
+        case _:
+            return ""
 
 
 def _kinds(progress: object) -> str:

@@ -80,6 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise SystemExit(0) from None
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            _end_if_users(error, rank)
             raise
         _say(rank, f"{error}; free space, then run the same command again: what is finished is kept")
         raise SystemExit(1) from None
@@ -88,6 +89,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if rank == 0:
             open_console(stderr=True).print(f"\nstopped; what is finished is kept. To continue:\n  {command}")
         raise SystemExit(130) from None
+    except Exception as error:
+        _end_if_users(error, rank)
+        raise
+
+
+def _end_if_users(error: Exception, rank: int) -> None:
+    """End the process where code of the user's raised an error: with its name and lines, not those that led to it."""
+    from winsome.raised import raised_by
+    from winsome.user_code import note_named
+
+    note_named(error)
+    if (said := raised_by(error)) is not None:
+        _say(rank, f"{type(error).__name__}: {error}\n{said}")
+        raise SystemExit(1) from None
 
 
 @contextlib.contextmanager

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import ast
-import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from winsome.about import about, taken_by
+from winsome.about import about, made_with, parameters_of
 from winsome.errors import WinsomeError, unknown
-from winsome.user_code import Named, UserFile, by_name
+from winsome.user_code import Named, UserFile, by_name, running
 
 if TYPE_CHECKING:  # options are known before torch is imported
     from winsome.allocation import Allocate
@@ -38,7 +37,8 @@ def method(name: str, /, **options: Any) -> Method:
     from winsome.method import Method, make_method
 
     found = by_name(name, method_names(), "method").value
-    return found if isinstance(found, Method) else make_method(found, **options)
+    with running("method", name):
+        return found if isinstance(found, Method) else make_method(found, **options)
 
 
 def refuse_untaken(name: str, options: Iterable[str]) -> None:
@@ -55,7 +55,7 @@ def refuse_untaken(name: str, options: Iterable[str]) -> None:
     if isinstance(found, Method) or not callable(found):
         return
     for option in options:
-        if option not in (parameters := inspect.signature(found).parameters):
+        if option not in (parameters := parameters_of(found)):
             raise unknown(f"option of the method {name}", option, parameters)
 
 
@@ -101,7 +101,7 @@ def takes(name: str, option: str) -> bool:
     from winsome.method import Method
 
     found = by_name(name, method_names(), "method").value
-    return not isinstance(found, Method) and option in inspect.signature(found).parameters
+    return not isinstance(found, Method) and option in parameters_of(found)
 
 
 def rewind(name: str, *, step: int) -> Rewind:
@@ -109,7 +109,8 @@ def rewind(name: str, *, step: int) -> Rewind:
     from winsome.rewinding import REWINDS
 
     found = by_name(name, REWINDS, "rewind").value
-    made: Rewind = found(**taken_by(found, {"step": step})) if isinstance(found, type) else found
+    with running("rewind", name):
+        made: Rewind = made_with(found, {"step": step}, f"the rewind {name!r}") if isinstance(found, type) else found
     return made
 
 

@@ -79,11 +79,10 @@ def find(
     loaded = images.of(data).load() if vary.flip_signs or vary.sign_in else None
     training = search.training(lr_warmup_epochs=vary.lr_warmup_epochs, sync_batch_norm=compute.sync_batch_norm)
     per_epoch = training.epoch_steps(loaded) if loaded is not None else 0
+    varied = vary.of(chosen, seed=seed, rewind_step=search.rewind_step, epochs=search.level_epochs, steps_per_epoch=per_epoch)
     one = OneSearch(
         name=choices.search_name(method),
-        method=vary.of(
-            planned.of(chosen), seed=seed, rewind_step=search.rewind_step, epochs=search.level_epochs, steps_per_epoch=per_epoch
-        ),
+        method=planned.of(varied),
         data=images.of(data),
         network=network.of(NetworkSpec("residual_mlp" if data == "digits" else "resnet20")),
         training=training,
@@ -93,7 +92,7 @@ def find(
         classifier=planned.classifier,
         fast=compute.fast,
         compiled=compute.compiled,
-        probe=probe.spec(),
+        probe=probe.of(varied),
         warmup_ramp=search.schedule.warmup_ramp,
     )
     folder = save_to or Path("runs") / f"{short_name(data)}-{one.network.short_name}-{one.name}-seed-{seed}"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import UseAppendAction, arg
 
+from winsome.about import about
 from winsome.cli import choices
 from winsome.errors import WinsomeError
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:  # help knows every option before torch is imported
 
     from winsome.analysis.connectivity import Statistics
     from winsome.data.spec import DataSpec
+    from winsome.method import Method
     from winsome.models.spec import NetworkSpec
     from winsome.study.design import Study
     from winsome.training.probe import ProbeSpec
@@ -178,11 +180,23 @@ class ProbeOptions:
     probe_augmented: bool = False
     probe_mode: Literal["authors", "training", "evaluation"] = "authors"
 
-    def spec(self) -> ProbeSpec:
-        """The same for a study."""
+    def of(self, method: Method) -> ProbeSpec:
+        """What the method's score is shown.
+
+        Raises:
+            WinsomeError: something is asked for, and the score looks at no data.
+        """
+        from winsome.searchable import looks_at_probe
         from winsome.training.probe import ProbeSpec
 
-        batch = min(self.probe_batch, self.probe_images)
+        asked = asked_for(self)
+        if asked and not looks_at_probe(method):
+            option = next(iter(asked)).replace("_", "-")
+            raise WinsomeError(
+                f"--{option} says what a score that looks at data is shown, and {about(method.score).label} looks at none; "
+                "leave it out, or name a score that does, such as --score snip"
+            )
+        batch = self.probe_batch if "probe_batch" in asked else min(self.probe_batch, self.probe_images)
         training = None if self.probe_mode == "authors" else self.probe_mode == "training"
         return ProbeSpec(self.probe_images, batch, self.probe_augmented, training)
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import UseAppendAction, arg
 
+from winsome.errors import WinsomeError
+
 if TYPE_CHECKING:  # help knows every option before torch is imported
     from winsome.method import Method
 
@@ -32,9 +34,18 @@ class PlanOptions:
     plan_only: bool = False
 
     def of(self, method: Method) -> Method:
-        """The method, on these parameters."""
-        from winsome.norm_choice import with_norms
+        """The method, on these parameters.
 
+        Raises:
+            WinsomeError: nothing in it looks at --norms.
+        """
+        from winsome.norm_choice import asks_for_norms, with_norms
+
+        if self.norms and not asks_for_norms(method):
+            raise WinsomeError(
+                f"--norms says what a method takes for normalisation, and no part of {method.label or 'this one'} asks for it, "
+                "as aws, --while-training interpolated_norms and --rewind-norms do; leave it out"
+            )
         return with_norms(method, self.norms) if self.norms else method
 
 

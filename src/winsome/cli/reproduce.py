@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import shlex
 import sys
 from functools import partial
@@ -11,13 +10,13 @@ from typing import TYPE_CHECKING
 
 from tyro.conf import Positional
 
+from winsome.cli.recipe_choices import adapted, chosen_recipes, made_recipe, refuse_ignored
 from winsome.recipes.recipe import Scale
-from winsome.user_code import Named, UserFile, by_name, load_files
+from winsome.user_code import UserFile, load_files
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from winsome.data.spec import DataSpec
     from winsome.recipes.recipe import Recipe
     from winsome.recipes.run import Earlier
     from winsome.study.reuse import Places
@@ -62,12 +61,14 @@ def reproduce(
     if names[0] == "summary":
         print(_summary(save_to, names[1:]), end="")
         return
-    chosen = {name: named for one in names for name, named in _recipes_named(one)}
+    chosen = chosen_recipes(names)
+    made = {name: made_recipe(text, named.value, scale) for name, (text, named) in chosen.items()}
+    refuse_ignored(made.values(), seeds, data_dir)
     console = open_console()
     earlier = _earlier(save_to, scale, data_dir)
     done = [places for _, places in earlier]
-    for name, named in chosen.items():
-        recipe = _adapted(named.value(scale), seeds, data_dir)
+    for name, (_, named) in chosen.items():
+        recipe = adapted(made[name], seeds, data_dir)
         say(console, (name, "bold"), f": {recipe.title}")
         if scale != "small" or estimate_only:
             print_estimate(console, recipe, earlier, workers)
@@ -82,31 +83,6 @@ def _summary(folder: Path, papers: tuple[str, ...]) -> str:
     return "\n".join(short_table(records, paper) for paper in papers) if papers else claims_page(records)
 
 
-def _recipes_named(text: str) -> list[tuple[str, Named]]:
-    """The recipes of a name on the command line, each with the name of its folder."""
-    from winsome.recipes.catalogue import RECIPES
-
-    if text == "all":
-        return [(name, Named(make)) for name, make in RECIPES.items()]
-    return [(text.rpartition(":")[2], by_name(text, RECIPES, "recipe"))]
-
-
-def _adapted(recipe: Recipe, seeds: int | None, data_dir: Path | None) -> Recipe:
-    changed = {}
-    for label, study in recipe.studies.items():
-        chosen = study.search_seeds if seeds is None else tuple(range(seeds))
-        data = dataclasses.replace(study.data, data_dir=_data_dir(data_dir, study.data))
-        changed[label] = dataclasses.replace(study, data=data, search_seeds=chosen)
-    return dataclasses.replace(recipe, studies=changed)
-
-
-def _data_dir(given: Path | None, data: DataSpec) -> Path | None:
-    """Where a data set is read from: the folder of its name inside the given one, if there is one; as the study says if not."""
-    if given is None or data.name == "digits":
-        return data.data_dir
-    return given / data.name if (given / data.name).is_dir() else given
-
-
 def _folder(save_to: Path, name: str, scale: Scale) -> Path:
     return save_to / (name if scale == "small" else f"{name}-{scale}")
 
@@ -116,7 +92,7 @@ def _earlier(save_to: Path, scale: Scale, data_dir: Path | None) -> list[Earlier
     from winsome.recipes.catalogue import RECIPES
     from winsome.recipes.run import earlier_results
 
-    recipes = ((_adapted(make(scale), None, data_dir), _folder(save_to, name, scale)) for name, make in RECIPES.items())
+    recipes = ((adapted(make(scale), None, data_dir), _folder(save_to, name, scale)) for name, make in RECIPES.items())
     return earlier_results((study, folder / label) for recipe, folder in recipes for label, study in recipe.studies.items())
 
 

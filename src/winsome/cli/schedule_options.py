@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -46,8 +47,8 @@ class ScheduleOptions:
         """
         from winsome.training.settings import Constant
 
-        factor = self.drop_factor if self.schedule == "step" else None
-        final = self.final_rate if self.schedule == "cosine" else None
+        factor = self.drop_factor if self.schedule == "step" or self.drop_factor != CONSTANT.drop_factor else None
+        final = self.final_rate if self.schedule == "cosine" or self.final_rate != CONSTANT.final_rate else None
         return changed(Constant(), epochs, self.schedule, at=self.drop_at, factor=factor, final=final)
 
 
@@ -88,6 +89,28 @@ def changed(
         places = tuple(epoch / epochs for epoch in at) or made.at
         return StepDecay(places, made.factor if factor is None else factor)
     return Cosine(final) if final is not None else made
+
+
+def refuse_no_warm_up(by: str | None, *, ramp: bool, before: int, epochs: Iterable[int]) -> None:
+    """Refuse options of a warm-up where there is none.
+
+    Args:
+        by: what its rate is to grow by, where that is asked for.
+        ramp: whether the rate is to grow in the epochs before level 0.
+        before: how many these are.
+        epochs: of the other warm-ups.
+
+    Raises:
+        WinsomeError: says which warm-up to add.
+    """
+    if ramp and not before:
+        raise WinsomeError(
+            "--warmup-ramp is of epochs before level 0, and there are none; leave it out, or add --warmup-epochs"
+        )
+    if by is not None and not ramp and not any(epochs):
+        raise WinsomeError(
+            f"--lr-warmup-by {by} says how a warm-up's rate grows, and there is none; leave it out, or add --lr-warmup-epochs"
+        )
 
 
 CONSTANT = ScheduleOptions()

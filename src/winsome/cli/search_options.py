@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import arg
 
-from winsome.cli.schedule_options import CONSTANT, ScheduleOptions
+from winsome.cli.schedule_options import CONSTANT, ScheduleOptions, refuse_no_warm_up
 
 if TYPE_CHECKING:  # help knows every option before torch is imported
     from winsome.training.settings import Training
@@ -40,9 +40,16 @@ class SearchOptions:
     schedule: Annotated[ScheduleOptions, arg(name="")] = CONSTANT
 
     def training(self, *, lr_warmup_epochs: int, sync_batch_norm: bool) -> Training:
-        """The training of a level."""
+        """The training of a level.
+
+        Raises:
+            WinsomeError: an option of another schedule, or of a warm-up that is not there.
+        """
         from winsome.training.settings import SGD, Training
 
+        own = self.schedule
+        by = own.lr_warmup_by if own.lr_warmup_by != CONSTANT.lr_warmup_by else None
+        refuse_no_warm_up(by, ramp=own.warmup_ramp, before=self.warmup_epochs, epochs=(lr_warmup_epochs,))
         return Training(
             self.level_epochs,
             self.batch_size,

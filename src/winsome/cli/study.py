@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import Positional, arg
 
-from winsome.about import taken_by
+from winsome.about import made_with, parameters_of
 from winsome.cli.options import (
     ALL_DATA,
     USUAL_COMPUTE,
@@ -19,7 +19,7 @@ from winsome.cli.options import (
 )
 from winsome.cli.study_options import AS_PRESET, AS_TRAINED, USUAL_ARMS, ComparedOptions, ExtentOptions, TrainingOptions
 from winsome.errors import WinsomeError
-from winsome.user_code import UserFile, by_name
+from winsome.user_code import UserFile, by_name, running
 
 if TYPE_CHECKING:
     from winsome.study.design import Study
@@ -63,11 +63,11 @@ def study(
     from winsome.cli.study_run import print_plan, run_study
     from winsome.study.compare import arms_of, compare
 
-    base, file = _base(data, network.network, extent)
+    base, file = _base(data, network.network, {} if compared.methods else extent.searches)
     if compared.methods:
         base = compare(base, extent.methods(base, compared.methods), levels=extent.at_levels)
-    elif extent.densities:
-        raise WinsomeError("--densities are of the methods that are compared: name these with --methods lrr aws")
+    else:
+        extent.refuse_without_methods()
     chosen = replace(
         base,
         data=images.over(base.data, validation=validation),
@@ -84,19 +84,28 @@ def study(
     run_study(chosen, folder, workers, (file, *compared.files), log=compute.log)
 
 
-def _base(data: str, network: str | None, extent: ExtentOptions) -> tuple[Study, UserFile | None]:
-    """The study that is usual for a data set, or one of the user's own, and the file that it is from."""
+def _base(data: str, network: str | None, options: dict[str, Any]) -> tuple[Study, UserFile | None]:
+    """The study that is usual for a data set, or one of the user's own, and the file that it is from.
+
+    Raises:
+        WinsomeError: code of the user's raises, gives something else, or takes none of the options that are given.
+    """
     from winsome.data.data_set import DataSet
     from winsome.data.encoded import DecodedSet, EncodedSet
     from winsome.data.named import is_own, short_name
     from winsome.study import presets
     from winsome.study.design import Study
 
-    options = extent.searches
     if is_own(data):
         found = by_name(data, {}, "study")
-        made = found.value(**taken_by(found.value, options)) if callable(found.value) else found.value
+        with running("function", data):
+            made = made_with(found.value, options, f"the function {data!r}") if callable(found.value) else found.value
         if isinstance(made, Study):
+            taken = parameters_of(found.value) if callable(found.value) else ()
+            if ignored := next((name for name in options if name not in taken), None):
+                raise WinsomeError(
+                    f"{data} takes no {ignored}; leave --{ignored} out, or name a function of it that returns a Study"
+                )
             return made, found.file
         if not isinstance(made, DataSet | DecodedSet | EncodedSet):
             raise WinsomeError(

@@ -10,6 +10,7 @@ from tyro.conf import arg
 
 from winsome.cli import choices
 from winsome.cli.options import Unset
+from winsome.cli.schedule_options import refuse_no_warm_up
 from winsome.cli.study_schedules import AS_THE_STUDY, StudySchedules
 from winsome.densities import geometric
 from winsome.errors import WinsomeError
@@ -71,6 +72,16 @@ class ExtentOptions:
 
         return {choices.search_name(name): at_all(name, made[choices.search_name(name)]) for name in names}
 
+    def refuse_without_methods(self) -> None:
+        """Refuse what is of methods that are compared.
+
+        Raises:
+            WinsomeError: names the option.
+        """
+        for option, given in (("--densities are", self.densities), ("--rewind-step is", self.rewind_step)):
+            if given:
+                raise WinsomeError(f"{option} of the methods that are compared: name these with --methods lrr aws")
+
     @property
     def searches(self) -> dict[str, Any]:
         """What a preset is asked for."""
@@ -127,8 +138,11 @@ class TrainingOptions:
         own = self.schedules
         searched = own.of_searches(self._changed(base.search_training, self.level_epochs, self.search_learning_rate))
         trained = own.from_scratch(self._changed(base.training, self.epochs, self.learning_rate))
+        before = base.warmup_epochs if self.warmup_epochs is None else self.warmup_epochs
+        warm_ups = (searched.warmup_epochs, trained.warmup_epochs, before if base.warmup_ramp else 0)
+        refuse_no_warm_up(own.lr_warmup_by, ramp=own.warmup_ramp, before=before, epochs=warm_ups)
         return {
-            "warmup_epochs": base.warmup_epochs if self.warmup_epochs is None else self.warmup_epochs,
+            "warmup_epochs": before,
             "warmup_ramp": base.warmup_ramp or own.warmup_ramp,
             "search_training": replace(searched, sync_batch_norm=sync_batch_norm or searched.sync_batch_norm),
             "training": replace(trained, sync_batch_norm=sync_batch_norm or trained.sync_batch_norm),

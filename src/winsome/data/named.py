@@ -12,7 +12,7 @@ from winsome.data.data_set import DataSet
 from winsome.data.encoded import DecodedSet, EncodedSet
 from winsome.errors import WinsomeError
 from winsome.identity import code_text, identity
-from winsome.user_code import by_name
+from winsome.user_code import by_name, running
 
 _WANTED = "def images(): return DecodedSet(train, test, classes), or a DataSet (docs/extending.md)"
 
@@ -56,12 +56,8 @@ def read_own(name: str, read: Callable[[], Any]) -> EncodedSet | DecodedSet:
     Raises:
         WinsomeError: its code raises, or gives something else; names the data set.
     """
-    try:
+    with running("data set", name):
         images = read()
-    except WinsomeError:
-        raise
-    except Exception as error:
-        raise WinsomeError(f"the data set {name!r} cannot be read: {type(error).__name__}: {error}") from error
     if not isinstance(images, EncodedSet | DecodedSet):
         raise WinsomeError(f"{name} gave a {type(images).__name__}; a data set of one's own is {_WANTED}")
     return images

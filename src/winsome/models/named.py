@@ -11,7 +11,7 @@ from torch import nn
 from winsome.errors import WinsomeError, unknown
 from winsome.identity import code_text, identity
 from winsome.models.residual import ImageShape
-from winsome.user_code import by_name
+from winsome.user_code import by_name, running
 
 _TIMM = "timm:"
 
@@ -44,12 +44,9 @@ def named_network(name: str, image_shape: ImageShape, n_classes: int, options: M
     """
     if name.startswith(_TIMM):
         return _of_timm(name.removeprefix(_TIMM), image_shape, n_classes, options)
-    try:
-        network = _function(name)(image_shape, n_classes, **options)
-    except WinsomeError:
-        raise
-    except Exception as error:
-        raise WinsomeError(f"the network {name!r} cannot be made: {type(error).__name__}: {error}") from error
+    make = _function(name)
+    with running("network", name):
+        network = make(image_shape, n_classes, **options)
     if not isinstance(network, nn.Module):
         raise WinsomeError(f"{name} made a {type(network).__name__}, no torch.nn.Module")
     return network

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from winsome.errors import WinsomeError
+from winsome.raised import noting
+
 if TYPE_CHECKING:  # the command line knows scales before it trains or draws, and torch and matplotlib take seconds to import
     from winsome.evidence.results import Results, Verdict
     from winsome.figures.plots import Plot
@@ -71,6 +74,20 @@ class Recipe:
     claim: str
     studies: Mapping[str, Study] = field(default_factory=dict)
     analyse: Analyse = field(kw_only=True)
+
+    def evidence(self, name: str, finished: Mapping[str, Finished]) -> Evidence:
+        """What the analysis finds in finished studies; an error in it names the recipe.
+
+        Raises:
+            WinsomeError: it gives something else.
+        """
+        with noting(f"the analysis of the recipe {name!r}"):
+            found: object = self.analyse(finished)
+        if not isinstance(found, Evidence):
+            raise WinsomeError(
+                f"the analysis of the recipe {name!r} gives a {type(found).__name__}; a winsome Evidence is wanted"
+            )
+        return found
 
 
 MakeRecipe = Callable[[Scale], Recipe]

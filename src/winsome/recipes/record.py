@@ -10,6 +10,7 @@ from winsome.evidence.description import hardware
 from winsome.figures.files import save
 from winsome.figures.plots import drawn
 from winsome.files import write_csv, write_json
+from winsome.raised import noting
 from winsome.recipes.recipe import Evidence, Recipe, Scale, Table
 
 FORMAT = 2
@@ -59,6 +60,7 @@ def _table_record(table: Table) -> Mapping[str, Any]:
 def _write_figures(name: str, evidence: Evidence, folder: Path) -> list[dict[str, str]]:
     """Write each figure as SVG and PDF, and as a page shows it; names and captions go into the record."""
     for plot in evidence.plots:
-        save(plot.draw(), folder / plot.name)
-        drawn(plot, f"{name}-").write(folder)
+        with noting(f"the figure {plot.name!r} of the recipe {name!r}"):
+            save(plot.draw(), folder / plot.name)
+            drawn(plot, f"{name}-").write(folder)
     return [{"name": plot.name, "caption": plot.caption} for plot in evidence.plots]

@@ -75,7 +75,7 @@ def run_recipe(
             done.append(results_here)
             finished[label] = Finished(study, place, collect(study, place, conditions, command=command))
         start = time.perf_counter()
-        evidence = recipe.analyse(finished)
+        evidence = recipe.evidence(name, finished)
         seconds = sum(StudyFolder(folder / label).seconds() for label in finished) + time.perf_counter() - start
         return write_record(name, recipe, evidence, folder, scale=scale, command=command, seconds=seconds)
 

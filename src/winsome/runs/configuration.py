@@ -59,12 +59,12 @@ def _take(
     config = _with_data_as_called(config, there)
     grown = {key: config[key] for key in may_grow if key in there and _holds(config.get(key), there[key])}
     wanted = _lengthened(config, there, may_lengthen)
-    differences = list(_differences("", {**_lengthened(there, config, may_lengthen), **grown}, wanted))
-    if write and not differences and there != wanted:
+    found = list(differences("", {**_lengthened(there, config, may_lengthen), **grown}, wanted))
+    if write and not found and there != wanted:
         write_json(path, wanted)
-    if differences:
+    if found:
         raise WinsomeError(
-            f"{folder} was made with another configuration: {'; '.join(differences)}; "
+            f"{folder} was made with another configuration: {'; '.join(found)}; "
             "choose another folder (--save-to), or the same settings to continue"
         )
 
@@ -98,14 +98,13 @@ def _holds(whole: Any, part: Any) -> bool:
     return isinstance(whole, list) and isinstance(part, list) and all(item in whole for item in part)
 
 
-def _differences(place: str, there: Any, here: Any) -> list[str]:
+def differences(place: str, there: Any, here: Any) -> list[str]:
+    """What differs between two configurations, or two entries of them at a place: a line for each."""
     if isinstance(there, dict) and isinstance(here, dict):
         if {"name", "code"} <= there.keys() & here.keys() and there["name"] == here["name"]:
             return _code_differences(place, there, here)
         keys = [*there, *(key for key in here if key not in there)]
-        return [
-            line for key in keys for line in _differences(f"{place}.{key}" if place else key, there.get(key), here.get(key))
-        ]
+        return [line for key in keys for line in differences(f"{place}.{key}" if place else key, there.get(key), here.get(key))]
     if place in ("data.digest", "data_digest") and there is not None and here is not None and there != here:
         return [f"the images are others: their digest, which data are known by, was {there[:12]}..., is now {here[:12]}..."]
     say = _shortly if _shortly(there) != _shortly(here) else json.dumps  # a difference in what is left out is one, too
@@ -122,7 +121,7 @@ def _code_differences(place: str, there: dict[str, Any], here: dict[str, Any]) -
             lines.append(f"{part} {'no longer uses' if name in before else 'now uses'} {name!r}")
         elif before[name] != now[name]:
             lines.append(f"the code of {whose} changed since the folder was made")
-    return lines + _differences(place, there.get("values", {}), here.get("values", {}))
+    return lines + differences(place, there.get("values", {}), here.get("values", {}))
 
 
 def _shortly(value: Any) -> str:

@@ -13,7 +13,7 @@ from winsome.study.arms import Arm, Dense, FoundNetwork, Planted
 from winsome.study.conditions import fresh_network
 from winsome.study.design import Study
 from winsome.study.folder import ArmRun, StudyFolder
-from winsome.study.transplants import checked_mask, nothing_pruned
+from winsome.study.transplants import nothing_pruned, transplanted
 from winsome.training.conditions import Conditions
 from winsome.training.evaluation import Metrics, judge
 from winsome.training.from_scratch import FreshStart, train_from_scratch
@@ -63,8 +63,7 @@ def _fresh_start(
         found = folder.found(arm.search, seed, study.level_of(arm.search, level))
         if arm.signs_of is not None:
             found = replace(found, signs_of=folder.found(arm.signs_of[0], seed, arm.signs_of[1]).state)
-        mask = arm.transplant(found, network, generator(seed, "transplant", start))
-        checked_mask(mask, network, arm.transplant)
+        mask = transplanted(arm.transplant, found, network, generator(seed, "transplant", start))
     # The same data order for every arm of a start: differences between arms are paired in all but the transplant.
     order = "scratch order" if isinstance(arm, Dense) or not arm.order else f"scratch order {arm.order}"
     name = f"{arm.name}, search seed {seed}, start {start}"

@@ -18,6 +18,7 @@ from winsome.study.arms import FoundNetwork
 from winsome.study.design import Study
 from winsome.training.conditions import Conditions, on_device
 from winsome.training.precision import default_device, precision_for
+from winsome.user_code import running
 
 
 def conditions_of(study: Study, images: ImageData | None = None) -> Conditions:
@@ -85,8 +86,10 @@ def _refuse_what_cannot_run(study: Study, data: ImageData, network: nn.Module) -
             raise WinsomeError(f"{name} goes back to training step {step}, but a level has {steps} steps")
     prunable(network, prune_classifier=study.prune_classifier)
     try:
-        with torch.no_grad():
+        with torch.no_grad(), running("network", study.network.name):
             logits = network(torch.zeros(2, *data.image_shape, device="cpu"))
+    except WinsomeError:
+        raise
     except (RuntimeError, ValueError) as error:
         shape = "x".join(map(str, data.image_shape))
         raise WinsomeError(f"the network {study.network.name!r} cannot take {shape} images: {error}") from error

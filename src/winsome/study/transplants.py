@@ -14,6 +14,7 @@ from winsome.errors import WinsomeError
 from winsome.identity import name_of
 from winsome.prunable import prunable
 from winsome.psi import norm_parameters
+from winsome.raised import noting
 from winsome.ranking import keep_highest
 from winsome.signed_mask import SignedMask, matching_parameters
 from winsome.state import State
@@ -108,6 +109,17 @@ def plant_absorbed_signs(found: Found, network: nn.Module, random: torch.Generat
     absorb_norm_signs(trained)
     kept = {name: found.ticket.mask.kept(name) for name in found.ticket.mask}
     return plant(ticket_of(trained, list(kept), kept), network)
+
+
+def transplanted(transplant: Transplant, found: Found, network: nn.Module, random: torch.Generator) -> SignedMask:
+    """What a transplant does to a fresh network, checked; an error of its own names it.
+
+    Raises:
+        WinsomeError: it returned no signed mask, or one of other weights.
+    """
+    with noting(f"{name_of(transplant)!r} (transplant)"):
+        mask: object = transplant(found, network, random)
+    return checked_mask(mask, network, transplant)
 
 
 def checked_mask(mask: object, network: nn.Module, transplant: Transplant) -> SignedMask:

@@ -21,6 +21,7 @@ import torch
 
 from winsome.machine import usable_cores
 from winsome.tasks.graph import OnFraction, Report, Runner, Work
+from winsome.user_code import note_named
 
 Messages: TypeAlias = "Queue[tuple[int, float]]"
 REPORT_EVERY = 0.3  # seconds between two reports of a worker on its progress
@@ -93,6 +94,7 @@ def sendable(work: Work) -> Work:
         except SystemExit as error:
             raise _as_text(error) from error
         except Exception as error:
+            note_named(error)  # the lines of the user's: a traceback does not come along
             try:
                 pickle.loads(pickle.dumps(error))
             except Exception:  # whatever an error's own pickling raises: the error itself must not be lost
@@ -103,8 +105,11 @@ def sendable(work: Work) -> Work:
 
 
 def _as_text(error: BaseException) -> RuntimeError:
-    """An error in words."""
-    return RuntimeError(f"{type(error).__name__}: {error}")
+    """An error in words, with its notes."""
+    said = RuntimeError(f"{type(error).__name__}: {error}")
+    for note in getattr(error, "__notes__", ()):
+        said.add_note(note)
+    return said
 
 
 def throttled(report: Callable[[float], None], every: float = REPORT_EVERY) -> Callable[[float], None]:
