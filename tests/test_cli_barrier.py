@@ -162,6 +162,8 @@ def test_weights_outside_the_mask_are_refused(small: Path, capsys: pytest.Captur
         (["--statistics", "all"], "a number of training images, epoch, or none; got 'all'"),
         (["--statistics", "0"], "1 or more images, got 0"),
         (["--statistics", "none", "--statistics-batch", "50"], "--statistics none takes no images"),
+        (["--statistics", "none", "--no-statistics-augmented"], "leave --no-statistics-augmented out"),
+        (["--statistics", "epoch", "--no-statistics-augmented"], "--statistics epoch is of augmented images"),
         (["--points", "2"], "3 or more points"),
         (["--level", "7"], "no two networks to join at level 7"),
         (["--seeds", "9"], "has no search seed 9; it has 0, 1"),
@@ -234,6 +236,7 @@ def test_checkpoint_without_a_run_needs_names(small: Path, tmp_path: Path, capsy
     try:
         assert "no run says which network" in said(["barrier", str(alone), str(plain)], capsys, 2)
         network = ["--network", "residual_mlp", "--network-option", "width=8", "--network-option", "blocks=2"]
+        assert "--network-option is of the network that" in said(["barrier", str(alone), str(plain), *network[2:4]], capsys, 2)
         assert "no run says which data" in said(["barrier", str(alone), str(plain), *network], capsys, 2)
         words = said(["barrier", str(alone), str(plain), *network, "--data", "digits", *QUICK], capsys)
         assert "0.00 points of error" in words

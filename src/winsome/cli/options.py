@@ -225,10 +225,15 @@ class StatisticsOptions:
         from winsome.analysis.connectivity import Statistics, one_epoch
 
         if self.statistics == "none":
-            if self.statistics_batch is not None:
-                raise WinsomeError("--statistics none takes no images; leave --statistics-batch out")
+            if self.statistics_batch is not None or not self.statistics_augmented:
+                option = "--statistics-batch" if self.statistics_augmented else "--no-statistics-augmented"
+                raise WinsomeError(f"--statistics none takes no images; leave {option} out")
             return None
         if self.statistics == "epoch":
+            if not self.statistics_augmented:
+                raise WinsomeError(
+                    "--statistics epoch is of augmented images; leave --no-statistics-augmented out, or give a number"
+                )
             return one_epoch(self.statistics_batch or 128)
         if self.statistics is not None and not self.statistics.isdigit():
             raise WinsomeError(f"--statistics is a number of training images, epoch, or none; got {self.statistics!r}")
@@ -249,9 +254,15 @@ class KnownNetworkOptions:
     network_option: Annotated[UseAppendAction[tuple[str, ...]], Unset] = ()
 
     def named(self) -> NetworkSpec | None:
-        """The network asked for by name, if any."""
+        """The network asked for by name, if any.
+
+        Raises:
+            WinsomeError: there is no such code, or an option of a network that is not named.
+        """
         from winsome.models.spec import NetworkSpec
 
+        if self.network is None and self.network_option:
+            raise WinsomeError("--network-option is of the network that --network names; give both, or leave it out")
         return None if self.network is None else NetworkSpec.named(self.network, choices.network_options(self.network_option))
 
 
