@@ -20,6 +20,7 @@ from winsome.psi import chosen, identities
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 SEED = 3
+SCALE = "a scale or shift outside of norms (norms=... takes it for psi)"
 PLANS = {
     lines[0].strip("[]"): lines[1:]
     for lines in (part.splitlines() for part in (Path(__file__).parent / "samples" / "plans.txt").read_text().split("\n\n"))
@@ -63,6 +64,7 @@ def test_the_contract(name: str, tmp_path: Path, caplog: pytest.LogCaptureFixtur
         ticket = check_search(architecture)
     assert ("has no normalisation parameters that are found" in caplog.text) == (architecture.planned.psi == 0)
     assert "stay dense" not in caplog.text
+    assert ("has scales or shifts outside of norms" in caplog.text) == (SCALE in "".join(PLANS[name]))
     check_planting(architecture, ticket, tmp_path / "a.ticket")
 
 
@@ -73,7 +75,7 @@ def check_plan(name: str, one: Architecture) -> None:
     pruned = [line for line in lines if line.prunable]
     dense: dict[str, list[str]] = {}
     for line in lines:
-        if not line.prunable and not line.psi and line.reason not in ("bias", "not a matrix"):
+        if not line.prunable and not line.psi and line.reason not in ("bias", "not a matrix", SCALE):
             dense.setdefault(line.reason, []).append(line.name)
     assert stated_plan(model) == PLANS[name], "tests/samples/plans.txt states every line"
     planned = one.planned

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
 
 from winsome.errors import WinsomeError
-from winsome.hooks import in_backward
+from winsome.hooks import in_backward, outside_transforms
 
 REMEMBERED = 4096  # passes whose layers may run again in a backward: far more than graphs are alive at once
 
@@ -52,8 +52,9 @@ class Alphas:
             self._refuse_second_call()
             self.current = self._of_backward()
         else:
-            self.follow()
-            self.current = self._next()
+            with outside_transforms():  # the count is the search's, not of the function that is transformed
+                self.follow()
+                self.current = self._next()
             self._note(self.current)
 
     def follow(self) -> None:

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from winsome.errors import WinsomeError
-from winsome.hooks import OnStep, after_steps_on, around_forward
-from winsome.places import Places, following
+from winsome.hooks import OnStep, after_steps_on, around_forward, outside_transforms
+from winsome.places import Places, following, read_instead, stands_in
 
 _WORDS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}  # integers as wide as a number, by bytes
 
@@ -26,7 +26,8 @@ def kept_zero(model: nn.Module, kept: Mapping[str, Tensor]) -> Iterator[None]:
     next forward, in compiled models after their next step. Writing zeros over zeros leaves every graph valid.
 
     A parameter that takes the place of another (a layer that is replaced, a model that is moved) is held from the model's next
-    forward on, of a compiled model from its next step on.
+    forward on, of a compiled model from its next step on. A tensor that takes it for one call of the model
+    (`torch.func.functional_call`) is not written: that call reads a product of it with the mask, and so has its gradient.
 
     Args:
         model: the network whose forward is watched.
@@ -40,7 +41,9 @@ def kept_zero(model: nn.Module, kept: Mapping[str, Tensor]) -> Iterator[None]:
     def before_forward(_network: nn.Module) -> None:
         if not torch.compiler.is_compiling():
             held.follow()
-            held.zero(held.weights.values())
+            with outside_transforms():
+                held.zero(held.weights.values())
+            held.mask_stand_ins()
 
     def after_step(stepped: Sequence[Tensor]) -> None:
         held.zero(stepped)
@@ -85,7 +88,7 @@ class _Held:
         places = []
         for name, weight in list(self.weights.items()):
             new = now.get(name)
-            if new is not None and new is not weight:
+            if new is not None and new is not weight and not stands_in(new):
                 if new.shape != self.kept[name].shape:
                     shapes = f"{tuple(new.shape)}, which the mask of {tuple(self.kept[name].shape)} does not fit"
                     raise WinsomeError(f"{name!r} was swapped inside the training loop for a parameter of shape {shapes}")
@@ -100,6 +103,23 @@ class _Held:
         self._places.look(places)
         if self.watch_for is not None:
             self.watch_for(list(self.weights.values()))
+
+    def mask_stand_ins(self) -> None:
+        """Let a call of the model with other tensors in the weights' places read them masked, and put them back after it."""
+        if not self._places.stand_ins():
+            return
+        now = dict(self.model.named_parameters(remove_duplicate=False))
+        masked: dict[int, Tensor] = {}
+        for name, kept in self.kept.items():
+            there = now.get(name)
+            if there is not None and stands_in(there):
+                if there.shape != kept.shape:
+                    raise WinsomeError(
+                        f"the model is called with a tensor of shape {tuple(there.shape)} in place of {name!r}, which the mask "
+                        f"of {tuple(kept.shape)} does not fit"
+                    )
+                masked[id(there)] = there.masked_fill(~kept.to(there.device), 0)
+        read_instead(self.model, masked)
 
     def release(self) -> None:
         """Zeros once more, and no hooks."""

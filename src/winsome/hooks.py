@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -23,10 +23,18 @@ _KINDS = ("_forward_pre_hooks", "_forward_hooks", "_forward_hooks_always_called"
 
 
 @contextmanager
-def around_forward(module: nn.Module, before: OnForward, after: OnForward | None = None) -> Iterator[None]:
+def around_forward(
+    module: nn.Module, before: OnForward, after: OnForward | None = None, *, first: bool = False
+) -> Iterator[None]:
     """Call functions before and after every forward of a module inside the block; after it also where it raised.
 
     Copies made in other ways than by deepcopy and pickle may keep the hooks, but they do nothing there.
+
+    Args:
+        module: whose forward it is.
+        before: called with the module.
+        after: called with the module.
+        first: call `before` before the hooks that are there: a user's own, those of torch's older weight_norm.
     """
 
     def entering(running: nn.Module, _args: Any) -> None:
@@ -37,7 +45,7 @@ def around_forward(module: nn.Module, before: OnForward, after: OnForward | None
         if running is module and after is not None:
             after(module)
 
-    handles = [module.register_forward_pre_hook(entering)]
+    handles = [module.register_forward_pre_hook(entering, prepend=first)]
     if after is not None:
         handles.append(module.register_forward_hook(leaving, always_call=True))
     numbers = {handle.id for handle in handles}
@@ -76,6 +84,15 @@ class _WithoutHooks:
 def in_backward() -> bool:
     """Whether autograd is in the midst of a backward pass: a forward in there is one that runs again (checkpointing)."""
     return torch._C._current_graph_task_id() != -1
+
+
+def outside_transforms() -> AbstractContextManager[object]:
+    """Inside the block tensors from outside of a transform of torch.func may be written, which it refuses."""
+    if torch._C._functorch.peek_interpreter_stack() is None:
+        return nullcontext()
+    from torch._functorch.pyfunctorch import temporarily_clear_interpreter_stack
+
+    return temporarily_clear_interpreter_stack()
 
 
 class _Watch:

@@ -6,6 +6,7 @@ A training loop may swap layers or move the model: the parameters are followed b
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 from winsome.alphas import Alphas
 from winsome.errors import WinsomeError
 from winsome.hooks import OnForward, after_steps_on, around_forward
-from winsome.places import Places, following
+from winsome.places import Places, following, read_instead, stands_in
 from winsome.psi import Goal, Toward, Which, chosen, goals
 from winsome.while_training import Progress
 
@@ -56,6 +57,12 @@ def interpolated(
                 "normalisation was not interpolated: alpha is drawn when the model itself is called in training mode, which "
                 "never happened; call model(inputs), not a part of it, after model.train()"
             )
+        elif unseen := shadows.trained_unseen():
+            log.warning(
+                "%s%s trained, but was not interpolated: the layer that holds it was never called, so that what reads it is "
+                "not known; call the layer (norm(x), not F.layer_norm(x, shape, norm.weight, norm.bias))",
+                *(", ".join(unseen[:3]), f" and {len(unseen) - 3} more" if len(unseen) > 3 else ""),
+            )
 
 
 @contextmanager
@@ -86,9 +93,15 @@ def frozen(
             choice.find_again()
             freeze()
 
+    def before_forward(_model: nn.Module) -> None:
+        follow()
+        if not torch.compiler.is_compiling() and choice.stand_ins():  # frozen as well, for this call
+            there = [(goal, goal.owner._parameters.get(goal.kind)) for goal in choice.goals.values()]
+            read_instead(model, {id(one): goal.like(one) for goal, one in there if one is not None and stands_in(one)})
+
     freeze()
     try:
-        with around_forward(model, follow), following(model, follow), after_steps_on([], follow, always=True):
+        with around_forward(model, before_forward), following(model, follow), after_steps_on([], follow, always=True):
             yield
     finally:
         for parameter in trained:
@@ -110,6 +123,10 @@ class _Choice:
     def moved(self) -> bool:
         """Whether something else stands in the place of one, or of a layer on the way to it."""
         return self._places.moved()
+
+    def stand_ins(self) -> bool:
+        """Whether some have another tensor in their place for one call."""
+        return self._places.stand_ins()
 
     def find_again(self) -> None:
         """Take what stands in the model now.
@@ -166,6 +183,9 @@ class _Shadows:
         self.choice, self._alphas = choice, alphas
         self._hidden: list[Goal] = []
         self._hooks = ExitStack()
+        self._seen: set[nn.Module] = set()  # modules whose forward was called, outside of what is compiled
+        self._compiled = _n_compiled()
+        self._begun = {name: goal.parameter.detach().clone() for name, goal in choice.goals.items()}
 
     def hook(self) -> None:
         """Interpolate what stands in the model now."""
@@ -174,11 +194,12 @@ class _Shadows:
             torch.compiler.reset()  # what was compiled before knows nothing of these hooks, and is not compiled anew for them
         self._hidden = list(self.choice.goals.values())
         by_reader: dict[nn.Module, list[Goal]] = {}
-        readers = _readers(self.choice.model)
         for goal in self._hidden:
-            by_reader.setdefault(readers.get(goal.owner, goal.owner), []).append(goal)
+            by_reader.setdefault(goal.reader, []).append(goal)
         for reader, its_goals in by_reader.items():
-            self._hooks.enter_context(around_forward(reader, *_shadowing(its_goals, self._alphas)))
+            first = reader is not self.choice.model  # whose alpha is drawn before
+            around = _shadowing(its_goals, self._alphas, self._seen)
+            self._hooks.enter_context(around_forward(reader, *around, first=first))
 
     def before_forward(self, model: nn.Module) -> None:
         """Follow what a loop swapped, and draw the pass's alpha."""
@@ -206,20 +227,29 @@ class _Shadows:
         for goal in self._hidden:
             _show(goal)
 
+    def trained_unseen(self) -> list[str]:
+        """The names of parameters that trained although the module that reads them was never called; [] if that is unclear."""
+        if not self._seen or _n_compiled() != self._compiled:
+            return []  # a compiled layer is not seen
+        unseen = {name: goal.parameter for name, goal in self.choice.goals.items() if goal.reader not in self._seen}
+        return [name for name, now in unseen.items() if name in self._begun and not _same(now, self._begun[name])]
+
     def _find_again(self) -> None:
         self.choice.find_again()
         self.hook()
 
 
-def _shadowing(its_goals: Sequence[Goal], alphas: Alphas) -> tuple[OnForward, OnForward]:
+def _shadowing(its_goals: Sequence[Goal], alphas: Alphas, seen: set[nn.Module]) -> tuple[OnForward, OnForward]:
     """What is done before a module's forward, and after it, for the parameters that it reads."""
 
-    def shadow(_reader: nn.Module) -> None:
+    def shadow(reader: nn.Module) -> None:
+        if not torch.compiler.is_compiling():
+            seen.add(reader)
         if (alpha := alphas.of_layer()) is None:
             return
         for goal in its_goals:
             psi = goal.owner._parameters[goal.kind]
-            if psi is not None and psi.requires_grad:
+            if psi is not None and (psi.requires_grad or (stands_in(psi) and goal.parameter.requires_grad)):
                 share = alpha.reshape(alpha.shape + (1,) * (psi.ndim - alpha.ndim)).to(psi.device, psi.dtype)
                 _hide(goal, torch.lerp(goal.like(psi), psi, share))
 
@@ -246,11 +276,15 @@ def _show(goal: Goal) -> None:
         goal.owner.__dict__.pop(goal.kind, None)
 
 
+def _n_compiled() -> int:
+    """How many functions torch.compile has looked at in this process."""
+    return sum(torch._dynamo.utils.counters["frames"].values()) if "torch._dynamo" in sys.modules else 0
+
+
+def _same(now: Tensor, begun: Tensor) -> bool:
+    return now.is_meta or now.shape != begun.shape or torch.equal(now, begun.to(now.device, now.dtype))
+
+
 def _is_compiled(module: nn.Module) -> bool:
     """Whether a module inside of a model is compiled, by torch.compile(module) or module.compile()."""
     return type(module).__name__ == "OptimizedModule" or module._compiled_call_impl is not None
-
-
-def _readers(model: nn.Module) -> dict[nn.Module, nn.Module]:
-    """Layers whose parameters another module's forward reads: an attention that multiplies by its `out_proj` itself."""
-    return {one.out_proj: one for one in model.modules() if isinstance(one, nn.MultiheadAttention)}

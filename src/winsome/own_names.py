@@ -18,7 +18,7 @@ from winsome.identity import name_of
 from winsome.left_behind import Marks, left_behind
 from winsome.places import follow_now
 from winsome.signed_mask import SignedMask
-from winsome.state import State, copied
+from winsome.state import State, copied, refuse_lost
 from winsome.while_training import Progress, WhileTraining, entering
 
 
@@ -38,10 +38,11 @@ class OwnNames:
         """A copy of the state on the CPU, under the model's own names, with the values that its layers see.
 
         Raises:
-            WinsomeError: a value is nowhere to be found, or a pruned weight that the part hides is not zero; names the part.
+            WinsomeError: a value is nowhere to be found or lost, or a pruned weight that the part hides is not zero; names it.
         """
         there = self.model.state_dict()
         state = {name: there[name] if name in there else self._hidden(name) for name in self.names}
+        refuse_lost(state)
         changed = self._changed()
         for name in (name for name in self.mask if name in changed):
             if bool((state[name].detach().to("cpu")[~self.mask.kept(name)] != 0).any()):

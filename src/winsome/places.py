@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 Follow = Callable[[], None]  # looks whether something was swapped, and goes on with what is in its place
 
@@ -38,8 +38,39 @@ class Places:
         self._links = tuple(links.values())
 
     def moved(self) -> bool:
-        """Whether something else stands in one of the places; some 50 ns for each of them."""
-        return any(held.get(part) is not one for held, part, one in self._links)
+        """Whether something else stands in one of the places, for good; some 50 ns for each of them."""
+        return any(held.get(part) is not one and not stands_in(held.get(part)) for held, part, one in self._links)
+
+    def stand_ins(self) -> bool:
+        """Whether something is in one of the places for one call of the model only."""
+        return any(held.get(part) is not one and stands_in(held.get(part)) for held, part, one in self._links)
+
+
+def stands_in(value: object) -> bool:
+    """Whether a tensor is in a parameter's place for one call only: `torch.func.functional_call` puts in what is none."""
+    return isinstance(value, Tensor) and not isinstance(value, nn.Parameter)
+
+
+def read_instead(model: nn.Module, tensors: Mapping[int, Tensor]) -> None:
+    """Let the call of the model that is about to begin read tensors in the places of others, known by their ids.
+
+    After it the others stand there again, whoever put them in and takes them out.
+    """
+    places = [
+        (module._parameters, kind, one)
+        for module in model.modules()
+        for kind, one in module._parameters.items()
+        if id(one) in tensors
+    ]
+    for held, kind, one in places:
+        held[kind] = tensors[id(one)]  # type: ignore[assignment]
+
+    def put_back(*_: object) -> None:
+        handle.remove()
+        for held, kind, one in places:
+            held[kind] = one
+
+    handle = model.register_forward_hook(put_back, always_call=True)
 
 
 _followers: weakref.WeakKeyDictionary[nn.Module, tuple[Follow, ...]] = weakref.WeakKeyDictionary()

@@ -10,11 +10,12 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
+from winsome.bare_scales import bare_scales
 from winsome.classifiers import classifiers
 from winsome.errors import WinsomeError
 from winsome.matrices import LAYERS, is_embedding, role_of, roles
 from winsome.planned import Plan, PlannedParameter
-from winsome.psi import Which, norm_parameters
+from winsome.psi import Which, chosen
 
 log = logging.getLogger("winsome")
 
@@ -25,6 +26,8 @@ _TIED = "tied to an embedding"
 _CLASSIFIER = "classifier"
 _COMPLEX = "complex numbers, which have no sign"
 _PSI = "psi (normalisation)"
+_COMPUTES_PSI = "psi (normalisation) is computed from it (parametrisation)"
+_BARE = "a scale or shift outside of norms (norms=... takes it for psi)"
 
 
 def plan(
@@ -69,7 +72,7 @@ def plan(
             raise WinsomeError(f"the pattern {pattern!r} matches no parameter; parameters are named like {examples}")
     head_parameters = {id(p) for head in heads for p in modules[head].parameters()}
     embedded = {id(p) for m in modules.values() if is_embedding(m) for p in m.parameters(recurse=False)}
-    psi = norm_parameters(model, norms)
+    psi, bare = chosen(model, norms), bare_scales(model)
     weights = roles(model)
     lines = []
     for name, parameter in named.items():
@@ -80,12 +83,15 @@ def plan(
             reason = "excluded by name"
         elif any(fnmatchcase(name, pattern) for pattern in include):
             prunable, reason = True, "included by name"
+        elif name in psi and psi[name].computes and role is None:
+            reason = _COMPUTES_PSI
         elif _is_computed_from(owner, name):
             reason = _CLASSIFIER if id(parameter) in head_parameters else _COMPUTED
         elif parameter.is_complex():
             reason = _COMPLEX
         elif role is None:
-            reason = _PSI if name in psi else _no_role(name, parameter, embedded=id(parameter) in embedded)
+            usual = _BARE if name in bare else _no_role(name, parameter, embedded=id(parameter) in embedded)
+            reason = _PSI if name in psi else usual
         elif id(parameter) in embedded and not prune_classifier:
             reason = _TIED
         elif id(parameter) in head_parameters and not prune_classifier:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Literal
@@ -14,6 +14,7 @@ from torch.nn.modules.batchnorm import _NormBase
 from winsome.errors import WinsomeError
 from winsome.matrices import LAYERS, is_embedding
 from winsome.norm_probe import acts_entry_by_entry, probed_identity
+from winsome.read_by import computing, has_forward, parametrisations, readers
 
 # BatchNorm 1-3d, SyncBatchNorm and InstanceNorm are _NormBase; layers without parameters have no psi.
 _RECURRENT = (nn.RNNBase, nn.RNNCellBase)
@@ -21,8 +22,10 @@ _CALLED = ("norm", "grn")
 NORM_LAYERS = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 Toward = Literal["identity", "start"] | float
 
-# Names or globs, of parameters or of modules (all their own parameters); or a predicate, called with a parameter's name and
-# the module that holds it. None: the parameters of all norms that are found.
+FOUND = "found"  # in a choice by names: the parameters of all norms that are found
+
+# Names or globs, of parameters or of modules (all their own parameters), "found" for those of all norms that are found; or a
+# predicate, called with a parameter's name and the module that holds it. None: the parameters of all norms that are found.
 Which = str | Sequence[str] | Callable[[str, nn.Module], bool] | None
 
 
@@ -38,31 +41,43 @@ class Chosen:
     owner: nn.Module
     kind: str  # its name there
     parameter: nn.Parameter
+    reader: nn.Module  # whose forward reads it: mostly its owner
+    path: str  # its name from there
+    layer: str  # the name of the layer that it is of
+    computes: str = ""  # the tensor of that layer that is computed from it, if it is not read as it is
 
 
 def is_norm(module: nn.Module, name: str = "") -> bool:
     """Whether a module is normalisation.
 
-    One of torch's classes or derived from it; a class with an attribute `psi_init`; or a module that is called a norm (or GRN,
-    global response normalisation), by its class or by its name in the network, holds no other modules with parameters, and has
-    parameters of its own of which each has one value a channel (one side longer than 1), as LlamaRMSNorm, T5LayerNorm or
-    apex's FusedLayerNorm; or one a channel of each head, as CohereLayerNorm's, if trying it shows that it is no matrix.
+    One of torch's classes or derived from it; one with an attribute `psi_init`; or a module that is called a norm (or GRN,
+    global response normalisation), by its class or by its name in the network, computes something, holds no other modules with
+    parameters, and has parameters of its own of which each has one value a channel (at most one side longer than 1), as
+    LlamaRMSNorm, T5LayerNorm or apex's FusedLayerNorm; or one a channel of each head, as CohereLayerNorm's, if trying it shows
+    that it is no matrix. What its parameters are computed from (a parametrisation) counts as they do.
     """
-    if isinstance(module, NORM_LAYERS) or hasattr(type(module), "psi_init"):
+    if isinstance(module, NORM_LAYERS) or _said_identities(module) is not None:
         return True
     names = type(module).__name__.lower(), name.rpartition(".")[2].lower()
     called = any(word in one for one in names for word in _CALLED)
-    if not called or isinstance(module, LAYERS) or is_embedding(module):
+    if not called or isinstance(module, LAYERS) or is_embedding(module) or not has_forward(module):
         return False
-    own = list(module.parameters(recurse=False))
-    if not own or len(own) != sum(1 for _ in module.parameters()):
+    own = dict(module.named_parameters(recurse=False))
+    behind = [one for _, made in parametrisations(module) for one in made.parameters(recurse=False)]
+    inside = {id(p) for _, made in parametrisations(module) for p in made.parameters()} | {id(p) for p in own.values()}
+    if not (own or behind) or any(id(p) not in inside for p in module.parameters()):
         return False
-    named = module.named_parameters(recurse=False)
-    return all(_per_channel(one) or (one.ndim == 2 and acts_entry_by_entry(module, kind)) for kind, one in named)
+    alone = (_per_channel(one) or (one.ndim == 2 and acts_entry_by_entry(module, kind)) for kind, one in own.items())
+    return all(map(_per_channel, behind)) and all(alone)
+
+
+def _said_identities(module: nn.Module) -> Mapping[str, float] | None:
+    said = getattr(module, "psi_init", None)
+    return said if isinstance(said, Mapping) else None
 
 
 def _per_channel(parameter: Tensor) -> bool:
-    return parameter.is_floating_point() and parameter.ndim > 0 and parameter.numel() == max(parameter.shape)
+    return parameter.is_floating_point() and parameter.numel() == max(parameter.shape, default=1)
 
 
 def norm_layers(model: nn.Module) -> dict[str, nn.Module]:
@@ -83,21 +98,23 @@ def chosen(model: nn.Module, which: Which = None) -> dict[str, Chosen]:
     Raises:
         WinsomeError: a name or pattern matches nothing.
     """
-    everything = dict(_everything(model))
+    every = everything(model)
     if which is None:
-        return {name: one for name, one in everything.items() if _is_psi(name, one)}
+        psi = _psi_names(model, every)
+        return {name: one for name, one in every.items() if name in psi}
     if not isinstance(which, str) and callable(which):
-        return {name: one for name, one in everything.items() if which(name, one.owner)}
+        return {name: one for name, one in every.items() if which(name, one.owner)}
     patterns = (which,) if isinstance(which, str) else tuple(which)
-    matching = {pattern: [name for name in everything if _matches(name, pattern)] for pattern in patterns}
+    matching = {pattern: [name for name, one in every.items() if _matches(name, one, pattern)] for pattern in patterns}
     for pattern, names in matching.items():
-        if not names:
-            examples = ", ".join(list(everything)[:5])
+        if not names and pattern != FOUND:
+            examples = ", ".join(list(every)[:5])
             raise WinsomeError(
                 f"{pattern!r} matches no parameter and no module that has one; parameters are named like {examples}"
             )
     wanted = {name for names in matching.values() for name in names}
-    return {name: one for name, one in everything.items() if name in wanted}
+    wanted |= _psi_names(model, every) if FOUND in patterns else frozenset()
+    return {name: one for name, one in every.items() if name in wanted}
 
 
 def biases(name: str, owner: nn.Module) -> bool:
@@ -124,8 +141,7 @@ def norm_state_names(model: nn.Module, which: Which = None) -> frozenset[str]:
     statistics = {
         f"{name}.{key}" if name else key
         for name, layer in layers.items()
-        for key in layer.state_dict()
-        if key not in layer._parameters
+        for key in layer.state_dict().keys() - dict(layer.named_parameters(remove_duplicate=False)).keys()
     }
     return frozenset(statistics | set(found))
 
@@ -133,23 +149,40 @@ def norm_state_names(model: nn.Module, which: Which = None) -> frozenset[str]:
 def identities(found: Mapping[str, Chosen]) -> dict[str, float]:
     """The value of every parameter at which it does nothing: gamma = 1, beta = 0; w = 0 of a norm that computes x * (1 + w).
 
-    Of torch's layers as they are defined; of a class with `psi_init = {"weight": 1.0}` as that says; of every other layer it
-    is found by trying: its forward on random inputs with the parameter at 0, 1 and 2.
+    Of torch's layers as they are defined; of a class, or a layer, with `psi_init = {"weight": 1.0}` as that says; of every
+    other layer it is found by trying: its forward on random inputs with the parameter at 0, 1 and 2.
 
     Raises:
         WinsomeError: that of some cannot be known; names them.
     """
+    _refuse_computed(found)
     values = {name: identity_of(one) for name, one in found.items()}
     if unknown := [name for name, value in values.items() if value is None]:
         first = found[unknown[0]]
         more = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
-        kind = type(first.owner).__name__
+        kind = type(first.reader).__name__
+        say = f"say what it is ({kind}.psi_init = {{{first.kind!r}: 1.0}}, or the attribute psi_init of one such layer), "
         raise WinsomeError(
-            f"the value at which {unknown[0]}{more} ({kind}) does nothing cannot be known by trying: say what it is "
-            f'({kind}.psi_init = {{{first.kind!r}: 1.0}}), go toward the start instead (toward="start"), or choose the '
+            f"the value at which {unknown[0]}{more} ({kind}) does nothing cannot be known by trying: "
+            f'{say if first.reader is first.owner else ""}go toward the start instead (toward="start"), or choose the '
             "parameters by name (norms=...)"
         )
     return {name: value for name, value in values.items() if value is not None}
+
+
+def _refuse_computed(found: Mapping[str, Chosen]) -> None:
+    """Refuse to set what a layer's tensor is computed from: which value of it does nothing to that tensor is not known."""
+    for name, one in found.items():
+        if one.computes:
+            tensor = one.computes
+            older = f"torch.nn.utils.remove_weight_norm(layer), remove_spectral_norm(layer) or prune.remove(layer, {tensor!r})"
+            newer = f"torch.nn.utils.parametrize.remove_parametrizations(layer, {tensor!r})"
+            raise WinsomeError(
+                f"the {tensor} of {one.layer or 'the model'!r} is computed from {name} (a parametrisation, weight_norm, "
+                "spectral_norm or torch.nn.utils.prune), of which no value is known that does nothing: take that off first "
+                f'({older if one.kind.startswith(f"{tensor}_") else newer}), go toward the start instead (toward="start"), or '
+                "choose the parameters of other layers by name (norms=...)"
+            )
 
 
 @dataclass(frozen=True)
@@ -159,6 +192,7 @@ class Goal:
     owner: nn.Module
     kind: str  # its name there
     parameter: nn.Parameter
+    reader: nn.Module  # whose forward reads it: mostly its owner
     value: float | Tensor
 
     def like(self, psi: Tensor) -> Tensor:
@@ -179,7 +213,8 @@ def goals(
         start: that network's state; what the parameters are now, if not given.
 
     Raises:
-        WinsomeError: an identity that cannot be known; a name that matches nothing, or that the start lacks.
+        WinsomeError: an identity that cannot be known; a name that matches nothing, or that the start lacks; a tensor that is
+            computed from others, but toward the start.
     """
     found = chosen(model, which)
     values: Mapping[str, float | Tensor]
@@ -193,38 +228,56 @@ def goals(
             )
         values = {name: begun[name].detach().clone() for name in found}
     else:
+        _refuse_computed(found)
         values = dict.fromkeys(found, float(toward))
-    return {name: Goal(one.owner, one.kind, one.parameter, values[name]) for name, one in found.items()}
+    return {name: Goal(one.owner, one.kind, one.parameter, one.reader, values[name]) for name, one in found.items()}
+
+
+def scale_of(norm: nn.Module) -> Chosen:
+    """The weight of a norm."""
+    return Chosen(norm, "weight", norm.get_parameter("weight"), norm, "weight", "norm")
 
 
 def identity_of(one: Chosen) -> float | None:
     """The identity of a parameter; None where it cannot be known."""
     layer, kind = one.owner, one.kind
-    own: Mapping[str, float] | None = getattr(type(layer), "psi_init", None)
-    usual = 1.0 if kind == "weight" else 0.0
-    if own is not None:
-        return own.get(kind, usual)
+    said = _said_identities(layer)
+    if said is not None and kind in said:
+        return said[kind]
     if isinstance(layer, NORM_LAYERS):
-        if type(layer).__module__.partition(".")[0] in ("torch", "winsome"):
+        usual = {"weight": 1.0, "bias": 0.0}.get(kind)
+        if usual is not None and type(layer).__module__.partition(".")[0] in ("torch", "winsome"):
             return usual
         tried = probed_identity(layer, kind)
         return usual if tried is None else tried  # with an activation in it (timm's BatchNormAct2d) it cannot be tried
     if (kind == "bias" and _multiplies(layer)) or (isinstance(layer, _RECURRENT) and kind.startswith("bias")):
         return 0.0
-    return probed_identity(layer, kind)
+    return probed_identity(one.reader, one.path, residual=is_norm(layer, one.layer))
 
 
-def _everything(model: nn.Module) -> Iterator[tuple[str, Chosen]]:
+def everything(model: nn.Module) -> dict[str, Chosen]:
+    """Every parameter by its name, a shared one under each of its own, and where it is read."""
+    read, computed = readers(model), computing(model)
+    found = {}
     for name, module in model.named_modules():
+        reader, path = read.get(module, (module, ""))
         for kind, parameter in module.named_parameters(recurse=False):
-            yield (f"{name}.{kind}" if name else kind), Chosen(module, kind, parameter)
+            layer, computes = computed.get((module, kind), (name, ""))
+            whole = f"{path}.{kind}" if path else kind
+            found[f"{name}.{kind}" if name else kind] = Chosen(module, kind, parameter, reader, whole, layer, computes)
+    return found
 
 
-def _is_psi(name: str, one: Chosen) -> bool:
-    if isinstance(one.owner, LAYERS):
-        return one.kind == "gain" and _per_channel(one.parameter)
-    return is_norm(one.owner, name.rpartition(".")[0])
+def _psi_names(model: nn.Module, every: Mapping[str, Chosen]) -> frozenset[str]:
+    """The parameters of all norms, and the gains of weight-standardised layers."""
+    modules = dict(model.named_modules())
+    layers = {name: modules[name] for name in dict.fromkeys(one.layer for one in every.values())}
+    norms = {name for name, layer in layers.items() if not isinstance(layer, LAYERS) and is_norm(layer, name)}
+    gains = {name for name, one in every.items() if (one.computes or one.kind) == "gain" and _per_channel(one.parameter)}
+    standardised = {name for name in gains if isinstance(layers[every[name].layer], LAYERS)}
+    return frozenset({name for name, one in every.items() if one.layer in norms} | standardised)
 
 
-def _matches(name: str, pattern: str) -> bool:
-    return fnmatchcase(name, pattern) or fnmatchcase(name.rpartition(".")[0], pattern)
+def _matches(name: str, one: Chosen, pattern: str) -> bool:
+    held = name.rpartition(".")[0]
+    return any(fnmatchcase(path, pattern) for path in (name, held, *([one.layer] if one.computes else [])))

@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 
 from winsome.about import about, parts_of
+from winsome.bare_scales import bare_scales, globs_of
 from winsome.checks import taken_by
 from winsome.classifiers import output_layers
 from winsome.errors import WinsomeError
@@ -16,7 +17,7 @@ from winsome.method import Method
 from winsome.norms import frozen_norms, interpolated_norms
 from winsome.prunable import plan, warn_of_much_dense
 from winsome.prunable import prunable as default_prunable
-from winsome.psi import Which, chosen, goals, norm_state_names
+from winsome.psi import FOUND, Which, chosen, goals, norm_state_names
 
 log = logging.getLogger("winsome")
 
@@ -58,22 +59,30 @@ def norm_names(model: nn.Module, method: Method) -> frozenset[str]:
     """
     which: Which = getattr(method.rewind, "norms", None)
     found = norm_state_names(model, which)
-    nothing = []
-    if "norms" in about(method.rewind).needs and not found:
-        nothing.append(about(method.rewind).label)
+    takes_all: list[str] = []  # the labels of parts that act on all norms
+    nothing: list[str] = []  # and of those that act on none
+    if "norms" in about(method.rewind).needs:
+        (nothing if not found else takes_all if which is None else []).append(about(method.rewind).label)
     for part in _leaves(method.while_training):
         if "norms" not in about(part).needs:
             continue
         its_choice = getattr(part, "norms", None)
         if part in (interpolated_norms, frozen_norms) or hasattr(part, "toward"):
             goals(model, its_choice, getattr(part, "toward", "identity"))
-        if not chosen(model, its_choice):
-            nothing.append(about(part).label)
+        (nothing if not chosen(model, its_choice) else takes_all if its_choice is None else []).append(about(part).label)
+    whose = method.label or "the search", type(model).__name__
     if nothing:
         log.warning(
             "%s: %s has no normalisation parameters that are found, so that %s changes nothing; if it has some, name them "
             "(norms=..., --norms): globs of parameters or of modules",
-            *(method.label or "the search", type(model).__name__, " and ".join(dict.fromkeys(nothing))),
+            *(*whose, " and ".join(dict.fromkeys(nothing))),
+        )
+    if takes_all and (bare := bare_scales(model)):
+        names = ", ".join(list(bare)[:3]) + (f" and {len(bare) - 3} more" if len(bare) > 3 else "")
+        log.warning(
+            "%s: %s has scales or shifts outside of norms (%s), which stay out of %s; to take them as well, name them beside "
+            "the norms that are found: norms=%r",
+            *(*whose, names, " and ".join(dict.fromkeys(takes_all)), (FOUND, *globs_of(model, bare))),
         )
     return found
 

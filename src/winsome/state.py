@@ -16,12 +16,21 @@ State = dict[str, Tensor]
 
 
 def full_state(model: nn.Module) -> State:
-    """A copy of the model's state_dict on the CPU."""
+    """A copy of the model's state_dict on the CPU.
+
+    Raises:
+        WinsomeError: a value is on the device meta.
+    """
     return copied(model.state_dict())
 
 
 def copied(values: Mapping[str, Tensor]) -> State:
-    """Copies of the values of a state_dict on the CPU."""
+    """Copies of the values of a state_dict on the CPU.
+
+    Raises:
+        WinsomeError: one has none: it is on the device meta.
+    """
+    refuse_lost(values)
     return {
         name: value.detach().to("cpu", copy=True) if isinstance(value, Tensor) else copy.deepcopy(value)
         for name, value in values.items()
@@ -34,6 +43,19 @@ def in_order_of(model: nn.Module, state: Mapping[str, Tensor]) -> State:
     A part that draws random numbers for one value after another draws the same ones of a state that was read back.
     """
     return {name: state[name] for name in (*model.state_dict(), *state) if name in state}
+
+
+def refuse_lost(values: Mapping[str, Tensor]) -> None:
+    """Refuse values that are gone.
+
+    Raises:
+        WinsomeError: names the first.
+    """
+    if lost := [name for name, value in values.items() if isinstance(value, Tensor) and value.is_meta]:
+        raise WinsomeError(
+            f"{lost[0]!r} has no values any more: the network was moved to the device meta, which keeps none; leave it on a "
+            "device with memory, or load its values again (model.to_empty) before the level ends"
+        )
 
 
 def load_state(model: nn.Module, state: Mapping[str, Tensor]) -> None:

@@ -17,7 +17,7 @@ from winsome.errors import WinsomeError
 from winsome.matrices import LAYERS
 from winsome.norm_probe import turns_with_its_inputs
 from winsome.prunable import signed_parameters
-from winsome.psi import Chosen, identity_of, is_norm, norm_parameters
+from winsome.psi import identity_of, is_norm, norm_layers, scale_of
 from winsome.signed_mask import SignedMask, matching_parameters
 from winsome.ticket import Ticket
 
@@ -179,7 +179,7 @@ def norm_pairs(model: nn.Module) -> dict[str, str]:
         if source.op != "call_module" or len(source.users) != 1:
             continue
         layer, norm = modules[str(source.target)], modules[str(node.target)]
-        if not isinstance(layer, LAYERS) or not is_norm(norm, str(node.target)) or getattr(norm, "weight", None) is None:
+        if not isinstance(layer, LAYERS) or not is_norm(norm, str(node.target)) or not (_as_it_is(layer) and _as_it_is(norm)):
             continue
         if not isinstance(norm, _BatchNorm) and not (isinstance(layer, nn.Linear) and _turns(norm)):
             continue
@@ -189,6 +189,12 @@ def norm_pairs(model: nn.Module) -> dict[str, str]:
     return pairs
 
 
+def _as_it_is(layer: nn.Module) -> bool:
+    """Whether a layer has a weight that can be written, and none or such a bias: nothing is computed from others."""
+    own = layer._parameters
+    return own.get("weight") is not None and getattr(layer, "bias", None) is own.get("bias")
+
+
 def _turns(norm: nn.Module) -> bool:
     """Whether the sign of an input channel only turns that of its output, and gamma scales: RMSNorm, whosever it is."""
     if isinstance(norm, nn.LayerNorm | nn.GroupNorm | _NormBase):
@@ -196,7 +202,7 @@ def _turns(norm: nn.Module) -> bool:
     gamma = norm.get_parameter("weight")
     if isinstance(norm, nn.RMSNorm):
         return True
-    return identity_of(Chosen(norm, "weight", gamma)) == 1.0 and turns_with_its_inputs(norm, gamma.numel())
+    return identity_of(scale_of(norm)) == 1.0 and turns_with_its_inputs(norm, gamma.numel())
 
 
 def _parameter_uses(graph: fx.Graph, model: nn.Module) -> Counter[int]:
@@ -249,6 +255,11 @@ def absorb_norm_signs(model: nn.Module, pairs: Mapping[str, str] | None = None) 
     pairs = norm_pairs(model) if pairs is None else pairs
     if missing := [name for pair in pairs.items() for name in pair if name not in modules]:
         raise WinsomeError(f"the model has no layer {', '.join(missing)}; give pairs by names of model.named_modules()")
+    if computed := [name for pair in pairs.items() for name in pair if not _as_it_is(modules[name])]:
+        raise WinsomeError(
+            f"{', '.join(computed)} has no weight that a sign can be turned in, or one computed from other parameters "
+            "(a parametrisation): take that off first, or leave the pair out"
+        )
     for layer_name, norm_name in pairs.items():
         layer, norm = modules[layer_name], modules[norm_name]
         weight, gamma = layer.get_parameter("weight"), norm.get_parameter("weight")
@@ -260,7 +271,7 @@ def absorb_norm_signs(model: nn.Module, pairs: Mapping[str, str] | None = None) 
             if isinstance(value, Tensor):
                 value.mul_(sign)
         turned += int((sign < 0).sum())
-    left = {name: int((gamma < 0).sum()) for name, gamma in norm_parameters(model).items() if name.endswith("weight")}
+    left = {f"{name}.weight" if name else "weight": _n_negative(layer) for name, layer in norm_layers(model).items()}
     if total := sum(left.values()):
         names = [name for name, count in left.items() if count]
         log.warning(
@@ -268,6 +279,15 @@ def absorb_norm_signs(model: nn.Module, pairs: Mapping[str, str] | None = None) 
             *(total, ", ".join(names[:5]), f" and {len(names) - 5} more" if len(names) > 5 else ""),
         )
     return turned
+
+
+def _n_negative(norm: nn.Module) -> int:
+    """How many channels a norm turns; its weight may be computed from other parameters, or one less than what it scales by."""
+    gamma = getattr(norm, "weight", None)
+    if not isinstance(gamma, Tensor) or not bool((gamma < 0).any()):
+        return 0
+    one_less = "weight" in norm._parameters and identity_of(scale_of(norm)) == 0
+    return int((gamma < (-1 if one_less else 0)).sum())
 
 
 KEEPS: dict[str, Keep] = {"signs": signs, "mask": mask_only, "phi": signs_and_norms}
