@@ -298,7 +298,21 @@ def test_the_identity_in_a_list_or_dict_is_tried_in_what_reads_it() -> None:
     model = nn.Sequential(nn.Linear(6, 8), Reads())
     assert identities(chosen(model, "1.norms")) == {"1.norms.scale": 1.0, "1.norms.shift": 0.0}
     with pytest.raises(WinsomeError, match=r"1\.gamma \(Block\) does nothing cannot be known"):
-        identities(chosen(of_block(), "1.gamma"))  # of a branch: at 0 the block does nothing, at 1 the scale
+        identities(chosen(of_block(), "1.gamma"))  # an activation is behind it
+
+
+def test_a_scale_of_a_residual_branch_does_nothing_at_1_wherever_it_is_held() -> None:
+    class Branch(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear, self.gamma = nn.Linear(8, 8), nn.Parameter(torch.full((8,), 1e-6))
+
+        def forward(self, inputs: Tensor) -> Tensor:
+            result: Tensor = inputs + self.gamma * self.linear(inputs).relu()
+            return result
+
+    model = nn.Sequential(Branch())
+    assert identities(chosen(model, globs_of(model, bare_scales(model)))) == {"0.gamma": 1.0}
 
 
 @pytest.mark.parametrize("called", [True, False])

@@ -29,8 +29,8 @@ def probed_identity(layer: nn.Module, kind: str, *, residual: bool = True) -> fl
     Args:
         layer: it is not changed.
         kind: the parameter's name in it, that of a module inside of it in front.
-        residual: whether a layer whose output is its input where the parameter is 0 shows by that what does nothing; of a block
-            with a residual connection it does not, for its scale may do nothing at 1 as well.
+        residual: whether a layer whose output is its input where the parameter is 0 does nothing there, as a norm; of a block
+            it only says that the parameter scales a branch beside a residual connection, which it does by one at 1.
     """
     try:
         tried = _bare_copy(layer)
@@ -156,7 +156,7 @@ def _of_a_scale(layer: nn.Module, kind: str, inputs: Tensor, *, residual: bool) 
     if _is_zero(at_0):
         return 1.0 if _close(at_2, 2 * at_1) else None
     if at_0.shape == inputs.shape and _close(at_0, inputs):
-        return 0.0 if residual else None
+        return 0.0 if residual else 1.0 if _close(at_2 - at_0, 2 * (at_1 - at_0)) else None
     return 0.0 if _close(at_1, 2 * at_0) and _close(at_2, 3 * at_0) else None
 
 

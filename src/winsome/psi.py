@@ -136,8 +136,8 @@ def norm_parameters(model: nn.Module, which: Which = None) -> dict[str, nn.Param
 def norm_state_names(model: nn.Module, which: Which = None) -> frozenset[str]:
     """The state_dict names of everything in normalisation layers, or of a choice: parameters and running statistics."""
     found = chosen(model, which)
-    owners = {id(one.owner) for one in found.values()}
-    layers = {name: layer for name, layer in norm_layers(model).items() if which is None or id(layer) in owners}
+    of = {one.layer for one in found.values()}
+    layers = {name: layer for name, layer in norm_layers(model).items() if which is None or name in of}
     statistics = {
         f"{name}.{key}" if name else key
         for name, layer in layers.items()

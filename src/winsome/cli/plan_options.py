@@ -24,7 +24,7 @@ class PlanOptions:
         classifier: An output layer, which stays dense, by its name in the network, instead of those found; may be given
             several times.
         norms: Parameters or layers that the method takes for normalisation, a name or a pattern such as "*.gamma", instead of
-            all norms that are found; may be given several times.
+            all norms that are found, or beside them ("found"); may be given several times.
         plan_only: Print which weights would be pruned and which parameters are normalisation (psi), and stop.
     """
 
