@@ -577,3 +577,20 @@ def test_the_card_says_what_the_ticket_is() -> None:
     assert json.loads(provenance) == dict(ticket.provenance)
     layers = ticket.mask.layers()
     assert f"| `0.weight` | {layers['0.weight'].total} | {layers['0.weight'].kept} |" in body
+
+
+@pytest.mark.usefixtures("onnx_packages")
+def test_onnx_export_says_what_holds_for_one_number_of_inputs_alone(tmp_path: Path) -> None:
+    class Counting(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = nn.Linear(4, 4)
+
+        def forward(self, inputs: Tensor) -> Tensor:
+            outputs: Tensor = self.linear(inputs.view(len(inputs), 2, 2).flatten(1))
+            return outputs
+
+    mask = SignedMask({"linear.weight": torch.ones(4, 4, dtype=torch.int8)})
+    with pytest.raises(WinsomeError, match="onnxruntime cannot run the exported network on 1 input: "):
+        neighbours.write_onnx(mask, Counting(), torch.ones(2, 2, 2), tmp_path / "a.onnx")
+    assert not list(tmp_path.iterdir())

@@ -18,6 +18,7 @@ from winsome.errors import WinsomeError
 from winsome.files import write_whole
 from winsome.neighbours.exports import Exported
 from winsome.signed_mask import SignedMask, matching_parameters
+from winsome.wording import counted
 
 SPEED = (
     "It runs wherever ONNX runs, at the speed of the dense network: onnxruntime's kernels multiply the zeros too, and the file "
@@ -96,7 +97,14 @@ def _check(network: nn.Module, example: Tensor, data: bytes, tolerance: float) -
     worst = 0.0
     for inputs in (example, example[:1]):
         expected = network(inputs)
-        outputs = session.run(None, {session.get_inputs()[0].name: inputs.numpy()})
+        try:
+            outputs = session.run(None, {session.get_inputs()[0].name: inputs.numpy()})
+        except Exception as error:
+            size = counted(len(inputs), "input")
+            raise WinsomeError(
+                f"onnxruntime cannot run the exported network on {size}: {error}; nothing was written: "
+                "a forward that takes the number of inputs as a Python number (len(x)) is exported for that number alone"
+            ) from error
         if not isinstance(expected, Tensor) or len(outputs) != 1:
             raise WinsomeError("the network must give one tensor for the ONNX export to be checked; wrap it in one that does")
         got = torch.from_numpy(outputs[0])
