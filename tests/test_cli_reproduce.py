@@ -93,7 +93,7 @@ def test_a_recipe_ends_in_a_table_verdicts_and_a_page(tmp_path: Path, capsys: py
 def test_an_estimate_trains_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["reproduce", "tiny_swap", "--estimate-only", "--save-to", str(tmp_path / "never")])
     printed = words(capsys)
-    assert "ms a step here: about" in printed
+    assert "ms a step here in stacks of 2: about" in printed
     assert not (tmp_path / "never").exists()
 
 

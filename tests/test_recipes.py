@@ -119,6 +119,7 @@ ALIKE = (
     "at_initialisation",
     "n_of_m",
     "equal_epochs",
+    "level_length",
     "low_sparsity",
     "single_neuron",
 )
