@@ -46,7 +46,7 @@ def _one_thread() -> Iterator[None]:
 
 
 # What starts processes of its own, or torch's compiler, takes long.
-SLOW = ("masking", "medium_step", "threshold", "memory", "study_share")
+SLOW = ("barrier", "masking", "medium_step", "threshold", "memory", "study_share")
 QUICK = [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in every.quick_parts()]
 
 
@@ -144,6 +144,7 @@ def test_a_process_of_its_own_ends_when_its_time_is_over() -> None:
     assert measuring.in_own_process(abs, -3, seconds=60) == 3
 
 
+@pytest.mark.slow
 def test_a_network_of_another_size_is_compiled_for_its_own_size(monkeypatch: pytest.MonkeyPatch) -> None:
     """torch takes the second size of an input for a sign that it changes, and compiles slower code for every size."""
     sizes_are_symbols: list[bool] = []

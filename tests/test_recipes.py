@@ -105,6 +105,7 @@ def test_every_recipe_is_whole_at_every_scale(name: str, scale: Any) -> None:
 
 # Of a kind with others that are run every time; `uv run pytest -m slow` runs these, too.
 ALIKE = (
+    "lrr_mask_swap",
     "imp_mask_swap",
     "mask_randomisation",
     "random_masks",
@@ -118,6 +119,7 @@ ALIKE = (
     "imagenet_table",
     "at_initialisation",
     "n_of_m",
+    "search_budget",
     "equal_epochs",
     "level_length",
     "low_sparsity",
@@ -190,6 +192,7 @@ def test_a_finished_recipe_is_not_run_again_and_another_scale_is_refused(
         run_recipe("lrr_mask_swap", recipe, tmp_path, scale="paper", **settings)
 
 
+@pytest.mark.slow
 def test_what_studies_and_recipes_share_is_done_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = shrunken(RECIPES["frozen_norms"]("small"), studies=2)
     first, second = recipe.studies

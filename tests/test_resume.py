@@ -147,8 +147,8 @@ def main(root):
         search(name, whole)  # here, and so all that torch imports late is there for the children
         seen = json.loads((whole / "events").read_text())
         steps = seen["step"] // LEVELS[name]
-        # Every write; between two levels; right after a level's record; in a level after its first and second checkpoint.
-        every = 1 if name in ("aws", "weight rewinding") else 4
+        # Writes; between two levels; right after a level's record; in a level after its first and second checkpoint.
+        every = {"aws": 1, "weight rewinding": 2}.get(name, 4)
         kills = [f"write {n}" for n in range(1, seen["write"] + 1, every)] + [f"replaced {seen['replaced']}"]
         kills += [f"step {n}" for n in (1, steps, steps + 1, steps + 8, seen["step"])]
         for kill in kills:
