@@ -74,6 +74,12 @@ def test_a_study_of_ones_own_runs_as_it_is(ran: list[Study]) -> None:
     assert (study.prune_classifier, study.statistics_images) == (True, 50)
 
 
+def test_a_preset_keeps_its_part_of_the_images_too(ran: list[Study]) -> None:
+    main(["study", "photographs"])
+    main(["study", "photographs", "--train-images", "400"])
+    assert [(study.data.train_images, study.data.image_size) for study in ran] == [(5000, 16), (400, 16)]
+
+
 @pytest.mark.parametrize(
     ("words", "changed"),
     [
