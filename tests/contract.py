@@ -73,6 +73,19 @@ def train(model: nn.Module, level: Level, *, kill_at: tuple[int, int] | None = N
     return {"loss": float(loss.detach())}
 
 
+def regressing(*shape: int, steps: int = 2) -> Callable[[nn.Module, Level], None]:
+    """A plain training that makes outputs small, on fresh random inputs of a shape: where what is learnt does not matter."""
+
+    def regress(model: nn.Module, level: Level) -> None:
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for _ in level.steps(steps):
+            optimizer.zero_grad()
+            model(torch.randn(shape)).square().mean().backward()
+            optimizer.step()
+
+    return regress
+
+
 def search(method: Method, folder: Path | None = None, *, seed: int = 0, kill_at: tuple[int, int] | None = None) -> list[Level]:
     def loop(model: nn.Module, level: Level) -> dict[str, float]:
         return train(model, level, kill_at=kill_at)

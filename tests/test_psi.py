@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import winsome
+from contract import regressing
 from winsome.alphas import uniform
 from winsome.errors import WinsomeError
 from winsome.norms import Frozen, Interpolated, frozen_norms, interpolated_norms, reset_norm_parameters
@@ -267,12 +268,7 @@ def test_the_shift_before_an_activation_is_no_scale(groups: int, gamma: float) -
     assert identities(chosen(layer)) == {"weight": 1.0, "bias": 0.0}
 
 
-def train(model: nn.Module, level: winsome.Level) -> None:
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    for _ in level.steps(2):
-        optimizer.zero_grad()
-        model(torch.randn(4, 6)).square().mean().backward()
-        optimizer.step()
+train = regressing(4, 6)
 
 
 def test_toward_the_start_is_toward_the_network_that_the_search_began_with() -> None:

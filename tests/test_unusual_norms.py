@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from torch.nn.utils import parametrizations, parametrize, prune, weight_norm
 
 import winsome
+from contract import regressing
 from winsome.alphas import uniform
 from winsome.bare_scales import bare_scales, globs_of
 from winsome.errors import WinsomeError
@@ -96,12 +97,7 @@ def network(norm: nn.Module) -> nn.Sequential:
     return nn.Sequential(nn.Linear(6, 8), body, nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 3))
 
 
-def train(model: nn.Module, level: winsome.Level) -> None:
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    for _ in level.steps(2):
-        optimizer.zero_grad()
-        model(torch.randn(4, 6)).square().mean().backward()
-        optimizer.step()
+train = regressing(4, 6)
 
 
 @pytest.mark.parametrize("case", COMPUTED)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 import winsome
+from contract import regressing
 from winsome.divergence import LOOK_EVERY
 from winsome.errors import Diverged, WinsomeError
 from winsome.perturbation import SignFlips, fixed_signs
@@ -31,12 +32,7 @@ def network(seed: int = 0) -> nn.Sequential:
     return nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 2))
 
 
-def train(model: nn.Module, level: winsome.Level) -> None:
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    for _ in level.steps(3):
-        optimizer.zero_grad()
-        model(torch.randn(5, 4)).square().mean().backward()
-        optimizer.step()
+train = regressing(5, 4, steps=3)
 
 
 def never(*_: Any) -> None:

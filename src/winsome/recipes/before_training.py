@@ -8,12 +8,12 @@ from winsome.method import Method
 from winsome.methods_before_training import grasp, random_at_initialisation, snip, synflow
 from winsome.recipes.accuracy import accuracy_evidence
 from winsome.recipes.recipe import Recipe, Scale
-from winsome.recipes.set_ups import over, study_of_tickets
+from winsome.recipes.set_ups import OURS, over, study_of_tickets
 from winsome.study.arms import ARMS, Arm, Planted
 from winsome.study.design import SearchSpec
 from winsome.study.transplants import plant_found_signs, plant_mask
 
-SNIP, OURS = "arXiv:1810.02340", "question of this project"
+SNIP = "arXiv:1810.02340"
 
 
 def at_initialisation(scale: Scale) -> Recipe:

@@ -7,12 +7,11 @@ from dataclasses import dataclass, replace
 
 from winsome.densities import cubic
 from winsome.method import Method
-from winsome.recipes.set_ups import over
+from winsome.recipes.set_ups import OURS, over
 from winsome.study.arms import ARMS, Arm, Claim, Planted
 from winsome.study.design import SearchSpec, Study
 from winsome.study.transplants import plant_largest
 
-OURS = "question of this project"
 KINDS = {"aws": "AWS", "lrr": "LRR", "frozen": "LRR, frozen norms"}
 ITERATIVE, ONE_SHOT, CUBIC, EARLY = "iterative", "one-shot", "cubic, one training", "dense network, pruned at once"
 

@@ -8,11 +8,11 @@ from winsome.methods import aws
 from winsome.methods_in_phases import ac_dc, gradual, sculpt
 from winsome.recipes.accuracy import accuracy_evidence
 from winsome.recipes.recipe import Recipe, Scale
-from winsome.recipes.set_ups import IMP, LRR, Searches, SetUp, imp, lrr, over, set_ups, studies_of_searches
+from winsome.recipes.set_ups import IMP, LRR, OURS, Searches, SetUp, imp, lrr, over, set_ups, studies_of_searches
 from winsome.study.arms import ARMS, Arm, Claim, arms_of_search
 from winsome.study.design import SearchSpec, Study
 
-AC_DC, CYCLIC, OURS = "arXiv:2106.12379", "arXiv:2406.02773", "question of this project"
+AC_DC, CYCLIC = "arXiv:2106.12379", "arXiv:2406.02773"
 
 # Where phases 1, 2, ... begin, as a part of the training: in turns of a twentieth from a tenth on, the last two longer.
 _PHASES = (*(0.1 + 0.05 * turn for turn in range(14)), 0.85)

@@ -12,12 +12,11 @@ from winsome.figures.plots import Plot
 from winsome.recipes.accuracy import accuracy_evidence
 from winsome.recipes.masks import in_imp_masks, in_random_masks
 from winsome.recipes.recipe import Evidence, Finished, Recipe, Scale, Table, of_study
-from winsome.recipes.set_ups import DIGITS, B, Searches, over, set_ups, study_of_searches
+from winsome.recipes.set_ups import DIGITS, OURS, B, Searches, over, set_ups, study_of_searches
 from winsome.recipes.settling import EARLIER, counted_in, judge
 from winsome.study.arms import Claim
 from winsome.study.design import Study
 
-OURS = "question of this project"
 LENGTHS: Mapping[Scale, tuple[int, ...]] = {"small": (8, 24, 64), "medium": (20, 50, 120), "paper": (50, 150, 450)}
 _CLAIMS = (
     over("LRR beats IMP.", "lrr", "imp", "LRR minus IMP"),

@@ -9,10 +9,10 @@ from winsome.methods import aws, learning_rate_rewinding
 from winsome.models.spec import NetworkSpec
 from winsome.recipes.accuracy import accuracy_evidence
 from winsome.recipes.recipe import Recipe, Scale
-from winsome.recipes.set_ups import over, study_of_tickets
+from winsome.recipes.set_ups import OURS, over, study_of_tickets
 from winsome.study.arms import ARMS, arms_of_search
 
-N_OF_M, OURS = "arXiv:2102.04010", "question of this project"
+N_OF_M = "arXiv:2102.04010"
 
 
 def n_of_m(scale: Scale) -> Recipe:

@@ -13,9 +13,9 @@ from winsome.evidence.verdicts import judged
 from winsome.figures.budget import Priced, accuracy_over_cost
 from winsome.figures.plots import Plot
 from winsome.recipes.accuracy import accuracy_table, differences_table
-from winsome.recipes.budget_plans import EARLY, ITERATIVE, KINDS, OURS, PricedSearch, budget_study, few_plans_of, plans_of
+from winsome.recipes.budget_plans import EARLY, ITERATIVE, KINDS, PricedSearch, budget_study, few_plans_of, plans_of
 from winsome.recipes.recipe import Evidence, Finished, Recipe, Scale, Table
-from winsome.recipes.set_ups import study_of_tickets
+from winsome.recipes.set_ups import OURS, study_of_tickets
 from winsome.study.arms import Claim
 
 _WITHIN = 0.01  # of the usual search: what counts as as good

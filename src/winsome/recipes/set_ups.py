@@ -16,7 +16,7 @@ from winsome.study.arms import Claim, FoundNetwork
 from winsome.study.design import SearchSpec, Study
 from winsome.training.settings import SGD, Constant, StepDecay, Training
 
-A, B = "arXiv:2504.05357", "arXiv:2402.19262"
+A, B, OURS = "arXiv:2504.05357", "arXiv:2402.19262", "question of this project"
 Searches = dict[str, tuple[SearchSpec, str, str]]  # by name: the plan, a short label, an explanation
 
 

@@ -11,7 +11,7 @@ from winsome.evidence.results import Verdict
 from winsome.evidence.signs import Measure, by_method, paired
 from winsome.evidence.verdicts import judged
 from winsome.recipes.recipe import Finished
-from winsome.recipes.set_ups import B
+from winsome.recipes.set_ups import OURS, B
 from winsome.study.arms import Claim
 
 
@@ -45,7 +45,7 @@ FEWER = SignClaim(
     SignDynamics.mean_flips,
 )
 AWS_NO_LATER = SignClaim(
-    Claim("AWS settles no later than LRR.", "question of this project", {}, "settled level of LRR minus that of AWS"),
+    Claim("AWS settles no later than LRR.", OURS, {}, "settled level of LRR minus that of AWS"),
     "lrr",
     "aws",
     SignDynamics.mean_settled,

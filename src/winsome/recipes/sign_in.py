@@ -11,12 +11,12 @@ from winsome.methods_before_training import random_at_initialisation
 from winsome.norms import interpolated_norms
 from winsome.recipes.flips import with_flips
 from winsome.recipes.recipe import Recipe, Scale
-from winsome.recipes.set_ups import Searches, SetUp, over, studies_of_searches, study_of_tickets
+from winsome.recipes.set_ups import OURS, Searches, SetUp, over, studies_of_searches, study_of_tickets
 from winsome.study.arms import ARMS, arms_of_search
 from winsome.study.design import SearchSpec, Study
 from winsome.while_training import AllOf, WhileTraining
 
-SIGN_IN, OURS = "arXiv:2504.12801", "question of this project"
+SIGN_IN = "arXiv:2504.12801"
 
 
 def sign_in(scale: Scale) -> Recipe:
