@@ -87,12 +87,14 @@ def test_the_default_study_is_one_of_those_compared_and_none_saw_its_seeds_or_th
 
 
 def test_the_medium_scale_is_one_of_the_set_ups_compared_and_none_saw_its_seeds_or_the_test_split() -> None:
-    chosen, compared = presets.photographs(), medium_scale.sweep()
+    chosen, compared = presets.photographs(), medium_scale.compared()
     tickets = [(study.search_training, study.warmup_epochs, study.training) for study in compared]
     assert tickets.count((chosen.search_training, chosen.warmup_epochs, chosen.training)) == 1
     assert all(study.data.validation and study.network == chosen.network for study in compared)
     assert not {seed for study in compared for seed in study.search_seeds} & set(chosen.search_seeds)
-    assert medium_scale.full_size().densities == pytest.approx((0.47**4,))
+    for make in (medium_scale.full_size, medium_scale.full_size_decay, medium_scale.full_size_longer):
+        (study,) = make().studies.values()
+        assert study.densities == pytest.approx((0.47**4,))
 
 
 @pytest.mark.slow
