@@ -66,6 +66,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Path:
             ["find", "--score", "random", "--probe-mode", "training"],
             "--probe-mode says what a score that looks at data is shown",
         ),
+        (["find", "--score", "synflow", "--probe-images", "64"], "and SynFlow looks at nothing but the shape of one"),
         (["find", "--score", "snip", "--probe-batch", "200"], "got 128 images in batches of 200"),
         (["find", "--drop-factor", "0.5"], "--drop-factor is of --schedule step; add that, or leave it out"),
         (["find", "--final-rate", "0.1"], "--final-rate is of --schedule cosine; add that, or leave it out"),

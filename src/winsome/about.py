@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeVar
 from winsome.errors import WinsomeError
 
 Part = TypeVar("Part", bound=Callable[..., Any])
-Need = Literal["probe", "norms", "gradient", "experts"]
+Need = Literal["probe", "shape", "norms", "gradient", "experts"]
 _PLACE = "__about__"
 
 
@@ -27,7 +27,8 @@ class About:
         sentence: one, for a glossary and for help.
         citations: keys of `winsome.citation.CITATIONS`, or BibTeX entries of one's own, which begin with "@".
         example: keyword arguments that a contract test calls it with, beyond those that all parts of its kind take.
-        needs: what a search has to have for it: a probe, normalisation layers, gradients of a loss, counts of experts.
+        needs: what a search has to have for it: a probe, of which the shape may be all that counts, normalisation layers,
+            gradients of a loss, counts of experts.
         stacks: whether it can act on a stack of networks, whose tensors have a leading axis.
         training: of a score, whether the network is in training mode meanwhile where the probe does not say.
         short: a shorter name for the command line: "lrr".

@@ -162,7 +162,7 @@ def grasp(
     "SynFlow",
     "The weights that carry least of the flow of absolute weights through the network go first; no data are looked at.",
     citations=("tanaka2020synflow",),
-    needs=("probe", "gradient"),
+    needs=("probe", "shape", "gradient"),
     training=False,
 )
 def synflow(

@@ -196,6 +196,13 @@ class ProbeOptions:
                 f"--{option} says what a score that looks at data is shown, and {about(method.score).label} looks at none; "
                 "leave it out, or name a score that does, such as --score snip"
             )
+        unseen = [option for option in asked if option != "probe_mode"]
+        if unseen and "shape" in about(method.score).needs:
+            option = unseen[0].replace("_", "-")
+            raise WinsomeError(
+                f"--{option} says which images a score is shown, and {about(method.score).label} looks at nothing but the "
+                "shape of one; leave it out"
+            )
         batch = self.probe_batch if "probe_batch" in asked else min(self.probe_batch, self.probe_images)
         training = None if self.probe_mode == "authors" else self.probe_mode == "training"
         return ProbeSpec(self.probe_images, batch, self.probe_augmented, training)
