@@ -14,7 +14,7 @@ from winsome.cli.console import open_console, say
 from winsome.cli.display import Display
 from winsome.cli.tables import add_row, open_table, show
 from winsome.recipes.catalogue import RECIPES
-from winsome.recipes.estimate import estimates, time_label
+from winsome.recipes.estimate import estimates, seeds_in_a_sitting, time_label
 from winsome.recipes.recipe import Recipe
 from winsome.recipes.run import Earlier
 from winsome.study.design import Study
@@ -48,6 +48,9 @@ def print_estimate(console: Console, recipe: Recipe, earlier: Sequence[Earlier],
         say(console, f"  {label}: {estimate.label}")
     if len(found) > 1:
         say(console, f"  in all {time_label(list(found.values()))}")
+    seeds = max((len(study.search_seeds) for study in recipe.studies.values()), default=0)
+    if (few := seeds_in_a_sitting(list(found.values()), seeds)) is not None:
+        say(console, f"  45 minutes are enough for --seeds {few}; more seeds asked for later go on from there")
 
 
 def print_table(console: Console, record: dict[str, Any]) -> None:

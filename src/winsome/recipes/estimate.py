@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from winsome.machine import usable_cores
-from winsome.recipes.step_time import PASSES, StepTime, step_time
+from winsome.recipes.level_time import level_time
+from winsome.recipes.training_kinds import Timing, Trained
 from winsome.runs.search_folder import SearchFolder
 from winsome.study.arms import FoundNetwork
 from winsome.study.conditions import will_stack
@@ -18,6 +19,9 @@ from winsome.study.reuse import Places, results_of
 from winsome.study.workers import default_workers
 from winsome.wording import counted, rough_duration
 
+START = 15.0  # seconds that a command takes beside its studies, to start and to write its report
+AROUND = 15.0  # seconds of a study beside its jobs: processes start, results are read, figures and a page are drawn
+SITTING = 45 * 60.0  # seconds that a reader waits for a look
 GPU_FLOPS = 20e12  # operations a second: a rate to plan with, stated beside the number; a small network reaches less
 
 
@@ -25,50 +29,79 @@ GPU_FLOPS = 20e12  # operations a second: a rate to plan with, stated beside the
 class Estimate:
     """The cost of a study, on this machine and in operations."""
 
-    epochs: float  # of single networks, over all jobs, of what is left to do
-    step: StepTime  # of one network, one process
-    steps_per_epoch: int
+    trained: tuple[Trained, ...]  # what is left to do, over all jobs, the most first
     there: float = 0.0  # epochs that earlier calls have done
     judged: float = 0.0  # images of forward passes beside training, over all jobs that are left
+    levels: float = 0.0  # of single searches that are left
+    level_seconds: float = 0.0  # of one, beside its training
     workers: int = 1  # processes side by side
     members: int = 0  # networks that train as one stack, each with its share of a step; 0: each by itself
 
     @property
-    def steps(self) -> float:
-        """Training steps of single networks."""
-        return self.epochs * self.steps_per_epoch
+    def epochs(self) -> float:
+        """Of single networks, of what is left to do."""
+        return sum(one.epochs for one in self.trained)
+
+    @property
+    def step_seconds(self) -> float:
+        """Of a step of one network, on average."""
+        steps = sum(one.steps for one in self.trained)
+        return sum(one.steps * one.step.seconds for one in self.trained) / steps if steps else 0.0
 
     @property
     def seconds(self) -> float:
-        """Of the whole study."""
-        judging = self.judged / self.step.images / PASSES
-        return (self.steps + judging) * self.step.seconds / self.workers
+        """Of the whole study, by itself."""
+        if not round(self.epochs):
+            return 0.0
+        training = sum(one.steps * one.step.seconds for one in self.trained)
+        judging = self.judged * self.trained[0].forward_seconds
+        return (training + judging + self.levels * self.level_seconds) / self.workers + AROUND
 
     @property
     def gpu_hours(self) -> float:
         """Hours of a GPU that does `GPU_FLOPS`."""
-        return self.steps * self.step.flops / GPU_FLOPS / 3600
+        return sum(one.steps * one.step.flops for one in self.trained) / GPU_FLOPS / 3600
 
     @property
     def label(self) -> str:
         """For a line."""
         if self.there and round(self.epochs) == 0:
             return f"all of its {self.there:,.0f} epochs are there already"
-        step = f"{_milliseconds(self.step.seconds)} ms a step here"
+        most = self.trained[0]
+        step = f"{_milliseconds(self.step_seconds)} ms a step here"
         if self.members:
             step += f" in stacks of {self.members}"
-        if self.step.timed_images < self.step.images:
-            step += f" (from a batch of {self.step.timed_images})"
+        if most.step.timed_images < most.step.images:
+            step += f" (from a batch of {most.step.timed_images})"
         there = f"; {self.there:,.0f} more are there already" if self.there else ""
-        return f"{self.epochs:,.0f} epochs of {self.steps_per_epoch:,} steps, {step}: {time_label([self])}{there}"
+        return f"{self.epochs:,.0f} epochs of {most.steps_per_epoch:,} steps, {step}: {time_label([self])}{there}"
 
 
 def time_label(estimates: Sequence[Estimate]) -> str:
     """How long these take here, and on a GPU."""
-    seconds, hours = sum(one.seconds for one in estimates), sum(one.gpu_hours for one in estimates)
+    seconds, hours = _together(estimates), sum(one.gpu_hours for one in estimates)
     gpu = f", or {hours:,.1f} GPU-hours at {GPU_FLOPS / 1e12:.0f} TFLOP/s" if hours >= 0.05 else ""
     workers = max(one.workers for one in estimates)
     return f"about {rough_duration(seconds)} in {counted(workers, 'process', 'processes')}{gpu}"
+
+
+def _together(estimates: Sequence[Estimate]) -> float:
+    """Seconds of a command that runs these studies."""
+    seconds = sum(one.seconds for one in estimates)
+    return seconds + START if seconds else 0.0
+
+
+def seeds_in_a_sitting(estimates: Sequence[Estimate], seeds: int) -> int | None:
+    """How many of so many search seeds 45 minutes are enough for; None for all of them, or for none.
+
+    Args:
+        estimates: of a recipe's studies, with all of the seeds.
+        seeds: how many these are.
+    """
+    around = START + AROUND * len(estimates)
+    left = _together(estimates) - around
+    fit = int(seeds * (SITTING - around) / left) if left > 0 else seeds
+    return fit if 1 <= fit < seeds else None
 
 
 def _milliseconds(seconds: float) -> str:
@@ -98,20 +131,22 @@ def estimates(
         watch(f"{study.network.name} on {study.data.name}")
         network = study.network.of_images(outline.image_shape, outline.n_classes)
         processes = workers or default_workers(outline.image_shape)
-        n_threads = 1 if processes > 1 else usable_cores()
         members = min(STACK, len(study.search_seeds)) if will_stack(study) else 0
-        training = study.training
-        step = step_time(
-            network, training.optimizer, training.batch_size, fast=study.fast, n_threads=n_threads, members=members
-        )
         jobs = jobs_of(study, at_once=1)
-        there = _there(jobs, study, earlier)
-        every = sum(cost(job, study) for job in jobs)
-        epochs = max(every - there, 0)  # sums of parts of jobs are not exact
-        judged = sum(_judged(job, study, outline.test_images) for job in jobs) * epochs / every
-        whole, rest = divmod(outline.train_images, study.training.batch_size)
-        per_epoch = max(whole + (rest > 0 and not study.training.drop_last), 1)
-        found[label] = Estimate(epochs, step, per_epoch, there, judged, processes, members)
+        every = [cost(job, study) for job in jobs]
+        done = _there(jobs, study, earlier)
+        left = [max(epochs - there, 0.0) for epochs, there in zip(every, done, strict=True)]  # sums of parts are not exact
+        timing = Timing(study, network, outline.train_images, 1 if processes > 1 else usable_cores(), members)
+        share = sum(left) / sum(every)
+        found[label] = Estimate(
+            timing.of(jobs, left),
+            sum(done),
+            share * sum(_judged(job, study, outline.test_images) for job in jobs),
+            share * sum(len(job.seeds) * (study.depth(job.search) + 1) for job in jobs if isinstance(job, SearchJob)),
+            level_time(network),
+            processes,
+            members,
+        )
     return found
 
 
@@ -124,14 +159,14 @@ def _judged(job: Job, study: Study, test_images: int) -> int:
     return len(job.runs) * (1 + len(study.curve_at)) * (test_images + study.statistics_images)
 
 
-def _there(jobs: Sequence[Job], study: Study, earlier: Sequence[tuple[Study, Places]]) -> float:
-    """The epochs of a study's jobs that earlier calls have done, whole levels and whole runs."""
+def _there(jobs: Sequence[Job], study: Study, earlier: Sequence[tuple[Study, Places]]) -> list[float]:
+    """The epochs of each of a study's jobs that earlier calls have done, whole levels and whole runs."""
     # On other data nothing can be there, and theirs alone are known to be at hand: an estimate downloads nothing.
     others = [places for other, places in earlier if other.data == study.data]
     if not others:
-        return 0.0
+        return [0.0] * len(jobs)
     stacked = will_stack(study)
-    return sum(_epochs_of(job, study, others, stacked=stacked) for job in jobs)
+    return [_epochs_of(job, study, others, stacked=stacked) for job in jobs]
 
 
 def _epochs_of(job: Job, study: Study, others: Sequence[Places], *, stacked: bool) -> float:

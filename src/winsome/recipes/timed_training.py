@@ -12,7 +12,9 @@ import torch
 from torch import nn
 
 from winsome.data.images import Augmentation, ImageData, ImageSet, image_data
+from winsome.identity import identity
 from winsome.models.spec import NetworkSpec
+from winsome.own_names import holding
 from winsome.prunable import prunable
 from winsome.seeding import generator
 from winsome.signed_mask import SignedMask, stack_masks
@@ -20,6 +22,7 @@ from winsome.stacking import stack
 from winsome.training.loop import Networks, train
 from winsome.training.precision import Precision, precision_for
 from winsome.training.settings import SGD, Adam, Constant, Training
+from winsome.while_training import WhileTraining, plain, starting_from
 
 STEPS = range(2, 8)  # that are looked at, the first of which does not count: so many at least and at most,
 PATIENCE = 0.5  # and none more after so many seconds
@@ -35,12 +38,18 @@ class TimedTraining:
         optimizer: makes its optimizer.
         fast: whether it trains in bf16 and channels_last where that gains.
         members: networks that train as one stack; 0 where each trains by itself.
+        part: what holds while it trains.
     """
 
     network: NetworkSpec
     optimizer: SGD | Adam
     fast: bool
     members: int = 0
+    part: WhileTraining = plain
+
+    def record(self) -> list[object]:
+        """All that its time depends on, as JSON values."""
+        return [self.network.record(), type(self.optimizer).__name__, self.fast, self.members, identity(self.part)]
 
     def begin(self, device: torch.device) -> BegunTraining:
         """Fresh networks on a device."""
@@ -68,10 +77,12 @@ class BegunTraining:
         plan = self.plan
         training = Training(1 << 20, batch_size, replace(plan.optimizer, learning_rate=1e-6), Constant())
         networks = Networks(self.module, list(range(max(plan.members, 1))), stacked=plan.members > 0)
-        optimizer = training.optimizer(self.module.parameters(), stacked=networks.stacked)
         ends: list[float] = []
-        with self.mask.enforced_on(self.module):
-            images = _noise(plan.network, batch_size).on(self.device)
+        begun = {name: value.clone() for name, value in self.module.state_dict().items()}
+        part, seeds = starting_from(plan.part, begun), [*networks.seeds] if networks.stacked else 0
+        images = _noise(plan.network, batch_size).on(self.device)
+        with self.mask.enforced_on(self.module), holding(part, self.module, seeds, self.mask):
+            optimizer = training.optimizer(self.module.parameters(), stacked=networks.stacked)
             train(networks, images, training, optimizer, self._steps(ends), precision=self.precision)
         return median(end - start for start, end in itertools.pairwise(ends[1:]))
 
