@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,77 @@ def test_a_short_table_counts_set_ups_and_knows_its_papers() -> None:
     for source in ("", "arXiv:1803.03635"):
         with pytest.raises(WinsomeError, match=r"the papers are arXiv:2504\.05357 or arXiv:2402\.19262"):
             short_table(records, source)
+
+
+BENCHMARKS = DOCS / "results" / "benchmarks"
+_NUMBER = re.compile(r"[-+]?\d*\.\d+")
+
+
+def _numbers(cell: str) -> list[float]:
+    return [float(number) for number in _NUMBER.findall(cell)]
+
+
+def _rows_of(page: Path, head: str) -> list[list[str]]:
+    """The cells of the table below a heading row, without the rule."""
+    lines = page.read_text().split(head)[1].splitlines()[2:]
+    table = lines[: lines.index("")]
+    return [[cell.strip(" *") for cell in line.strip("|").split("|")] for line in table]
+
+
+def _kept(name: str) -> dict[tuple[str, str], list[float]]:
+    """The percentages of a kept benchmark: mean and spread of arms at the last density, mean and interval of differences."""
+    tables = {table["name"]: table["rows"] for table in json.loads((BENCHMARKS / name / "recipe.json").read_text())["tables"]}
+    arms = {(study, arm): [100 * mean, 100 * std] for study, arm, _, mean, std, _ in tables["accuracy"]}
+    between = {
+        (study, words): [100 * one for one in (*found, low, high)]
+        for study, words, _, *found, low, high, _, _ in tables["differences"]
+    }
+    return arms | between
+
+
+def test_full_size_networks_are_told_as_they_were_kept() -> None:
+    said = {"AWS's mask only": "θ₀·m (mask only)"}
+    studies = ("full-size", "full-size-decay", "full-size-longer")
+    every = [_kept(study.replace("-", "_")) for study in studies]
+    rows = _rows_of(DOCS / "medium.md", "| | short | decay | longer |")
+    told = 0
+    for words, *cells in rows:
+        arm = said.get(words, words.replace("s_", "|θ₀|·s_"))
+        for kept, study, cell in zip(every, studies, cells, strict=True):
+            if cell:
+                assert _numbers(cell) == pytest.approx(kept[study, arm], abs=0.0501), (words, study)
+                told += 1
+    assert told == sum(map(len, every))
+
+
+def test_set_ups_compared_are_told_as_they_were_kept() -> None:
+    kept = _kept("photographs_compared")
+    rows = _rows_of(
+        DOCS / "medium.md", "| rate, weight decay | dense | s_AWS | s_LRR | mask only | LRR network | AWS network |"
+    )
+    arms = ("dense", "|θ₀|·s_AWS", "|θ₀|·s_LRR", "θ₀·m (mask only)", "LRR network", "AWS network")
+    for set_up, *cells in rows:
+        rate, decay = (float(number) for number in set_up.split(", "))
+        for arm, cell in zip(arms, cells, strict=True):
+            assert _numbers(cell) == pytest.approx(kept[f"tickets-{rate:g}-{decay:g}", arm], abs=0.0501), (set_up, arm)
+    assert len(rows) * len(arms) == sum(study.startswith("tickets") for study, _ in kept)
+
+
+def test_the_price_of_a_search_is_told_as_it_was_kept() -> None:
+    head = "| search | epochs | AWS | | LRR | | frozen norms | | seconds |"
+    rows = _rows_of(DOCS / "field.md", head)
+    for place, name in ((2, "search_budget"), (4, "search_budget_lrr"), (6, "search_budget_frozen")):
+        told = [(int(row[1]), _numbers(row[place]) + _numbers(row[place + 1])) for row in rows if row[place]]
+        (table,) = (
+            one
+            for one in json.loads((DOCS / "results" / name / "recipe.json").read_text())["tables"]
+            if one["name"] == "budget"
+        )
+        assert len(told) == len(table["rows"])
+        for (epochs, numbers), (_, _, plan, cost, _, accuracy, *behind, _) in zip(told, table["rows"], strict=True):
+            assert epochs == cost
+            kept = [accuracy] if plan == "usual" else [accuracy, *behind]
+            assert numbers == pytest.approx([100 * number for number in kept], abs=0.0501), (name, plan)
 
 
 def test_kept_verdicts_follow_from_their_intervals() -> None:

@@ -82,7 +82,11 @@ def shrunken(recipe: Recipe, *, studies: int = 1, arms: Collection[str] = ()) ->
     return replace(recipe, studies=made)
 
 
-FEW = {"search_budget": ("dense", "mask_only", *(f"planted_aws{plan}" for plan in ("", "_one_shot", "_cubic", "_dense_5")))}
+FEW = {
+    "search_budget": ("dense", "mask_only", *(f"planted_aws{plan}" for plan in ("", "_one_shot", "_cubic", "_dense_9"))),
+    "search_budget_lrr": ("dense", "mask_only_lrr", "planted_lrr", "planted_lrr_quarter"),
+    "search_budget_frozen": ("dense", "mask_only_frozen", "planted_frozen", "planted_aws", "planted_frozen_cubic_half"),
+}
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -120,6 +124,8 @@ ALIKE = (
     "at_initialisation",
     "n_of_m",
     "search_budget",
+    "search_budget_lrr",
+    "search_budget_frozen",
     "equal_epochs",
     "level_length",
     "low_sparsity",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean
 from typing import Literal
 
 from matplotlib.axes import Axes
@@ -75,7 +74,9 @@ def accuracy_over_cost(
         total = keys + lines * (_TOP + _HEIGHT + _BELOW)
         figure = Figure(figsize=(width, total))
         panel = (width - LEFT - 0.08 - _GAP * (columns - 1)) / columns
-        limits = percent_limits([100 * fmean(one.accuracies) for one in searches] + [100 * level for level in levels.values()])
+        limits = percent_limits(
+            [100 * end for one in searches for end in _ends(one)] + [100 * level for level in levels.values()]
+        )
         for index, kind in enumerate(kinds):
             line, column = divmod(index, columns)
             bottom = total - keys - (line + 1) * (_TOP + _HEIGHT) - line * _BELOW
@@ -87,6 +88,12 @@ def accuracy_over_cost(
             head(axes, kind, "accuracy of planted signs (%)", panel)
         legend_above(figure, list(styles.items()), 0.0, keys_across)
         return figure
+
+
+def _ends(search: Priced) -> tuple[float, ...]:
+    """What its mark and bar reach."""
+    found = interval(search.accuracies)
+    return tuple(value for value in (found.mean, found.low, found.high) if value is not None)
 
 
 def _styles(searches: Sequence[Priced]) -> dict[str, Style]:

@@ -13,7 +13,7 @@ from winsome.evidence.verdicts import judged
 from winsome.figures.budget import Priced, accuracy_over_cost
 from winsome.figures.plots import Plot
 from winsome.recipes.accuracy import accuracy_table, differences_table
-from winsome.recipes.budget_plans import EARLY, ITERATIVE, KINDS, PricedSearch, budget_study, few_plans_of, plans_of
+from winsome.recipes.budget_plans import EARLY, KINDS, Kind, PricedSearch, budget_study, few_plans_of, mask_only, plans_of
 from winsome.recipes.recipe import Evidence, Finished, Recipe, Scale, Table
 from winsome.recipes.set_ups import OURS, study_of_tickets
 from winsome.study.arms import Claim
@@ -22,108 +22,122 @@ _WITHIN = 0.01  # of the usual search: what counts as as good
 
 
 def search_budget(scale: Scale) -> Recipe:
-    """Planted signs over what their search cost: iterative, one-shot, cubic in one training, and the dense network alone.
+    """Planted signs over what AWS's search cost: iterative, one-shot, cubic in one training, and the dense network alone.
 
-    Claim (question of this project): Signs need a search of many levels. Searches by AWS, LRR and LRR with frozen norms end at
-    one density and cost from one epoch to those of the usual search; their signs are planted on the same fresh starts.
+    Claim (question of this project): Signs need a search of many levels. Searches by AWS end at one density and cost from one
+    epoch to those of the usual search; their signs are planted on the same fresh starts. `search_budget_lrr` and
+    `search_budget_frozen` ask the same of LRR, and of LRR with frozen norms.
 
     Command: winsome reproduce search_budget
 
-    Measured at small scale (16 search seeds, density .032, in points, 95 % intervals; 16 cores of an Intel Xeon): the usual
-    search of 114 epochs minus one-shot half way, AWS +.8 (-.0, 1.6), frozen norms +1.1 (.6, 1.7); minus cubic in one training,
-    AWS +.3 (-.4, 1.0); minus the dense network of 114 epochs, pruned once, AWS -.3 (-1.2, .6); minus a quarter of its epochs,
-    AWS +2.5 (1.7, 3.2); frozen norms for 57 epochs minus AWS for 114, plus a point, +.9 (.3, 1.5). At medium scale
-    (4 seeds, density .046; two cores of an AMD EPYC): minus one-shot +1.5 (.9, 2.1). All is in docs/field.md.
+    Measured at small scale (16 search seeds, density .032, in points, 95 % intervals; two cores of an AMD EPYC): the usual
+    search of 114 epochs minus one-shot half way +.8 (-.0, 1.6); minus cubic in one training +.3 (-.4, 1.0); minus the dense
+    network of 114 epochs, pruned once, -.3 (-1.2, .6); minus a quarter of its epochs +2.5 (1.7, 3.2). At medium scale (4 seeds,
+    density .046): minus one-shot +1.5 (.9, 2.1). All is in docs/field.md.
     """
+    return _priced_searches(scale, "aws")
+
+
+def search_budget_lrr(scale: Scale) -> Recipe:
+    """The same for searches by LRR.
+
+    Claim (question of this project): Signs need a search of many levels.
+
+    Command: winsome reproduce search_budget_lrr
+
+    Measured at small scale (16 search seeds, density .032, in points, 95 % intervals; two cores of an AMD EPYC): the usual
+    search of 114 epochs minus one-shot half way +.4 (-.5, 1.2); minus the dense network of 114 epochs, pruned once, +.3 (-.7,
+    1.3); minus a quarter of its epochs +1.3 (.5, 2.1). All is in docs/field.md.
+    """
+    return _priced_searches(scale, "lrr")
+
+
+def search_budget_frozen(scale: Scale) -> Recipe:
+    """The same for searches by LRR with frozen norms, and whether a cheap one of them is as good as AWS's usual search.
+
+    Claim (question of this project): Signs need a search of many levels.
+
+    Command: winsome reproduce search_budget_frozen
+
+    Measured at small scale (16 search seeds, density .032, in points, 95 % intervals; two cores of an AMD EPYC): the usual
+    search of 114 epochs minus one-shot half way +1.1 (.6, 1.7); minus the dense network of 114 epochs, pruned once, +.9 (-.0,
+    1.9); 57 epochs minus AWS's 114, plus a point, +.9 (.3, 1.5). All is in docs/field.md.
+    """
+    return _priced_searches(scale, "frozen")
+
+
+def _priced_searches(scale: Scale, kind: Kind) -> Recipe:
     base = study_of_tickets(scale)
     if scale == "small":
         base = replace(base, search_seeds=tuple(range(16)), curve_at=())
     label = {"small": "residual-mlp-digits", "medium": "resnet20-photographs", "paper": "resnet20-cifar10"}[scale]
-    kinds, plans = tuple(KINDS), plans_of(base)
-    if scale == "medium":  # two cores have no time for more there
-        kinds, plans = ("aws",), few_plans_of(base)
+    plans = (few_plans_of if scale == "medium" else plans_of)(base, kind)  # two cores have no time for more there
+    study = budget_study(base, kind, plans, steps={"small": 10, "medium": 39, "paper": 390}[scale])
+    analyse = partial(_evidence, kind, plans)
     claim = "Signs need a search of many levels."
-    study = budget_study(base, steps={"small": 10, "medium": 39, "paper": 390}[scale], kinds=kinds, plans=plans)
-    analyse = partial(_evidence, plans)
-    return Recipe("The price of a search", f"{OURS}, after arXiv:2504.05357", claim, {label: study}, analyse=analyse)
+    return Recipe(
+        f"The price of a search: {KINDS[kind]}", f"{OURS}, after arXiv:2504.05357", claim, {label: study}, analyse=analyse
+    )
 
 
-def _evidence(plans: Sequence[PricedSearch], finished: Mapping[str, Finished]) -> Evidence:
+def _evidence(kind: Kind, plans: Sequence[PricedSearch], finished: Mapping[str, Finished]) -> Evidence:
     ((label, one),) = finished.items()
-    priced = _priced(plans, one)
     density = one.study.densities[-1]
+
+    def of_arm(name: str) -> dict[int, float]:
+        return by_seed(one.results["rows"], name, density)
+
+    there = {arm.name for arm in one.study.arms}
+    priced = [_priced(plan, kind, one, of_arm(plan.arm(kind))) for plan in plans if plan.arm(kind) in there]
+    usual = of_arm(plans[0].arm(kind))
     rows = []
-    for (kind, key), found in priced.items():
-        whole = by_seed(one.results["rows"], f"planted_{kind}", density)
-        own = by_seed(one.results["rows"], _planted(kind, key), density)
-        seeds = [seed for seed in own if seed in whole]
-        behind = interval([own[seed] - whole[seed] for seed in seeds])
-        mean, spent = fmean(found.accuracies), round(found.seconds, 3)
-        rows.append(
-            (
-                KINDS[kind],
-                found.schedule,
-                found.label,
-                found.epochs,
-                spent,
-                mean,
-                behind.mean,
-                behind.low,
-                behind.high,
-                behind.n,
-            )
-        )
-    verdicts = [_within(kind, found, priced["aws", ""]) for (kind, key), found in priced.items() if key and kind != "lrr"]
+    for found in priced:
+        behind = interval([own - whole for own, whole in zip(found.accuracies, usual.values(), strict=True)])
+        cells = (found.kind, found.schedule, found.label, found.epochs, round(found.seconds, 3), fmean(found.accuracies))
+        rows.append((*cells, behind.mean, behind.low, behind.high, behind.n))
     columns = ("search", "schedule", "plan", "epochs", "seconds", "accuracy", "minus the usual", "low", "high", "search seeds")
     caption = (
         f"Planted accuracy at density {density:.3g} and what the search cost; seconds are a network's share of a stack. "
         "Differences are paired; 95 % confidence intervals (Student's t)."
     )
     across = {
-        "dense": fmean(by_seed(one.results["rows"], "dense", density).values()),
-        "AWS's mask, own signs": fmean(by_seed(one.results["rows"], "mask_only", density).values()),
+        "dense": fmean(of_arm("dense").values()),
+        f"{KINDS[kind]}: mask, own signs": fmean(of_arm(mask_only(kind).name).values()),
     }
+    verdicts: list[Verdict] = []
+    if kind != "lrr":  # whose usual signs are no measure
+        whole = of_arm("planted_aws")
+        verdicts = [
+            _within(kind, found, priced[0].epochs, list(whole.values())) for found in priced if _is_cheaper(found, priced[0])
+        ]
+        across |= {"AWS, usual": fmean(whole.values())} if kind == "frozen" else {}
     words = "Accuracy of planted signs over {} of their search: means over search seeds, bars 95 % confidence intervals."
     plots = (
-        Plot("epochs", words.format("the epochs"), partial(accuracy_over_cost, list(priced.values()), across, "epochs")),
-        Plot("seconds", words.format("the seconds"), partial(accuracy_over_cost, list(priced.values()), across, "seconds")),
+        Plot("epochs", words.format("the epochs"), partial(accuracy_over_cost, priced, across, "epochs")),
+        Plot("seconds", words.format("the seconds"), partial(accuracy_over_cost, priced, across, "seconds")),
     )
     tables = (Table("budget", caption, columns, rows), accuracy_table({label: one}), differences_table({label: one}))
-    return Evidence(tables, plots, (*one.results["verdicts"], *filter(None, verdicts)))
+    return Evidence(tables, plots, (*one.results["verdicts"], *verdicts))
 
 
-def _within(kind: str, found: Priced, usual: Priced) -> Verdict | None:
-    """Whether a search that costs less than AWS's usual one is within a point of it; None where it costs as much."""
-    if found.epochs >= usual.epochs or found.schedule == EARLY:
-        return None
+def _is_cheaper(found: Priced, usual: Priced) -> bool:
+    return found.epochs < usual.epochs and found.schedule != EARLY
+
+
+def _within(kind: Kind, found: Priced, epochs: int, usual: Sequence[float]) -> Verdict:
+    """Whether a search that costs less than AWS's usual one, of so many epochs, is within a point of it."""
     search = f"{KINDS[kind]}, {found.label}"
     claim = Claim(
         f"{search} is within one point of AWS's usual search.", OURS, {}, f"{search}, minus AWS, usual, plus one point"
     )
-    values = [own - whole + _WITHIN for own, whole in zip(found.accuracies, usual.accuracies, strict=True)]
-    return judged(values, claim, f"at {found.epochs} of {usual.epochs} epochs")
+    values = [own - whole + _WITHIN for own, whole in zip(found.accuracies, usual, strict=True)]
+    return judged(values, claim, f"at {found.epochs} of {epochs} epochs")
 
 
-def _priced(plans: Sequence[PricedSearch], one: Finished) -> dict[tuple[str, str], Priced]:
-    """Every search that was planted with its price, by kind and plan; the usual search has the plan ""."""
-    found = {}
-    density, there = one.study.densities[-1], {arm.name for arm in one.study.arms}
-    for kind, label in KINDS.items():
-        if _planted(kind, "") not in there:
-            continue
-        usual = one.study.search_epochs(kind, one.study.depth(kind) + 1)
-        for plan in (PricedSearch("", ITERATIVE, (usual,)), *plans):
-            if _planted(kind, plan.key) in there:
-                name = f"{kind}_{plan.search}" if plan.key else kind
-                accuracies = tuple(by_seed(one.results["rows"], _planted(kind, plan.key), density).values())
-                seconds = _seconds(one, name, dense_alone=plan.schedule == EARLY)
-                words = plan.key.replace("_", " ") or "usual"
-                found[kind, plan.key] = Priced(label, plan.schedule, words, plan.total, seconds, accuracies)
-    return found
-
-
-def _planted(kind: str, key: str) -> str:
-    return f"planted_{kind}_{key}" if key else f"planted_{kind}"
+def _priced(plan: PricedSearch, kind: Kind, one: Finished, accuracies: Mapping[int, float]) -> Priced:
+    """A search that was planted, with its price."""
+    seconds = _seconds(one, plan.search(kind), dense_alone=plan.schedule == EARLY)
+    return Priced(KINDS[kind], plan.schedule, plan.key.replace("_", " "), plan.total, seconds, tuple(accuracies.values()))
 
 
 def _seconds(one: Finished, search: str, *, dense_alone: bool) -> float:
