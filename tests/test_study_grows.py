@@ -14,6 +14,7 @@ from winsome.errors import WinsomeError
 from winsome.evidence.gather import collect
 from winsome.files import read_json
 from winsome.methods import imp, learning_rate_rewinding
+from winsome.models.spec import NetworkSpec
 from winsome.study.arms import ARMS, FoundNetwork, Planted
 from winsome.study.design import SearchSpec
 from winsome.study.folder import StudyFolder
@@ -37,6 +38,30 @@ def test_a_grown_study_equals_one_that_was_made_so(tmp_path: Path) -> None:
     assert {path.relative_to(tmp_path / "grown") for path in (tmp_path / "grown").rglob("*.safetensors")} == kept
     for path in kept:
         assert (tmp_path / "grown" / path).read_bytes() == (tmp_path / "whole" / path).read_bytes()
+
+
+def test_one_seed_becomes_several_where_networks_train_one_by_one_anyway(tmp_path: Path) -> None:
+    apart = dataclasses.replace(
+        tiny(),
+        network=NetworkSpec("small_conv", (("width", 4),)),
+        arms=(ARMS["planted_lrr"],),
+        levels=(1,),
+        starts=(0,),
+        curve_at=(),
+    )
+    for study, may in ((apart, True), (dataclasses.replace(tiny(), arms=(ARMS["dense"],), starts=(0,)), False)):
+        folder, one = tmp_path / study.network.name, dataclasses.replace(study, search_seeds=(0,))
+        run(one, folder / "grown", workers=1)
+        several = dataclasses.replace(study, search_seeds=(0, 1))
+        if not may:
+            with pytest.raises(WinsomeError, match=r"search_seeds was \[0\], is now \[0, 1\]"):
+                run(several, folder / "grown", workers=1)
+            continue
+        before = rows_of(one, folder / "grown")
+        run(several, folder / "grown", workers=1)
+        run(several, folder / "whole", workers=1)
+        assert rows_of(several, folder / "grown") == rows_of(several, folder / "whole")
+        assert rows_of(one, folder / "grown") == before
 
 
 def read_json_of(study: object) -> dict[str, object]:

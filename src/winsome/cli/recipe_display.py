@@ -50,7 +50,9 @@ def print_estimate(console: Console, recipe: Recipe, earlier: Sequence[Earlier],
         say(console, f"  in all {time_label(list(found.values()))}")
     seeds = max((len(study.search_seeds) for study in recipe.studies.values()), default=0)
     if (few := seeds_in_a_sitting(list(found.values()), seeds)) is not None:
-        say(console, f"  45 minutes are enough for --seeds {few}; more seeds asked for later go on from there")
+        grows = few > 1 or not any(one.members for one in found.values())  # a single network does not go into a stack
+        later = "; more seeds asked for later go on from there" if grows else ""
+        say(console, f"  45 minutes are enough for --seeds {few}{later}")
 
 
 def print_table(console: Console, record: dict[str, Any]) -> None:

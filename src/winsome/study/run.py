@@ -12,7 +12,7 @@ from pathlib import Path
 from winsome import distributed
 from winsome.errors import WinsomeError
 from winsome.runs.lock import only_process
-from winsome.study.conditions import conditions_of
+from winsome.study.conditions import conditions_of, will_stack
 from winsome.study.design import Study
 from winsome.study.folder import StudyFolder
 from winsome.study.jobs import Job, cost, is_done, jobs_at_once, jobs_of, needs
@@ -108,8 +108,8 @@ def take(study: Study, folder: Path, *, data_digest: str, write: bool = True) ->
     place = StudyFolder(folder)
     before = place.config()
     alone = len(before.get("search_seeds", ())) * len(before.get("starts", ())) == 1
-    # A single network is not trained as a stack, and rounds otherwise: it does not belong to a study of several.
-    runs = () if alone else ("search_seeds", "starts")
+    # A single network rounds otherwise than it would in a stack: it does not belong to a study whose networks are stacked.
+    runs = () if alone and will_stack(study) else ("search_seeds", "starts")
     # A borrower's own folder knows the masks of all levels that it borrows: it cannot go deeper.
     levels = () if any(spec.masks_of for spec in study.search_specs.values()) else ("levels",)
     config = {**study.record(), **study.data.place(), "data_digest": data_digest}
