@@ -24,8 +24,8 @@ _WITHIN = 0.01  # of the usual search: what counts as as good
 def search_budget(scale: Scale) -> Recipe:
     """Planted signs over what AWS's search cost: iterative, one-shot, cubic in one training, and the dense network alone.
 
-    Claim (question of this project): Signs need a search of many levels. Searches by AWS end at one density and cost from one
-    epoch to those of the usual search; their signs are planted on the same fresh starts. `search_budget_lrr` and
+    Claim (question of this project): Signs need a search of many levels. Searches by AWS end at one density and cost from two
+    epochs to those of the usual search; their signs are planted on the same fresh starts. `search_budget_lrr` and
     `search_budget_frozen` ask the same of LRR, and of LRR with frozen norms.
 
     Command: winsome reproduce search_budget
@@ -39,7 +39,7 @@ def search_budget(scale: Scale) -> Recipe:
 
 
 def search_budget_lrr(scale: Scale) -> Recipe:
-    """The same for searches by LRR.
+    """Planted signs over what LRR's search cost, by the same plans as `search_budget`.
 
     Claim (question of this project): Signs need a search of many levels.
 
@@ -53,7 +53,7 @@ def search_budget_lrr(scale: Scale) -> Recipe:
 
 
 def search_budget_frozen(scale: Scale) -> Recipe:
-    """The same for searches by LRR with frozen norms, and whether a cheap one of them is as good as AWS's usual search.
+    """Planted signs over what LRR's search with frozen norms cost, and whether a cheap one is as good as AWS's usual search.
 
     Claim (question of this project): Signs need a search of many levels.
 
