@@ -85,7 +85,7 @@ def shrunken(recipe: Recipe, *, studies: int = 1, arms: Collection[str] = ()) ->
 FEW = {
     "search_budget": ("dense", "mask_only", *(f"planted_aws{plan}" for plan in ("", "_one_shot", "_cubic", "_dense_9"))),
     "search_budget_lrr": ("dense", "mask_only_lrr", "planted_lrr", "planted_lrr_quarter"),
-    "search_budget_frozen": ("dense", "mask_only_frozen", "planted_frozen", "planted_aws", "planted_frozen_cubic_half"),
+    "search_budget_frozen": ("dense", "mask_only_frozen", "planted_frozen", "planted_aws", "planted_frozen_quarter"),
 }
 
 
