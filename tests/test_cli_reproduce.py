@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,13 @@ from winsome.cli import main
 from winsome.cli.recipe_display import print_table
 from winsome.evidence.pairs import pairs_of
 from winsome.files import read_json, write_json
+from winsome.models.spec import NetworkSpec
 from winsome.recipes import catalogue
 from winsome.recipes.recipe import MakeRecipe, Recipe, Scale
+from winsome.recipes.step_time import StepTime
 from winsome.study.jobs import Job, SearchJob
 from winsome.study.work import run_job
+from winsome.training.settings import Training
 
 PAIRS = pairs_of({"searches": ["lrr", "aws"]})
 
@@ -95,6 +99,33 @@ def test_an_estimate_trains_nothing(tmp_path: Path, capsys: pytest.CaptureFixtur
     printed = words(capsys)
     assert "ms a step here in stacks of 2: about" in printed
     assert not (tmp_path / "never").exists()
+
+
+@pytest.mark.parametrize(
+    ("step", "network", "said"),
+    [
+        (3.0, "small_conv", "--seeds 2; more seeds asked for later go on from there"),
+        (5.0, "small_conv", "--seeds 1 (a single one judges no claim); more seeds"),
+        (5.0, "residual_mlp", "--seeds 1 (a single one judges no claim)"),
+        (0.5, "small_conv", ""),
+    ],
+)
+def test_an_estimate_proposes_the_seeds_of_three_quarters_of_an_hour(
+    step: float, network: str, said: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("winsome.recipes.training_kinds.step_time", lambda *_, **__: StepTime(step, 1e6, 128, 128))
+    monkeypatch.setattr("winsome.recipes.estimate.level_time", lambda _: 0.0)
+    recipe = catalogue.RECIPES["lrr_mask_swap"]("small")
+    study = next(iter(recipe.studies.values()))
+    small = replace(
+        study, network=NetworkSpec(network), search_seeds=tuple(range(8)), search_training=Training(1), warmup_epochs=0
+    )
+    made = replace(recipe, studies={"one": small})
+    monkeypatch.setitem(catalogue.RECIPES, "lrr_mask_swap", always(made))
+    main(["reproduce", "lrr_mask_swap", "--estimate-only", "--workers", "1"])
+    printed = words(capsys)
+    assert (said in printed) if said else ("45 minutes" not in printed)
+    assert ("go on from there" in printed) == ("more seeds" in said)
 
 
 def always(recipe: Recipe) -> MakeRecipe:

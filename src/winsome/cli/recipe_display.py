@@ -52,7 +52,8 @@ def print_estimate(console: Console, recipe: Recipe, earlier: Sequence[Earlier],
     if (few := seeds_in_a_sitting(list(found.values()), seeds)) is not None:
         grows = few > 1 or not any(one.members for one in found.values())  # a single network does not go into a stack
         later = "; more seeds asked for later go on from there" if grows else ""
-        say(console, f"  45 minutes are enough for --seeds {few}{later}")
+        alone = " (a single one judges no claim)" if few == 1 else ""
+        say(console, f"  45 minutes are enough for --seeds {few}{alone}{later}")
 
 
 def print_table(console: Console, record: dict[str, Any]) -> None:
