@@ -143,7 +143,7 @@ def estimates(
             sum(done),
             share * sum(_judged(job, study, outline.test_images) for job in jobs),
             share * sum(len(job.seeds) * (study.depth(job.search) + 1) for job in jobs if isinstance(job, SearchJob)),
-            level_time(network),
+            level_time(network) if any(left) else 0.0,
             processes,
             members,
         )
